@@ -1,0 +1,1 @@
+"""Boards: resources, pins, clock, and how a bitstream is built."""

@@ -1,0 +1,1 @@
+"""The gateware: one block, one file, each beside the golden function that defines it."""

@@ -1,0 +1,76 @@
+"""The size of one accelerator: `AcceleratorConfig`."""
+
+import json
+import zlib
+from dataclasses import asdict, dataclass
+
+__all__ = ["AcceleratorConfig"]
+
+
+def _is_power_of_two(value: int) -> bool:
+    return value > 0 and value & (value - 1) == 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcceleratorConfig:
+    """Everything that sizes the accelerator; two equal configurations generate equal hardware.
+
+    An image compiled for one configuration is refused by an accelerator of another: `fingerprint`
+    travels with both.
+    """
+
+    rows: int = 8
+    """Output channels computed in parallel; a power of two, at least 4."""
+    lanes: int = 4
+    """Activation bytes consumed at once, each 1, 2 or 4 codes; a power of two, at least 4."""
+    requantizers: int = 2
+    """Requantizers working in parallel; a power of two that divides `rows`, at most `lanes`."""
+    weight_depth: int = 2048
+    """Words of `rows` int8 weights in the weight store."""
+    activation_bytes: int = 8192
+    """Bytes of activation memory."""
+    parameter_depth: int = 512
+    """Words of `requantizers` channel parameters (8 bytes a channel)."""
+    partial_sum_depth: int = 512
+    """Pixels whose partial sums are held at once."""
+    program_depth: int = 512
+    """32-bit words of program memory."""
+    output_depth: int = 16
+    """Pixels (of `rows` accumulators each) queued before the requantizers."""
+
+    def __post_init__(self):
+        for name, value in asdict(self).items():
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise TypeError(f"{name} must be an integer, not {value!r}")
+            if not _is_power_of_two(value):
+                raise ValueError(f"{name} must be a power of two, not {value!r}")
+        if self.rows < 4:
+            raise ValueError(f"rows must be at least 4, not {self.rows!r}")
+        if self.lanes < 4:
+            raise ValueError(f"lanes must be at least 4, not {self.lanes!r}")
+        if self.requantizers > min(self.rows, self.lanes):
+            raise ValueError(
+                f"requantizers must be at most min(rows, lanes) = {min(self.rows, self.lanes)}, "
+                f"not {self.requantizers!r}"
+            )
+        for name, least, most in (
+            ("weight_depth", 2, 1 << 20),
+            ("activation_bytes", 4 * self.lanes, 1 << 22),
+            ("parameter_depth", 2, 1 << 16),
+            ("partial_sum_depth", 2, 1 << 16),
+            ("program_depth", 64, 1 << 16),
+            ("output_depth", 2, 1 << 12),
+        ):
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise ValueError(f"{name} must be in {least}..{most}, not {value!r}")
+
+    @property
+    def fingerprint(self) -> int:
+        """CRC-32 of the canonical JSON form."""
+        return zlib.crc32(json.dumps(asdict(self), sort_keys=True).encode())
+
+    @property
+    def groups(self) -> int:
+        """Beats in which the requantizers work through `rows` channels."""
+        return self.rows // self.requantizers

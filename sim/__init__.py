@@ -1,0 +1,1 @@
+"""The golden model of whole networks, the cycle model, and co-simulation."""

@@ -1,0 +1,1 @@
+"""Models in, integers out: training, lowering, compiling, driving, and the command line."""

@@ -1,0 +1,1 @@
+"""The command line: it alone composes all packages."""
