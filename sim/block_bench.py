@@ -1,0 +1,119 @@
+"""Run one block in Amaranth's simulator: values in, values out, gaps, a monitor and a watchdog."""
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+
+import numpy as np
+from amaranth.sim import Simulator
+
+__all__ = ["ProtocolError", "Watchdog", "run"]
+
+
+class Watchdog(AssertionError):
+    """The block gave fewer values than expected within the cycle limit."""
+
+
+class ProtocolError(AssertionError):
+    """The block changed or withdrew what it had offered."""
+
+
+def run(dut, inputs: Mapping[str, Iterable], *, outputs: Mapping[str, int], settings=None,
+        gaps=0.0, seed=0, limit=100_000, vcd=None):
+    """Drive the input streams of a block, and collect from its output streams.
+
+    Parameters
+    ----------
+    dut : wiring.Component
+        Block in the ``sync`` domain.
+    inputs : mapping of str to iterable
+        Payloads (constants, or dicts for structs) by the name of the stream.
+    outputs : mapping of str to int
+        How many payloads to wait for, by the name of the stream.
+    settings : mapping of str to int
+        Values of plain inputs, set before the first cycle.
+    gaps : float
+        Chance, 0…1, that a side of a stream pauses for a cycle: inputs their `valid`, outputs their
+        `ready`.
+    seed : int
+        Of the gaps.
+    limit : int
+        Cycles after which the run fails.
+    vcd : Path, optional
+        Where to write a waveform.
+
+    Returns
+    -------
+    outputs : dict of str to list
+        Payloads taken from each output.
+    cycles : dict of str to list of int
+        The cycle in which each input and output payload was transferred, by name of the stream.
+
+    Raises
+    ------
+    Watchdog
+        If an output is short of payloads at the limit.
+    ProtocolError
+        If an offered payload changes or vanishes before it is taken.
+    """
+    outputs = dict(outputs)
+    taken = {name: [] for name in outputs}
+    cycles = {name: [] for name in (*inputs, *outputs)}
+    rng = np.random.default_rng(seed)
+    # One stream of pauses for each side: what one draws must not move the others.
+    pause = {name: (rng.random(1 << 16) < gaps).tolist() for name in (*inputs, *outputs)}
+    clock = 0
+
+    def paused(name):
+        return pause[name][clock & 0xFFFF]
+
+    async def feed(ctx, name, values):
+        port = getattr(dut, name)
+        for value in values:
+            while paused(name):
+                await ctx.tick()
+            ctx.set(port.payload, value)
+            ctx.set(port.valid, 1)
+            await ctx.tick().until(port.ready)
+            cycles[name].append(clock - 1)
+            ctx.set(port.valid, 0)
+
+    async def drain(ctx, name, count):
+        port = getattr(dut, name)
+        offered = None
+        while len(taken[name]) < count:
+            ready = not paused(name)
+            ctx.set(port.ready, ready)
+            _, _, valid, payload = await ctx.tick().sample(port.valid, port.payload)
+            if offered is not None and (not valid or payload != offered):
+                what = "changed" if valid else "withdrew"
+                raise ProtocolError(f"Stream {name} {what} what it had offered: {offered!r}")
+            offered = payload if valid and not ready else None
+            if valid and ready:
+                taken[name].append(payload)
+                cycles[name].append(clock - 1)
+        ctx.set(port.ready, 0)
+
+    async def watch(ctx):
+        nonlocal clock
+        for name, value in (settings or {}).items():
+            ctx.set(getattr(dut, name), value)
+        while any(len(taken[name]) < count for name, count in outputs.items()):
+            if clock >= limit:
+                missing = {name: f"{len(taken[name])} of {n}" for name, n in outputs.items()}
+                raise Watchdog(f"After {limit} cycles the streams gave {missing}")
+            clock += 1
+            await ctx.tick()
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(watch)
+    for name, values in inputs.items():
+        simulator.add_testbench(partial(feed, name=name, values=values), background=True)
+    for name, count in outputs.items():
+        simulator.add_testbench(partial(drain, name=name, count=count), background=True)
+    if vcd is None:
+        simulator.run()
+    else:
+        with simulator.write_vcd(str(vcd)):
+            simulator.run()
+    return taken, cycles

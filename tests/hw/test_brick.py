@@ -1,0 +1,123 @@
+# amaranth: UnusedElaboratable=no
+import numpy as np
+import pytest
+from downshift.hw.brick import BrickArray, brick, brick_product
+from downshift.hw.mac import codes_per_byte, multiply_accumulate
+from downshift.sim.block_bench import run
+
+from amaranth import Module, Signal
+from amaranth.sim import Simulator
+
+PAIRS = [(w, a) for w in range(2, 9) for a in range(2, 9)]
+
+
+def random_tiles(rng, *, rows, lanes, weight_width, act_width, tiles, vectors):
+    """Weights (tiles, rows, codes), activation codes (tiles, vectors, codes)."""
+    codes = lanes * codes_per_byte(act_width)
+    top = 1 << (weight_width - 1)
+    weights = rng.integers(-top, top, (tiles, rows, codes))
+    acts = rng.integers(0, 1 << act_width, (tiles, vectors, codes))
+    weights[0, 0], acts[0, 0] = -top, (1 << act_width) - 1  # extremes
+    return weights, acts
+
+
+def pack(codes, act_width):
+    """Codes (..., n) into bytes (..., n / codes per byte)."""
+    per_byte = codes_per_byte(act_width)
+    split = codes.reshape(*codes.shape[:-1], -1, per_byte)
+    return (split << (np.arange(per_byte) * (8 // per_byte))).sum(-1)
+
+
+def run_array(dut, weights, acts, *, weight_width, act_width, gaps=0.0, seed=0):
+    tiles, vectors, _ = acts.shape
+    packed = pack(acts, act_width)
+    tags = [{"first": t == 0, "last": t == tiles - 1, "end": v == vectors - 1}
+            for t in range(tiles) for v in range(vectors)]
+    taken, cycles = run(
+        dut,
+        {
+            "i_weights": [word.tolist() for tile in weights for word in tile.T],
+            "i_acts": [{"lanes": lanes.tolist(), "tags": tag}
+                       for lanes, tag in zip(packed.reshape(-1, dut.lanes), tags, strict=True)],
+        },
+        outputs={"o": tiles * vectors},
+        settings={"weight_width": weight_width, "pack": codes_per_byte(act_width).bit_length() - 1},
+        gaps=gaps,
+        seed=seed,
+    )  # fmt: skip
+    return taken["o"], cycles
+
+
+def golden(weights, acts):
+    return np.concatenate(
+        [multiply_accumulate(w.astype(np.int8), a.astype(np.uint8))
+         for w, a in zip(weights, acts, strict=True)]
+    )  # fmt: skip
+
+
+def test_all_bricks():
+    m, a, b, o = Module(), Signal(2), Signal(2), Signal(4)
+    m.d.comb += o.eq(brick_product(a, b))
+
+    async def check(ctx):
+        for x in range(4):
+            for y in range(4):
+                ctx.set(a, x)
+                ctx.set(b, y)
+                assert ctx.get(o) == brick(x, y) == x * y
+
+    simulator = Simulator(m)
+    simulator.add_testbench(check)
+    simulator.run()
+
+
+@pytest.mark.parametrize(("weight_width", "act_width"), PAIRS)
+def test_equals_golden_at_every_pair_of_widths(weight_width, act_width):
+    rng = np.random.default_rng(weight_width * 10 + act_width)
+    dut = BrickArray(rows=3, lanes=2)
+    shape = {"weight_width": weight_width, "act_width": act_width}
+    weights, acts = random_tiles(rng, rows=3, lanes=2, tiles=3, vectors=5, **shape)
+    taken, _ = run_array(dut, weights, acts, gaps=0.3, **shape)
+    assert np.array_equal([list(o.sums) for o in taken], golden(weights, acts))
+
+
+@pytest.mark.parametrize("gaps", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize(("rows", "lanes"), [(1, 1), (2, 8), (5, 4)])
+def test_shapes_and_gaps(rows, lanes, gaps):
+    rng = np.random.default_rng(rows)
+    shape = {"weight_width": 6, "act_width": 4}
+    weights, acts = random_tiles(rng, rows=rows, lanes=lanes, tiles=4, vectors=3, **shape)
+    taken, _ = run_array(BrickArray(rows=rows, lanes=lanes), weights, acts, gaps=gaps, **shape)
+    assert np.array_equal([list(o.sums) for o in taken], golden(weights, acts))
+
+
+def test_tags_travel():
+    rng = np.random.default_rng(0)
+    shape = {"weight_width": 4, "act_width": 8}
+    weights, acts = random_tiles(rng, rows=1, lanes=2, tiles=3, vectors=2, **shape)
+    taken, _ = run_array(BrickArray(rows=1, lanes=2), weights, acts, gaps=0.4, **shape)
+    ends = [(o.tags.first, o.tags.last, o.tags.end) for o in taken]
+    assert ends == [(1, 0, 0), (1, 0, 1), (0, 0, 0), (0, 0, 1), (0, 1, 0), (0, 1, 1)]
+
+
+@pytest.mark.parametrize(("weight_width", "digits"), [(8, 4), (6, 3), (5, 3), (4, 2), (2, 1)])
+def test_latency_and_throughput(weight_width, digits):
+    rng = np.random.default_rng(0)
+    dut = BrickArray(rows=1, lanes=4)
+    shape = {"weight_width": weight_width, "act_width": 8}
+    weights, acts = random_tiles(rng, rows=1, lanes=4, tiles=3, vectors=16, **shape)
+    _, cycles = run_array(dut, weights, acts, **shape)
+    assert cycles["o"][0] - cycles["i_acts"][0] == dut.latency + digits - 1
+    assert set(np.diff(cycles["o"])) == {digits}  # no gap between tiles either
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"rows": 0, "lanes": 4}, "^Rows must be a positive integer, not 0$"),
+        ({"rows": 4, "lanes": 3}, "^Lanes must be a power of two, not 3$"),
+    ],
+)
+def test_refuses(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        BrickArray(**arguments)
