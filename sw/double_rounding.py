@@ -1,0 +1,119 @@
+"""Double rounding: weights stored once, quantized to any width by a shift and a round."""
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from downshift.hw.errors import DownshiftError
+
+__all__ = ["DoubleRounding"]
+
+
+class DoubleRounding(nn.Module):
+    """Quantize weights to `stored_width` bits, then derive the running width from those codes.
+
+    Forward gives ``clip(rhe(clip(rhe(W / s)) / 2**d)) * s * 2**d`` with ``d = stored_width -
+    width``: exactly what the precision switch computes from the stored codes. The gradient of the
+    weights is straight-through inside the running range; that of the scale is exact.
+
+    Parameters
+    ----------
+    tracked_parameter_list : list of one Tensor, shape (out_channels, ...)
+        The float weights, which the initial scale is taken from.
+    per_channel : bool
+        One scale per output channel, or one per tensor: logits must share theirs.
+    stored_width : int
+        Bits of the stored codes, 2…8.
+    pinned_width : int or None
+        Width at which the layer always runs; None follows the network.
+
+    Attributes
+    ----------
+    scale : Parameter, float32, shape (out_channels, 1, ...) or ()
+        Real value of one stored code, shared by all widths.
+    width : int
+        Running width in bits.
+
+    Notes
+    -----
+    Huang et al., *Nearly Lossless Adaptive Bit Switching*, arXiv 2502.01199. Its released code
+    drops the factor ``2**d`` of the scale's gradient and sums it over all channels; this does not.
+    """
+
+    def __init__(self, tracked_parameter_list, per_channel, stored_width=8, pinned_width=None):
+        super().__init__()
+        self.per_channel = per_channel
+        self.stored_width = stored_width
+        self.pinned_width = pinned_width
+        self.width = pinned_width or stored_width
+        (weight,) = tracked_parameter_list
+        self.scale = nn.Parameter(self._initial_scale(weight.detach()))
+        self.register_buffer("_zero_point", torch.tensor(0.0), persistent=False)
+
+    def select(self, width: int) -> None:
+        """Run as the network's `width` asks: at `width` bits, unless pinned."""
+        if not 2 <= width <= self.stored_width:
+            raise DownshiftError(f"Weights run at 2 to {self.stored_width} bits, not {width!r}")
+        self.width = self.pinned_width or width
+
+    def start_from(self, weight: Tensor) -> None:
+        """Set the scale from FP32 weights, as the constructor did; for loading a float model."""
+        self.scale.data.copy_(self._initial_scale(weight.detach()))
+
+    @torch.no_grad()
+    def codes(self, weight: Tensor) -> Tensor:
+        """Stored codes of `weight`; int8, the shape of `weight`."""
+        return _stored_codes(weight, self.scale, self.stored_width).to(torch.int8)
+
+    def forward(self, weight):
+        """Quantized weights, their scale, zero point and width, as Brevitas' proxies expect."""
+        quantized = _DoubleRound.apply(weight, self.scale, self.width, self.stored_width)
+        step = self.scale.detach() * 2.0 ** (self.stored_width - self.width)
+        return quantized, step, self._zero_point, torch.tensor(float(self.width))
+
+    def _initial_scale(self, weight):
+        """Three standard deviations about the mean fill the range."""
+        rows = weight.flatten(1) if self.per_channel else weight.reshape(1, -1)
+        mean, sigma = rows.mean(1), 3 * rows.std(1, correction=0)
+        reach = torch.maximum((mean - sigma).abs(), (mean + sigma).abs())
+        # A channel of zeros must still have a scale that can be divided by.
+        reach = reach.clamp_min(float(reach.max()) / 1024 or 1.0)
+        shape = (-1, *[1] * (weight.ndim - 1)) if self.per_channel else ()
+        return (reach / (1 << (self.stored_width - 1))).reshape(shape)
+
+
+class _DoubleRound(torch.autograd.Function):
+    """Both roundings and the rescaling, with the exact gradient of the scale.
+
+    Five elementwise passes forward instead of the dozen that autograd would record.
+    """
+
+    @staticmethod
+    def forward(ctx, weight, scale, width, stored_width):
+        step = scale * 2.0 ** (stored_width - width)  # exact, as is every power of two below
+        stored = _stored_codes(weight, scale, stored_width)
+        top = 1 << (width - 1)
+        codes = stored.mul_(2.0 ** (width - stored_width)).round_().clamp_(-top, top - 1)
+        ctx.save_for_backward(weight, step, codes)
+        ctx.width, ctx.stored_width = width, stored_width
+        return codes * step
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        weight, step, codes = ctx.saved_tensors
+        top = 1 << (ctx.width - 1)
+        x = weight / step
+        inside = (x >= -top) & (x <= top - 1)
+        # LSQ's g = 1 / sqrt(N * Qp) beside the 2**Δ of the chain rule.
+        n = weight.numel() // step.numel()
+        factor = 2.0 ** (ctx.stored_width - ctx.width) * (n * (top - 1)) ** -0.5
+        residual = (codes - x * inside).mul_(grad)
+        dims = list(range(1, weight.ndim)) if step.ndim else None
+        grad_scale = residual.sum(dims, keepdim=step.ndim > 0).mul_(factor)
+        return grad * inside, grad_scale, None, None
+
+
+def _stored_codes(weight: Tensor, scale: Tensor, stored_width: int) -> Tensor:
+    top = 1 << (stored_width - 1)
+    return (weight / scale).round_().clamp_(-top, top - 1)

@@ -1,0 +1,146 @@
+"""Networks that run at several widths: batch norm per width, and one call that sets them all."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from downshift.hw.errors import DownshiftError
+from downshift.sw.activation_quantizer import ActivationQuantizer
+from downshift.sw.double_rounding import DoubleRounding
+
+__all__ = ["SwitchableBatchNorm2d", "scale_parameters", "set_widths", "start_from_float"]
+
+SMALLEST_GAIN = 2.0**-10
+"""Least factor of a normalised channel: the requantizer's multiplier is unsigned and never zero."""
+
+
+class SwitchableBatchNorm2d(nn.Module):
+    """A full batch norm for each width of the network.
+
+    The factor of every channel is kept positive, at least `SMALLEST_GAIN`. It folds into an
+    unsigned multiplier, and a sign cannot move into the weights: they are stored once for all
+    widths, and -128 has no negative.
+
+    Parameters
+    ----------
+    num_features : int
+        Channels.
+    widths : tuple of int
+        Network widths, 2…8.
+
+    Attributes
+    ----------
+    norms : ModuleDict
+        One `torch.nn.BatchNorm2d` by width.
+    width : int
+        Running network width.
+    """
+
+    def __init__(self, num_features: int, *, widths: tuple[int, ...]):
+        super().__init__()
+        self.num_features = num_features
+        self.norms = nn.ModuleDict({str(width): nn.BatchNorm2d(num_features) for width in widths})
+        self.width = widths[0]
+
+    @property
+    def norm(self) -> nn.BatchNorm2d:
+        """The batch norm of the running width."""
+        return self.norms[str(self.width)]
+
+    @property
+    def gain(self) -> Tensor:
+        """Factor of each channel at the running width, float32, (num_features,)."""
+        return self.norm.weight.detach().clamp_min(SMALLEST_GAIN)
+
+    def select(self, width: int) -> None:
+        """Normalise with the batch norm of `width`."""
+        if str(width) not in self.norms:
+            have = ", ".join(self.norms)
+            raise DownshiftError(f"Batch norms were trained at widths {have}, not {width!r}")
+        self.width = width
+
+    def start_from(self, norm: nn.BatchNorm2d) -> None:
+        """Copy an FP32 batch norm into that of every width."""
+        for own in self.norms.values():
+            own.load_state_dict(norm.state_dict())
+            own.eps = norm.eps
+
+    def forward(self, x):
+        """Normalise; (n, num_features, height, width)."""
+        norm = self.norm
+        if not self.training:
+            return F.batch_norm(
+                x, norm.running_mean, norm.running_var, self.gain, norm.bias, eps=norm.eps
+            )
+        # A projection, so that the gradient can still pull the factor up again.
+        norm.weight.data.clamp_min_(SMALLEST_GAIN)
+        return norm(x)
+
+
+def set_widths(model: nn.Module, width: int) -> None:
+    """Set one network width on every switchable part of `model`.
+
+    Pinned quantizers keep their bits: a layer made with `PinnedWeights` or `LogitWeights` runs its
+    weights at 8 bits whatever the network does, and `PinnedActivations` stay 8-bit codes.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Holds Brevitas layers with the quantizers of `downshift.sw.quantizers`.
+    width : int
+        Network width, one of those it was built with.
+
+    Raises
+    ------
+    DownshiftError
+        If some part does not run at `width`.
+    """
+    for module in model.modules():
+        if isinstance(module, DoubleRounding | ActivationQuantizer | SwitchableBatchNorm2d):
+            module.select(width)
+
+
+def scale_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """Learned scales of all quantizers, in the order of the modules."""
+    return [
+        module.scale
+        for module in model.modules()
+        if isinstance(module, DoubleRounding | ActivationQuantizer)
+        and isinstance(module.scale, nn.Parameter)
+    ]
+
+
+@torch.no_grad()
+def start_from_float(model: nn.Module, float_model: nn.Module) -> None:
+    """Start a quantized network from a trained FP32 one with the same names.
+
+    Weights and biases are copied and weight scales set from them; each batch norm is copied to
+    every width. A channel with a negative batch norm factor is negated together with the weights
+    before it, which leaves the function unchanged and the factor positive.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Quantized chain; its layers carry the names of `float_model`.
+    float_model : nn.Module
+        Chain of `Conv2d`, `Linear`, `BatchNorm2d` and modules without parameters.
+    """
+    layer = None
+    for name, source in float_model.named_modules():
+        if isinstance(source, nn.Conv2d | nn.Linear):
+            layer = model.get_submodule(name)
+            layer.weight.copy_(source.weight)
+            if source.bias is not None:
+                layer.bias.copy_(source.bias)
+            layer.weight_quant.tensor_quant.start_from(layer.weight)
+        elif isinstance(source, nn.BatchNorm2d):
+            target = model.get_submodule(name)
+            target.start_from(source)
+            sign = torch.where(source.weight < 0, -1.0, 1.0)
+            for norm in target.norms.values():
+                norm.weight.mul_(sign)
+                norm.running_mean.mul_(sign)
+            layer.weight.mul_(sign.view(-1, *[1] * (layer.weight.ndim - 1)))
+            if layer.bias is not None:
+                layer.bias.mul_(sign)
+            layer.weight_quant.tensor_quant.start_from(layer.weight)
