@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -357,7 +357,7 @@ class BrickArray(wiring.Component):
         m.submodules.total = total = DigitTree(lanes=self.lanes, width=2)
         m.d.comb += [total.enable.eq(enable), total.pack.eq(self.pack)]
         acts = Signal.like(vector.lanes)
-        m.d.comb += Signal.cast(total.i).eq(Signal.cast(acts))
+        m.d.comb += Value.cast(total.i).eq(Value.cast(acts))
 
         # Tags travel beside the trees.
         stages = [Signal(_Stage, name=f"stage_{k}") for k in range(total.latency + 2)]

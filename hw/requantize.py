@@ -1,10 +1,14 @@
 """Requantization: int32 accumulators to activation codes, by one multiply, add and shift."""
 
 import numpy as np
+from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
 
+from downshift.hw.channel_serializer import channels_layout
 from downshift.hw.rounding import shift_half_even
 
-__all__ = ["requantize"]
+__all__ = ["Requantize", "requantize"]
 
 
 def requantize(acc, *, bias, multiplier, shift, zero_point, width):
@@ -40,3 +44,132 @@ def requantize(acc, *, bias, multiplier, shift, zero_point, width):
     # |scaled| < 2**49: a shift beyond 51 gives what 51 gives.
     rounded = shift_half_even(scaled, np.minimum(np.asarray(shift, np.int64), 51))
     return np.clip(rounded + zero_point, 0, (1 << width) - 1).astype(np.uint8)
+
+
+class Requantize(wiring.Component):
+    """`requantize` on `channels` channels a cycle, exact for every value of every field.
+
+    One hard multiplier (33 by 17 bits) a channel; `latency` registers; a beat stays offered until
+    it is taken, and stalls those behind it.
+
+    Parameters
+    ----------
+    channels : int
+        Channels of a beat.
+
+    Members
+    -------
+    zero_point : ``In(8)``
+        Code of zero.
+    out_max : ``In(8)``
+        Largest code.
+    i : ``In(stream.Signature(channels_layout(channels)))``
+    o : ``Out(stream.Signature(ArrayLayout(8, channels)))``
+        Codes.
+    """
+
+    latency = 6
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, *, channels: int):
+        if not isinstance(channels, int) or channels < 1:
+            raise ValueError(f"Channels must be a positive integer, not {channels!r}")
+        self.channels = channels
+        super().__init__(
+            {
+                "zero_point": In(8),
+                "out_max": In(8),
+                "i": In(stream.Signature(channels_layout(channels))),
+                "o": Out(stream.Signature(data.ArrayLayout(8, channels))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        advance = Signal()
+        valid = Signal(self.latency)
+        m.d.comb += [
+            advance.eq(~self.o.valid | self.o.ready),
+            self.i.ready.eq(advance),
+            self.o.valid.eq(valid[-1]),
+        ]
+        with m.If(advance):
+            m.d.sync += valid.eq(Cat(self.i.valid, valid))
+
+        for k in range(self.channels):
+            m.submodules[f"channel_{k}"] = channel = _Channel()
+            m.d.comb += [
+                channel.enable.eq(advance),
+                channel.zero_point.eq(self.zero_point),
+                channel.out_max.eq(self.out_max),
+                channel.acc.eq(self.i.p.sums[k]),
+                channel.bias.eq(self.i.p.parameters[k].bias),
+                channel.multiplier.eq(self.i.p.parameters[k].multiplier),
+                channel.shift.eq(self.i.p.parameters[k].shift),
+                self.o.p[k].eq(channel.code),
+            ]
+
+        return m
+
+
+class _Channel(wiring.Component):
+    """The pipeline of one channel; members as the arguments of `requantize`."""
+
+    enable: In(1)
+    acc: In(signed(32))
+    bias: In(signed(32))
+    multiplier: In(16)
+    shift: In(6)
+    zero_point: In(8)
+    out_max: In(8)
+    code: Out(8)
+
+    def elaborate(self, platform):
+        m = Module()
+
+        # Cycle 1: add the bias.
+        biased = Signal(signed(33))
+        multiplier = Signal(16)
+        shift_1, shift_2, shift_3 = Signal(6), Signal(6), Signal(3)
+        # Cycle 2: multiply; a guard bit below will hold the half.
+        product = Signal(signed(50))
+        # Cycle 3: shift by eights.
+        coarse, coarse_rest = Signal(signed(50)), Signal()
+        # Cycle 4: shift by ones.
+        fine, fine_rest = Signal(signed(50)), Signal()
+        # Cycle 5: nine bits, a sign and the guard are enough beyond the range of any code.
+        narrow, rest = Signal(signed(11)), Signal()
+        inside = Signal()
+        m.d.comb += inside.eq((fine[10:] == 0) | fine[10:].all())
+
+        # Cycle 6: round half to even, move to the zero point, clip.
+        floor = narrow[1:].as_signed()
+        up = narrow[0] & (rest | floor[0])
+        moved = Signal(signed(12))
+        m.d.comb += moved.eq(floor + up + self.zero_point)
+
+        with m.If(self.enable):
+            m.d.sync += [
+                biased.eq(self.acc + self.bias),
+                multiplier.eq(self.multiplier),
+                shift_1.eq(self.shift),
+                product.eq(Cat(0, biased * multiplier).as_signed()),
+                shift_2.eq(shift_1),
+                shift_3.eq(shift_2[:3]),
+                fine.eq(coarse >> shift_3),
+                fine_rest.eq(coarse_rest | (coarse & ((1 << shift_3) - 1)).any()),
+                narrow.eq(Mux(inside, fine[:11].as_signed(), Mux(fine[-1], -1024, 1023))),
+                rest.eq(fine_rest),
+                self.code.eq(Mux(moved < 0, 0, Mux(moved > self.out_max, self.out_max, moved))),
+            ]
+            with m.Switch(shift_2[3:]):
+                for eights in range(8):
+                    with m.Case(eights):
+                        m.d.sync += [
+                            coarse.eq(product >> 8 * eights),
+                            coarse_rest.eq(product[: 8 * eights].any()),
+                        ]
+
+        return m

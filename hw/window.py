@@ -1,9 +1,16 @@
 """The window: which activation codes meet the weights at each pixel of a convolution."""
 
 import numpy as np
+from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 from numpy.lib.stride_tricks import sliding_window_view
 
-__all__ = ["im2col"]
+from downshift.hw.descriptor import LayerDescriptor
+from downshift.hw.mac import VectorTags, vector_layout
+
+__all__ = ["Window", "im2col", "window_vectors"]
 
 
 def im2col(codes, *, kernel, stride, padding, zero_point):
@@ -37,3 +44,240 @@ def im2col(codes, *, kernel, stride, padding, zero_point):
         codes = np.pad(codes, margins, constant_values=zero_point)
     windows = sliding_window_view(codes, kernel, axis=(1, 2))  # (n, y, x, channels, ky, kx)
     return windows[:, :: stride[0], :: stride[1]].transpose(0, 1, 2, 4, 5, 3)
+
+
+def window_vectors(pixels, *, kernel, stride, padding, pad, lanes, pool=(1, 1), pool_stride=(1, 1)):
+    """Order the bytes of a map as the array takes them: the golden function of `Window`.
+
+    Parameters
+    ----------
+    pixels : uint8 array, shape (height, width, pixel_bytes)
+        The map in memory.
+    kernel, stride, padding : as for `im2col`
+    pad : int
+        Byte outside the map.
+    lanes : int
+        Bytes in a vector.
+    pool, pool_stride : (int, int)
+        Pooling window and step: the pixels of a window follow each other.
+
+    Returns
+    -------
+    uint8 array, shape (kernel_height, chunks, vectors, lanes)
+        For one tile of output channels; bytes past the end of a kernel row are zero.
+    """
+    unfolded = im2col(
+        pixels[None], kernel=kernel, stride=stride, padding=padding, zero_point=pad
+    )[0]  # (y, x, ky, kx, byte)
+    runs = unfolded.reshape(*unfolded.shape[:3], -1)
+    pooled = sliding_window_view(runs, pool, axis=(0, 1))[:: pool_stride[0], :: pool_stride[1]]
+    ordered = pooled.transpose(2, 0, 1, 4, 5, 3)  # (ky, row, column, pool row, pool column, byte)
+    run = ordered.shape[-1]
+    vectors = ordered.reshape(kernel[0], -1, run)
+    padded = np.zeros((*vectors.shape[:2], -(-run // lanes) * lanes), np.uint8)
+    padded[..., :run] = vectors
+    return padded.reshape(*vectors.shape[:2], -1, lanes).transpose(0, 2, 1, 3)
+
+
+class Window(wiring.Component):
+    """Stream the receptive field of every output pixel, chunk by chunk, tile by tile.
+
+    The twin of `window_vectors`, repeated for each tile of output channels; bytes past the end of a
+    kernel row are whatever follows, since their weights are zero. One kernel row of a pixel is one
+    run of bytes in memory, so a chunk is `lanes` neighbouring bytes:
+
+        map      | . . . . . . |       chunk 0   chunk 1
+        row y    | . a b c . . |  ->   a a b b   b c c -     (pixels of 2 … 3 bytes, 4 lanes)
+
+    One vector a cycle, the first `latency` cycles after `start`.
+
+    Parameters
+    ----------
+    lanes : int
+        Bytes in a vector.
+    depth : int
+        Bytes of activation memory.
+
+    Members
+    -------
+    layer : ``In(LayerDescriptor)``
+    start : ``In(1)``
+        Begin a pass; ignored during one.
+    read_enable, read_address, read_data : ``Out(1)``, ``Out(range(depth))``, ``In(...)``
+        Port of the activation memory.
+    o : ``Out(stream.Signature(vector_layout(lanes)))``
+    """
+
+    latency = 3
+
+    o: stream.Interface
+
+    def __init__(self, *, lanes: int, depth: int):
+        self.lanes = lanes
+        self.depth = depth
+        super().__init__(
+            {
+                "layer": In(LayerDescriptor),
+                "start": In(1),
+                "read_enable": Out(1),
+                "read_address": Out(range(depth)),
+                "read_data": In(data.ArrayLayout(8, lanes)),
+                "o": Out(stream.Signature(vector_layout(lanes))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        layer = self.layer
+
+        # Where the window stands: byte offset of its row, and of its column within the row.
+        m.submodules.walk = walk = _Walk(position_width=ceil_log2(self.depth) + 2)
+        advance = Signal()
+        m.d.comb += [
+            walk.layer.eq(layer),
+            walk.start.eq(self.start),
+            walk.chunk_bytes.eq(self.lanes),
+            walk.advance.eq(advance),
+            self.read_enable.eq(walk.running & advance),
+            self.read_address.eq(layer.in_base + walk.row + walk.column),
+        ]
+
+        # The bytes come a cycle later; those outside the map are replaced.
+        read = Signal()
+        tags = Signal(VectorTags)
+        row_inside = Signal()
+        column = Signal.like(walk.column)
+        with m.If(advance):
+            m.d.sync += [
+                read.eq(walk.running),
+                tags.eq(walk.tags),
+                row_inside.eq((walk.row >= 0) & (walk.row < layer.map_bytes)),
+                column.eq(walk.column),
+            ]
+        vector = Signal(data.ArrayLayout(8, self.lanes))
+        for lane in range(self.lanes):
+            place = column + lane
+            inside = row_inside & (place >= 0) & (place < layer.row_bytes)
+            m.d.comb += vector[lane].eq(Mux(inside, self.read_data[lane], layer.pad))
+
+        m.d.comb += advance.eq(~self.o.valid | self.o.ready)
+        with m.If(advance):
+            m.d.sync += [
+                self.o.valid.eq(read),
+                self.o.p.lanes.eq(vector),
+                self.o.p.tags.eq(tags),
+            ]
+
+        return m
+
+
+class _Walk(wiring.Component):
+    """Count through tiles, kernel rows, chunks, output pixels and pooling windows.
+
+    Parameters
+    ----------
+    position_width : int
+        Bits of a signed position.
+
+    Members
+    -------
+    layer, start : as for `Window`
+    chunk_bytes : ``In(16)``
+        Step from one chunk to the next.
+    advance : ``In(1)``
+        Go on to the next position.
+    running : ``Out(1)``
+        The position is part of the pass.
+    row, column : ``Out(signed(position_width))``
+        Bytes from the start of the map to the row, and from there to the column.
+    tags : ``Out(VectorTags)``
+    """
+
+    def __init__(self, *, position_width: int):
+        position = signed(position_width)
+        super().__init__(
+            {
+                "layer": In(LayerDescriptor),
+                "start": In(1),
+                "chunk_bytes": In(16),
+                "advance": In(1),
+                "running": Out(1),
+                "row": Out(position),
+                "column": Out(position),
+                "tags": Out(VectorTags),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        layer, row, column = self.layer, self.row, self.column
+
+        # Loops, innermost first; a loop steps when all inside it are at their last.
+        lasts = [
+            layer.last_pool_column, layer.last_pool_row, layer.last_column, layer.last_row,
+            layer.last_chunk, layer.last_kernel_row, layer.last_tile,
+        ]  # fmt: skip
+        counters = [Signal(len(last), name=f"loop_{k}") for k, last in enumerate(lasts)]
+        at_last = Signal(len(lasts))
+        m.d.comb += at_last.eq(
+            Cat(counter == last for counter, last in zip(counters, lasts, strict=True))
+        )
+        steps = [Signal(name=f"step_{k}") for k in range(len(lasts))]
+        for k, (counter, step) in enumerate(zip(counters, steps, strict=True)):
+            m.d.comb += step.eq(self.running & self.advance & at_last[:k].all() & ~at_last[k])
+            with m.If(step):
+                m.d.sync += [counter.eq(counter + 1), *(inner.eq(0) for inner in counters[:k])]
+        with m.If(self.running & self.advance & at_last.all()):
+            m.d.sync += self.running.eq(0)
+
+        # Positions at which the window, the pooled pixel and the tile began.
+        shape = row.shape()
+        pooled_row, pooled_column = Signal(shape), Signal(shape)
+        tile_row, tile_column = Signal(shape), Signal(shape)
+
+        def go(to_row, to_column, *, pixel=False, line=False, tile=False):
+            yield from (row.eq(to_row), column.eq(to_column))
+            if pixel:
+                yield pooled_column.eq(to_column)
+            if line:
+                yield pooled_row.eq(to_row)
+            if tile:
+                yield from (tile_row.eq(to_row), tile_column.eq(to_column))
+
+        next_column = Signal(shape)
+        next_row = Signal(shape)
+        m.d.comb += [
+            next_column.eq(pooled_column + layer.step_column),
+            next_row.eq(pooled_row + layer.step_row),
+        ]
+        everything = {"pixel": True, "line": True, "tile": True}
+        for step, moves in zip(
+            steps,
+            (
+                go(row, column + layer.step_x),
+                go(row + layer.step_y, pooled_column),
+                go(pooled_row, next_column, pixel=True),
+                go(next_row, tile_column, pixel=True, line=True),
+                go(tile_row, tile_column + self.chunk_bytes, **everything),
+                go(tile_row + layer.row_bytes, layer.column_start, **everything),
+                go(layer.row_start, layer.column_start, **everything),
+            ),
+            strict=True,
+        ):
+            with m.If(step):
+                m.d.sync += list(moves)
+        with m.If(self.start & ~self.running):
+            m.d.sync += [
+                self.running.eq(1),
+                *(counter.eq(0) for counter in counters),
+                *go(layer.row_start, layer.column_start, **everything),
+            ]
+
+        # The first and last tile of the depth, the last vector of a tile.
+        m.d.comb += [
+            self.tags.first.eq((counters[4] == 0) & (counters[5] == 0)),
+            self.tags.last.eq(at_last[4:6].all()),
+            self.tags.end.eq(at_last[:4].all()),
+        ]
+
+        return m

@@ -1,0 +1,162 @@
+"""The channel serializer: sums of all rows into beats of a few channels, met by their parameters."""
+
+from amaranth import Array, Module, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from downshift.hw.descriptor import LayerDescriptor
+from downshift.hw.partial_sums import ACC_WIDTH, sums_layout
+
+__all__ = ["ChannelParameters", "ChannelSerializer", "channel_beats", "channels_layout"]
+
+
+class ChannelParameters(data.Struct):
+    """What the requantizer needs to know of one channel: eight bytes of the parameter store."""
+
+    bias: signed(ACC_WIDTH)
+    multiplier: 16
+    shift: 6
+    reserved: 10
+
+
+def channels_layout(channels):
+    """Layout of one beat: sums of `channels` channels and their parameters."""
+    return data.StructLayout(
+        {
+            "sums": data.ArrayLayout(signed(ACC_WIDTH), channels),
+            "parameters": data.ArrayLayout(ChannelParameters, channels),
+        }
+    )
+
+
+def channel_beats(sums, *, requantizers):
+    """Split the sums of pixels into beats: the golden function of the serializer.
+
+    Parameters
+    ----------
+    sums : int32 array, shape (pixels, rows)
+    requantizers : int
+        Channels of a beat.
+
+    Returns
+    -------
+    int32 array, shape (pixels * rows // requantizers, requantizers)
+    """
+    return sums.reshape(-1, requantizers)
+
+
+class ChannelSerializer(wiring.Component):
+    """Work through the rows of each pixel, `requantizers` channels a cycle.
+
+    The twin of `channel_beats`. Parameters come from the store, one word a beat, in order of the
+    channels; each tile of rows has its own. The sums of a layer that gives logits leave through
+    `o_logits` instead, one channel a cycle, with their bias added.
+
+    Parameters
+    ----------
+    rows : int
+        Sums of a pixel.
+    requantizers : int
+        Channels of a beat; divides `rows`.
+    depth : int
+        Words of the parameter store.
+
+    Members
+    -------
+    layer : ``In(LayerDescriptor)``
+    start : ``In(1)``
+        Begin a layer.
+    read_enable, read_address, read_data : ``Out(1)``, ``Out(range(depth))``, ``In(...)``
+        Port of the parameter store.
+    i : ``In(stream.Signature(sums_layout(rows)))``
+    o : ``Out(stream.Signature(channels_layout(requantizers)))``
+        Codes to be; `latency` cycles after `i`.
+    o_logits : ``Out(stream.Signature(signed(32)))``
+        Logits, a cycle later.
+    """
+
+    latency = 1
+
+    i: stream.Interface
+    o: stream.Interface
+    o_logits: stream.Interface
+
+    def __init__(self, *, rows: int, requantizers: int, depth: int):
+        if rows % requantizers:
+            raise ValueError(f"Requantizers must divide rows = {rows}, not be {requantizers!r}")
+        self.rows = rows
+        self.requantizers = requantizers
+        self.depth = depth
+        super().__init__(
+            {
+                "layer": In(LayerDescriptor),
+                "start": In(1),
+                "read_enable": Out(1),
+                "read_address": Out(range(depth)),
+                "read_data": In(data.ArrayLayout(ChannelParameters, requantizers)),
+                "i": In(stream.Signature(sums_layout(rows))),
+                "o": Out(stream.Signature(channels_layout(requantizers))),
+                "o_logits": Out(stream.Signature(signed(ACC_WIDTH))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        groups = self.rows // self.requantizers
+
+        # Beats of a pixel; a beat of logits is spelled out channel by channel.
+        group = Signal(range(groups))
+        channel = Signal(range(self.requantizers))
+        tile_base = Signal(range(self.depth))
+        advance = Signal()
+        channel_done = Signal()
+        group_done = Signal()
+        m.d.comb += [
+            channel_done.eq(~self.layer.logits | (channel == self.requantizers - 1)),
+            group_done.eq(channel_done & (group == groups - 1)),
+            self.i.ready.eq(advance & group_done),
+            self.read_enable.eq(advance & self.i.valid),
+            self.read_address.eq(tile_base + group),
+        ]
+        with m.If(advance & self.i.valid):
+            m.d.sync += channel.eq(channel + 1)
+            with m.If(channel_done):
+                m.d.sync += [channel.eq(0), group.eq(group + 1)]
+            with m.If(group_done):
+                m.d.sync += group.eq(0)
+                with m.If(self.i.p.end):
+                    m.d.sync += tile_base.eq(tile_base + groups)
+        with m.If(self.start):
+            m.d.sync += tile_base.eq(self.layer.parameter_base)
+
+        # Parameters arrive a cycle later, beside the sums of their channels.
+        beat = Signal()
+        shown = Signal(range(self.requantizers))
+        sums = [self.i.p.sums[k] for k in range(self.rows)]
+        with m.If(advance):
+            m.d.sync += [beat.eq(self.i.valid), shown.eq(channel)]
+            m.d.sync += [
+                self.o.p.sums[k].eq(Array(sums[k :: self.requantizers])[group])
+                for k in range(self.requantizers)
+            ]
+        m.d.comb += [
+            self.o.p.parameters.eq(self.read_data),
+            self.o.valid.eq(beat & ~self.layer.logits),
+        ]
+
+        # Logits.
+        logit_free = Signal()
+        logits = Array(
+            self.o.p.sums[k] + self.read_data[k].bias for k in range(self.requantizers)
+        )
+        m.d.comb += [
+            logit_free.eq(~self.o_logits.valid | self.o_logits.ready),
+            advance.eq(~beat | (self.layer.logits & logit_free) | (self.o.valid & self.o.ready)),
+        ]
+        with m.If(logit_free):
+            m.d.sync += [
+                self.o_logits.valid.eq(beat & self.layer.logits),
+                self.o_logits.payload.eq(logits[shown]),
+            ]
+
+        return m

@@ -1,0 +1,100 @@
+"""The layer descriptor: everything the engine is told about one pass over one layer."""
+
+from amaranth import signed
+from amaranth.hdl import Shape
+from amaranth.lib import data
+
+__all__ = ["DESCRIPTOR_WORDS", "PROFILES", "LayerDescriptor", "descriptor_words"]
+
+PROFILES = 16
+"""Entries of the table that opens a program: word w is where the program for width w starts."""
+
+
+class LayerDescriptor(data.Struct):
+    """One pass: a layer, or a band of its rows when partial sums of all pixels do not fit.
+
+    Counts are stored less one (``last_…`` is the last index of a loop). Addresses and steps into
+    activation memory are in bytes. No field crosses a 32-bit word of program memory.
+    """
+
+    # Word 0
+    last: 1  # no descriptor follows
+    logits: 1  # outputs are int32 sums, not codes
+    weight_width: 4  # 2…8
+    in_pack: 2  # log2 of the input codes in a byte
+    out_pack: 2  # log2 of the output codes in a byte
+    pad: 8  # byte that stands outside the map: the zero point in every place
+    zero_point: 8  # of the output
+    reserved_0: 6
+    # Word 1
+    out_max: 8  # largest output code
+    last_pool: 16  # pixels of a pooling window
+    reserved_1: 8
+    # Word 2: output pixels, after pooling
+    last_column: 16
+    last_row: 16
+    # Word 3
+    last_pool_column: 8
+    last_pool_row: 8
+    last_kernel_row: 8
+    kernel_columns: 8
+    # Word 4
+    last_tile: 16  # tiles of `rows` output channels
+    last_chunk: 16  # chunks of `lanes` bytes in one kernel row
+    # Word 5
+    channels: 16  # of the input
+    last_slot: 16  # places for codes in one input pixel, used or not
+    # Word 6
+    last_pixel: 32  # output pixels, after pooling
+    # Word 7
+    weight_base: 32  # word of the weight store
+    # Word 8
+    parameter_base: 16  # word of the parameter store
+    tile_bytes: 16  # bytes that one tile adds to each output pixel
+    # Words 9…: input map
+    in_base: 32
+    row_start: signed(32)  # first row of the first window, times `row_bytes`
+    column_start: signed(32)  # first column of the first window, in bytes
+    row_bytes: 32
+    map_bytes: 32
+    step_x: 32  # to the next column, in bytes
+    step_y: 32  # to the next row
+    step_column: 32  # to the next pooled column
+    step_row: 32  # to the next pooled row
+    # Output map
+    out_base: 32
+    out_pixel_bytes: 32
+
+
+DESCRIPTOR_WORDS = Shape.cast(LayerDescriptor).width // 32
+
+
+def descriptor_words(fields):
+    """Encode a descriptor as words of program memory.
+
+    Parameters
+    ----------
+    fields : mapping of str to int
+        Values by field name; fields not named are 0.
+
+    Returns
+    -------
+    list of int
+        `DESCRIPTOR_WORDS` words of 32 bits.
+
+    Raises
+    ------
+    ValueError
+        If a value does not fit its field.
+    """
+    layout = LayerDescriptor.as_shape()
+    bits = 0
+    for name, value in fields.items():
+        field = layout[name]
+        shape = Shape.cast(field.shape)
+        low = -(1 << shape.width - 1) if shape.signed else 0
+        high = 1 << shape.width - shape.signed
+        if not low <= value < high:
+            raise ValueError(f"Field {name} must be in {low}..{high - 1}, not {value!r}")
+        bits |= (value & (1 << shape.width) - 1) << field.offset
+    return [bits >> 32 * k & 0xFFFFFFFF for k in range(DESCRIPTOR_WORDS)]

@@ -1,0 +1,221 @@
+"""The engine: stores, array and output path, run by the sequencer; all but the host link."""
+
+from enum import IntEnum
+
+from amaranth import Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out, connect
+from amaranth.utils import exact_log2
+
+from downshift.hw.brick import BrickArray
+from downshift.hw.channel_serializer import ChannelSerializer
+from downshift.hw.code_writer import CodeWriter
+from downshift.hw.config import AcceleratorConfig
+from downshift.hw.descriptor import PROFILES
+from downshift.hw.mac import dot_width
+from downshift.hw.max_pool import MaxPool
+from downshift.hw.partial_sums import PartialSums
+from downshift.hw.requantize import Requantize
+from downshift.hw.sequencer import Sequencer
+from downshift.hw.store import ActivationStore, ByteWrite, Store
+from downshift.hw.weight_loader import WeightLoader
+from downshift.hw.window import Window
+
+__all__ = ["PARAMETER_BYTES", "PROGRAM_BYTES", "Counters", "Engine", "Region"]
+
+PARAMETER_BYTES = 8
+"""Bytes of one channel in the parameter store."""
+PROGRAM_BYTES = 4
+"""Bytes of one word of the program."""
+
+
+class Region(IntEnum):
+    """What the link can write to."""
+
+    ACTIVATIONS = 0
+    PROGRAM = 1
+    WEIGHTS = 2
+    PARAMETERS = 3
+
+
+class Counters(data.Struct):
+    """Counts of the last frame."""
+
+    cycles: 32
+    """From start to done."""
+    vectors: 32
+    """Activation vectors that entered the array."""
+    weight_words: 32
+    """Words read from the weight store."""
+    output_wait: 32
+    """Cycles in which complete sums waited for the requantizers."""
+
+
+class Engine(wiring.Component):
+    """Run frames: input codes in activation memory to logits in activation memory.
+
+    ::
+
+        weight store ─► loader ─► array ─► partial sums ─► queue ─► requantize ─► pool ─► writer
+        activations  ─► window ─────┘                                                        │
+              ▲────────────────────────────────────────────────────────────────────────────┘
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    region, write : ``In(2)``, ``In(ByteWrite)``
+        Bytes from the link; not during a frame.
+    read_enable, read_address, read_data : ``In(1)``, ``In(range(...))``, ``Out(8)``
+        A byte of activation memory for the link, a cycle later; not during a frame.
+    start, profile : ``In(1)``, ``In(4)``
+        Run a frame.
+    busy, done, missing : ``Out(1)``
+        As of `Sequencer`.
+    counters : ``Out(Counters)``
+    """
+
+    def __init__(self, *, config: AcceleratorConfig):
+        if not isinstance(config, AcceleratorConfig):
+            raise TypeError(f"Config must be an AcceleratorConfig, not {config!r}")
+        self.config = config
+        super().__init__(
+            {
+                "region": In(Region),
+                "write": In(ByteWrite),
+                "read_enable": In(1),
+                "read_address": In(range(config.activation_bytes)),
+                "read_data": Out(8),
+                "start": In(1),
+                "profile": In(range(PROFILES)),
+                "busy": Out(1),
+                "done": Out(1),
+                "missing": Out(1),
+                "counters": Out(Counters),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        c = self.config
+        beat = {"channels": c.requantizers, "groups": c.groups}
+
+        # Blocks.
+        m.submodules.program = program = Store(word_bytes=PROGRAM_BYTES, depth=c.program_depth)
+        m.submodules.weights = weights = Store(word_bytes=c.rows, depth=c.weight_depth)
+        m.submodules.parameters = parameters = Store(
+            word_bytes=PARAMETER_BYTES * c.requantizers, depth=c.parameter_depth
+        )
+        m.submodules.activations = activations = ActivationStore(
+            lanes=c.lanes, depth=c.activation_bytes
+        )
+        m.submodules.sequencer = sequencer = Sequencer(depth=c.program_depth)
+        m.submodules.loader = loader = WeightLoader(
+            rows=c.rows, lanes=c.lanes, depth=c.weight_depth
+        )
+        m.submodules.window = window = Window(lanes=c.lanes, depth=c.activation_bytes)
+        m.submodules.array = array = BrickArray(rows=c.rows, lanes=c.lanes)
+        m.submodules.sums = sums = PartialSums(
+            rows=c.rows, dot_width=dot_width(c.lanes), depth=c.partial_sum_depth
+        )
+        m.submodules.queue = queue = SyncFIFOBuffered(
+            width=Value.cast(sums.o.p).shape().width, depth=c.output_depth
+        )
+        m.submodules.serializer = serializer = ChannelSerializer(
+            rows=c.rows, requantizers=c.requantizers, depth=c.parameter_depth
+        )
+        m.submodules.requantize = requantize = Requantize(channels=c.requantizers)
+        m.submodules.pool = pool = MaxPool(**beat)
+        m.submodules.writer = writer = CodeWriter(
+            **beat, lanes=c.lanes, depth=c.activation_bytes
+        )
+
+        # Data.
+        connect(m, loader.o, array.i_weights)
+        connect(m, window.o, array.i_acts)
+        connect(m, array.o, sums.i)
+        m.d.comb += [
+            queue.w_data.eq(sums.o.p),
+            queue.w_en.eq(sums.o.valid),
+            sums.o.ready.eq(queue.w_rdy),
+            Value.cast(serializer.i.p).eq(queue.r_data),
+            serializer.i.valid.eq(queue.r_rdy),
+            queue.r_en.eq(serializer.i.ready),
+        ]
+        connect(m, serializer.o, requantize.i)
+        connect(m, requantize.o, pool.i)
+        connect(m, pool.o, writer.i)
+        connect(m, serializer.o_logits, writer.i_logits)
+
+        # Control.
+        layer = sequencer.layer
+        m.d.comb += [
+            sequencer.start.eq(self.start),
+            sequencer.profile.eq(self.profile),
+            sequencer.layer_done.eq(writer.done),
+            self.busy.eq(sequencer.busy),
+            self.done.eq(sequencer.done),
+            self.missing.eq(sequencer.missing),
+            array.weight_width.eq(layer.weight_width),
+            array.pack.eq(layer.in_pack),
+            requantize.zero_point.eq(layer.zero_point),
+            requantize.out_max.eq(layer.out_max),
+            pool.last_pool.eq(layer.last_pool),
+        ]
+        for block in (loader, window, serializer, writer):
+            m.d.comb += [block.layer.eq(layer), block.start.eq(sequencer.start_layer)]
+
+        # Stores.
+        for store, reader, region in (
+            (program, sequencer, Region.PROGRAM),
+            (weights, loader, Region.WEIGHTS),
+            (parameters, serializer, Region.PARAMETERS),
+        ):
+            m.d.comb += [
+                store.write.address.eq(self.write.address),
+                store.write.data.eq(self.write.data),
+                store.write.enable.eq(self.write.enable & (self.region == region)),
+                store.read_enable.eq(reader.read_enable),
+                store.read_address.eq(reader.read_address),
+                Value.cast(reader.read_data).eq(store.read_data),
+            ]
+        split = exact_log2(c.lanes)
+        by_link = self.write.enable & (self.region == Region.ACTIVATIONS)
+        with m.If(self.busy):
+            m.d.comb += [
+                activations.write_enable.eq(writer.write_enable),
+                activations.write_address.eq(writer.write_address),
+                activations.write_data.eq(writer.write_data),
+                activations.read_enable.eq(window.read_enable),
+                activations.read_address.eq(window.read_address),
+            ]
+        with m.Else():
+            m.d.comb += [
+                activations.write_enable.eq(Mux(by_link, 1 << self.write.address[:split], 0)),
+                activations.write_address.eq(self.write.address[split:]),
+                Value.cast(activations.write_data).eq(self.write.data.replicate(c.lanes)),
+                activations.read_enable.eq(self.read_enable),
+                activations.read_address.eq(self.read_address),
+            ]
+        m.d.comb += [
+            window.read_data.eq(activations.read_data),
+            self.read_data.eq(activations.read_data[0]),
+        ]
+
+        # Counters.
+        count = Signal(Counters)
+        m.d.comb += self.counters.eq(count)
+        with m.If(self.busy):
+            m.d.sync += [
+                count.cycles.eq(count.cycles + 1),
+                count.vectors.eq(count.vectors + (array.i_acts.valid & array.i_acts.ready)),
+                count.weight_words.eq(count.weight_words + loader.read_enable),
+                count.output_wait.eq(count.output_wait + (sums.o.valid & ~sums.o.ready)),
+            ]
+        with m.Elif(self.start):
+            m.d.sync += count.eq(0)
+
+        return m

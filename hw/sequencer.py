@@ -1,0 +1,137 @@
+"""The sequencer: runs the program of a width, layer by layer."""
+
+from amaranth import Cat, Module, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from downshift.hw.descriptor import DESCRIPTOR_WORDS, PROFILES, LayerDescriptor
+
+__all__ = ["Sequencer", "program_layers"]
+
+
+def program_layers(words, profile):
+    """List the descriptors that a profile runs: the golden function of the sequencer.
+
+    Parameters
+    ----------
+    words : sequence of int
+        The program, 32-bit words.
+    profile : int
+        Entry of the table, 0…15.
+
+    Returns
+    -------
+    list of list of int
+        Words of each descriptor; empty if the profile has no program.
+    """
+    layers = []
+    address = words[profile]
+    while address:
+        layers.append(list(words[address : address + DESCRIPTOR_WORDS]))
+        address += DESCRIPTOR_WORDS
+        if layers[-1][0] & 1:  # LayerDescriptor.last
+            break
+    return layers
+
+
+class Sequencer(wiring.Component):
+    """Look up the program of a profile, and run its descriptors one after the other.
+
+    The twin of `program_layers`. `lookup_latency` cycles from `start` to the first word of a
+    descriptor, `fetch_latency` from there to `start_layer`, and from each `layer_done` as well.
+
+    Parameters
+    ----------
+    depth : int
+        Words of the program store.
+
+    Members
+    -------
+    start : ``In(1)``
+        Run a frame; ignored during one.
+    profile : ``In(4)``
+        Entry of the table of programs.
+    busy : ``Out(1)``
+    done : ``Out(1)``
+        The frame is complete, for one cycle.
+    missing : ``Out(1)``
+        With `done`: the profile has no program, and nothing was run.
+    layer : ``Out(LayerDescriptor)``
+        In force from `start_layer` to `layer_done`.
+    start_layer, layer_done : ``Out(1)``, ``In(1)``
+    read_enable, read_address, read_data : ``Out(1)``, ``Out(range(depth))``, ``In(...)``
+        Port of the program store.
+    """
+
+    lookup_latency = 2
+    fetch_latency = DESCRIPTOR_WORDS + 2
+
+    def __init__(self, *, depth: int):
+        self.depth = depth
+        super().__init__(
+            {
+                "start": In(1),
+                "profile": In(range(PROFILES)),
+                "busy": Out(1),
+                "done": Out(1),
+                "missing": Out(1),
+                "layer": Out(LayerDescriptor),
+                "start_layer": Out(1),
+                "layer_done": In(1),
+                "read_enable": Out(1),
+                "read_address": Out(range(depth)),
+                "read_data": In(data.ArrayLayout(8, 4)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        address = Signal(range(self.depth))
+        left = Signal(range(DESCRIPTOR_WORDS + 1))
+        word = Value.cast(self.read_data)
+
+        with m.FSM() as fsm:
+            m.d.comb += self.busy.eq(~fsm.ongoing("Idle"))
+
+            with m.State("Idle"):
+                m.d.comb += [
+                    self.read_address.eq(self.profile),
+                    self.read_enable.eq(self.start),
+                ]
+                with m.If(self.start):
+                    m.next = "Lookup"
+
+            with m.State("Lookup"):
+                m.d.sync += [address.eq(word), left.eq(DESCRIPTOR_WORDS)]
+                m.next = "Fetch"
+                with m.If(word == 0):
+                    m.d.comb += [self.done.eq(1), self.missing.eq(1)]
+                    m.next = "Idle"
+
+            # Words shift in from the top: the first one ends up lowest.
+            with m.State("Fetch"):
+                m.d.comb += [
+                    self.read_address.eq(address),
+                    self.read_enable.eq(1),
+                ]
+                m.d.sync += left.eq(left - 1)
+                with m.If(left != DESCRIPTOR_WORDS):
+                    m.d.sync += self.layer.eq(Cat(Value.cast(self.layer)[32:], word))
+                with m.If(left == 0):
+                    m.next = "Start"
+                with m.Else():
+                    m.d.sync += address.eq(address + 1)
+
+            with m.State("Start"):
+                m.d.comb += self.start_layer.eq(1)
+                m.next = "Run"
+
+            with m.State("Run"):
+                m.d.sync += left.eq(DESCRIPTOR_WORDS)
+                with m.If(self.layer_done):
+                    m.next = "Fetch"
+                    with m.If(self.layer.last):
+                        m.d.comb += self.done.eq(1)
+                        m.next = "Idle"
+
+        return m

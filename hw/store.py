@@ -1,0 +1,166 @@
+"""Stores: memories that the link writes byte by byte and the engine reads word by word."""
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
+
+__all__ = ["ActivationStore", "ByteWrite", "Store"]
+
+
+def byte_write(address_width):
+    """Signature of a port that writes one byte a cycle, without a way to refuse."""
+    return wiring.Signature(
+        {"enable": Out(1), "address": Out(address_width), "data": Out(8)}
+    )
+
+
+ByteWrite = byte_write(24)
+"""The link's write port, in bytes from the start of a store."""
+
+
+class Store(wiring.Component):
+    """Hold words of `word_bytes` bytes.
+
+    Reading takes one cycle, and the word stays until the next read. A byte written in the cycle of
+    a read takes its place: the two are never wanted at once, and one port is enough for both.
+
+    Parameters
+    ----------
+    word_bytes : int
+        A power of two.
+    depth : int
+        Words.
+
+    Members
+    -------
+    write : ``In(ByteWrite)``
+        Bytes, lowest first in their word.
+    read_enable : ``In(1)``
+    read_address : ``In(range(depth))``
+        Word to read.
+    read_data : ``Out(ArrayLayout(8, word_bytes))``
+        The word, from the cycle after.
+    """
+
+    latency = 1
+
+    def __init__(self, *, word_bytes: int, depth: int):
+        self.word_bytes = word_bytes
+        self.depth = depth
+        super().__init__(
+            {
+                "write": In(ByteWrite),
+                "read_enable": In(1),
+                "read_address": In(range(depth)),
+                "read_data": Out(data.ArrayLayout(8, word_bytes)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = memory = Memory(
+            shape=data.ArrayLayout(8, self.word_bytes), depth=self.depth, init=[]
+        )
+        write = memory.write_port(granularity=1)
+        read = memory.read_port()
+
+        lane = exact_log2(self.word_bytes)
+        address = Signal(range(self.depth))
+        m.d.comb += [
+            address.eq(Mux(self.write.enable, self.write.address[lane:], self.read_address)),
+            write.addr.eq(address),
+            read.addr.eq(address),
+            read.en.eq(self.read_enable & ~self.write.enable),
+            self.read_data.eq(read.data),
+        ]
+        for index in range(self.word_bytes):
+            here = self.write.address[:lane] == index
+            m.d.comb += [
+                write.data[index].eq(self.write.data),
+                write.en[index].eq(self.write.enable & here),
+            ]
+
+        return m
+
+
+class ActivationStore(wiring.Component):
+    """Hold activations in `lanes` banks of bytes, so that any `lanes` neighbours can be read.
+
+    Byte address ``a`` lies in bank ``a % lanes``. A read of bytes ``a … a + lanes - 1`` takes one
+    cycle at any ``a``; the bytes stay until the next read. A read in the cycle of a write to the
+    same place gives either content.
+
+    Parameters
+    ----------
+    lanes : int
+        Banks; a power of two.
+    depth : int
+        Bytes in all.
+
+    Members
+    -------
+    write_enable : ``In(lanes)``
+        Which banks to write.
+    write_address : ``In(range(depth // lanes))``
+        Word, the same in all banks.
+    write_data : ``In(ArrayLayout(8, lanes))``
+        A byte for each bank.
+    read_enable : ``In(1)``
+    read_address : ``In(range(depth))``
+        First byte; addresses wrap at the end.
+    read_data : ``Out(ArrayLayout(8, lanes))``
+        Bytes in order of address, from the cycle after.
+    """
+
+    latency = 1
+
+    def __init__(self, *, lanes: int, depth: int):
+        self.lanes = lanes
+        self.depth = depth
+        super().__init__(
+            {
+                "write_enable": In(lanes),
+                "write_address": In(range(depth // lanes)),
+                "write_data": In(data.ArrayLayout(8, lanes)),
+                "read_enable": In(1),
+                "read_address": In(range(depth)),
+                "read_data": Out(data.ArrayLayout(8, lanes)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        split = exact_log2(self.lanes)
+        first = self.read_address[:split]
+        word = self.read_address[split:]
+
+        # Banks below the first byte hold the continuation, one word further on.
+        banks = []
+        for index in range(self.lanes):
+            memory = Memory(shape=8, depth=self.depth // self.lanes, init=[])
+            m.submodules[f"bank_{index}"] = memory
+            write, read = memory.write_port(), memory.read_port()
+            m.d.comb += [
+                write.addr.eq(self.write_address),
+                write.data.eq(self.write_data[index]),
+                write.en.eq(self.write_enable[index]),
+                read.addr.eq(word + (first > index)),
+                read.en.eq(self.read_enable),
+            ]
+            banks.append(read.data)
+
+        # Rotate the banks so that the first byte comes first.
+        turn = Signal(split)
+        with m.If(self.read_enable):
+            m.d.sync += turn.eq(first)
+        with m.Switch(turn):
+            for amount in range(self.lanes):
+                with m.Case(amount):
+                    m.d.comb += [
+                        self.read_data[k].eq(banks[(k + amount) % self.lanes])
+                        for k in range(self.lanes)
+                    ]
+
+        return m

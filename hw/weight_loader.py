@@ -1,0 +1,171 @@
+"""The weight loader: tiles of running weights for the array, through the precision switch."""
+
+import numpy as np
+from amaranth import Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from downshift.hw.descriptor import LayerDescriptor
+from downshift.hw.precision_switch import PrecisionSwitch
+
+__all__ = ["WeightLoader", "store_words", "tile_words"]
+
+
+def store_words(weights, *, rows):
+    """Order weights as the weight store holds them, once for all widths.
+
+    Parameters
+    ----------
+    weights : int8 array, shape (out_channels, in_channels, kernel_height, kernel_width)
+    rows : int
+        Output channels of a tile.
+
+    Returns
+    -------
+    int8 array, shape (words, rows)
+        By tile of output channels, kernel row, kernel column and input channel; channels beyond the
+        last are zero.
+    """
+    out_channels, *rest = weights.shape
+    padded = np.zeros((-(-out_channels // rows) * rows, *rest), np.int8)
+    padded[:out_channels] = weights
+    tiles = padded.reshape(-1, rows, *rest)  # (tile, row, channel, ky, kx)
+    return tiles.transpose(0, 3, 4, 2, 1).reshape(-1, rows)
+
+
+def tile_words(weights, *, rows, chunk, slots):
+    """Order weights as the array takes them: the golden function of the loader.
+
+    Parameters
+    ----------
+    weights : int8 array, shape (out_channels, in_channels, kernel_height, kernel_width)
+        Running weights.
+    rows : int
+        Output channels of a tile.
+    chunk : int
+        Codes in a vector of activations.
+    slots : int
+        Places for codes in one input pixel, at least in_channels.
+
+    Returns
+    -------
+    int8 array, shape (words, rows)
+        By tile, kernel row, and place in the kernel row rounded up to whole chunks; places without
+        a weight are zero.
+    """
+    kernel_height, kernel_width = weights.shape[2:]
+    stored = store_words(weights, rows=rows)
+    stored = stored.reshape(-1, kernel_height, kernel_width, weights.shape[1], rows)
+    run = kernel_width * slots
+    words = np.zeros((*stored.shape[:2], -(-run // chunk) * chunk, rows), np.int8)
+    places = words[:, :, :run].reshape(*stored.shape[:3], slots, rows)
+    places[..., : weights.shape[1], :] = stored
+    words[:, :, :run] = places.reshape(*stored.shape[:2], run, rows)
+    return words.reshape(-1, rows)
+
+
+class WeightLoader(wiring.Component):
+    """Read a layer's weights from the store in order, switch their width, and fill up tiles.
+
+    The twin of `tile_words` after `precision_switch`: one word a cycle, stalled by the array, the
+    first `latency` cycles after `start`. Each stored word is read once per pass, whatever the
+    width; places without a weight cost a cycle and no read.
+
+    Parameters
+    ----------
+    rows : int
+        Output channels of a tile.
+    lanes : int
+        Bytes in a vector of activations.
+    depth : int
+        Words of the weight store.
+
+    Members
+    -------
+    layer : ``In(LayerDescriptor)``
+    start : ``In(1)``
+        Begin a pass; ignored during one.
+    read_enable, read_address, read_data : ``Out(1)``, ``Out(range(depth))``, ``In(...)``
+        Port of the weight store.
+    o : ``Out(stream.Signature(ArrayLayout(signed(8), rows)))``
+        Running weights.
+    """
+
+    latency = 3
+
+    o: stream.Interface
+
+    def __init__(self, *, rows: int, lanes: int, depth: int):
+        self.rows = rows
+        self.lanes = lanes
+        self.depth = depth
+        super().__init__(
+            {
+                "layer": In(LayerDescriptor),
+                "start": In(1),
+                "read_enable": Out(1),
+                "read_address": Out(range(depth)),
+                "read_data": In(data.ArrayLayout(8, rows)),
+                "o": Out(stream.Signature(data.ArrayLayout(signed(8), rows))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        layer = self.layer
+        m.submodules.switch = switch = PrecisionSwitch(lanes=self.rows)
+        m.d.comb += switch.width.eq(layer.weight_width)
+        wiring.connect(m, switch.o, wiring.flipped(self.o))
+
+        # A place holds a weight unless it fills up a pixel or the last chunk of a kernel row.
+        running = Signal()
+        advance = Signal()
+        slot, column = Signal(16), Signal(16)
+        weight_here = Signal()
+        address = Signal(range(self.depth))
+        m.d.comb += [
+            weight_here.eq((slot < layer.channels) & (column < layer.kernel_columns)),
+            self.read_address.eq(address),
+            self.read_enable.eq(running & advance & weight_here),
+        ]
+        with m.If(self.read_enable):
+            m.d.sync += address.eq(address + 1)
+
+        # Places of a kernel row, in chunks.
+        place = Signal(range(4 * self.lanes))
+        last_place = Signal.like(place)
+        chunk, kernel_row, tile = Signal(16), Signal(8), Signal(16)
+        m.d.comb += last_place.eq((self.lanes << layer.in_pack) - 1)
+        with m.If(running & advance):
+            m.d.sync += [place.eq(place + 1), slot.eq(slot + 1)]
+            with m.If(slot == layer.last_slot):
+                m.d.sync += [slot.eq(0), column.eq(column + 1)]
+            with m.If(place == last_place):
+                m.d.sync += [place.eq(0), chunk.eq(chunk + 1)]
+                with m.If(chunk == layer.last_chunk):
+                    m.d.sync += [chunk.eq(0), slot.eq(0), column.eq(0)]
+                    m.d.sync += kernel_row.eq(kernel_row + 1)
+                    with m.If(kernel_row == layer.last_kernel_row):
+                        m.d.sync += [kernel_row.eq(0), tile.eq(tile + 1)]
+                        with m.If(tile == layer.last_tile):
+                            m.d.sync += running.eq(0)
+        with m.If(self.start & ~running):
+            m.d.sync += [
+                running.eq(1),
+                address.eq(layer.weight_base),
+                *(counter.eq(0) for counter in (slot, column, place, chunk, kernel_row, tile)),
+            ]
+
+        # The word comes a cycle later.
+        read = Signal()
+        blank = Signal()
+        m.d.comb += [
+            advance.eq(~read | switch.i.ready),
+            switch.i.valid.eq(read),
+        ]
+        with m.If(advance):
+            m.d.sync += [read.eq(running), blank.eq(~weight_here)]
+        for index in range(self.rows):
+            m.d.comb += switch.i.p[index].eq(Mux(blank, 0, self.read_data[index].as_signed()))
+
+        return m

@@ -1,0 +1,190 @@
+"""The image: what the accelerator loads, compiled for one configuration, as a file."""
+
+import json
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+from pathlib import Path
+
+import numpy as np
+
+from downshift.hw.config import AcceleratorConfig
+from downshift.hw.errors import DownshiftError
+from downshift.hw.packing import pack_codes, unpack_codes
+from downshift.sw.memory_plan import Map
+
+__all__ = ["FORMAT_VERSION", "Image", "Section"]
+
+MAGIC = b"DWNSHIFT"
+FORMAT_VERSION = 1
+HEADER = struct.Struct("<8sIII")  # magic, version, fingerprint, number of sections
+ENTRY = struct.Struct("<IIII")  # section, offset, length, CRC-32
+MAX_SECTIONS = 16
+
+
+class Section(IntEnum):
+    """Parts of an image; the first three go to the regions of the same numbers."""
+
+    PROGRAM = 1
+    WEIGHTS = 2
+    PARAMETERS = 3
+    PLAN = 16
+    """JSON for the host: configuration, network, maps; never sent."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Image:
+    """A compiled network.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    network : str
+    input_scale : float
+        Real value of one input code.
+    macs : int
+        Multiply-accumulates of one image.
+    maps : mapping of int to tuple of Map
+        By width: the input and every layer's output.
+    program, weights, parameters : bytes
+        Contents of the stores.
+    """
+
+    config: AcceleratorConfig
+    network: str
+    input_scale: float
+    macs: int
+    maps: Mapping[int, tuple[Map, ...]]
+    program: bytes
+    weights: bytes
+    parameters: bytes
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths the network runs at, highest first."""
+        return tuple(sorted(self.maps, reverse=True))
+
+    def sections(self) -> dict[Section, bytes]:
+        """What the accelerator loads, by section."""
+        return {
+            Section.PROGRAM: self.program,
+            Section.WEIGHTS: self.weights,
+            Section.PARAMETERS: self.parameters,
+        }
+
+    def to_bytes(self) -> bytes:
+        """Encode as a file: header, section table, CRC-32 of both, sections."""
+        plan = {
+            "config": asdict(self.config),
+            "network": self.network,
+            "input_scale": self.input_scale,
+            "macs": self.macs,
+            "maps": {str(w): [asdict(entry) for entry in maps] for w, maps in self.maps.items()},
+        }
+        bodies = {**self.sections(), Section.PLAN: json.dumps(plan, sort_keys=True).encode()}
+        header = HEADER.pack(MAGIC, FORMAT_VERSION, self.config.fingerprint, len(bodies))
+        offset = HEADER.size + len(bodies) * ENTRY.size + 4
+        for section, body in bodies.items():
+            header += ENTRY.pack(section, offset, len(body), zlib.crc32(body))
+            offset += len(body)
+        return header + struct.pack("<I", zlib.crc32(header)) + b"".join(bodies.values())
+
+    @classmethod
+    def from_bytes(cls, content: bytes, *, name: str = "image") -> "Image":
+        """Decode a file.
+
+        Parameters
+        ----------
+        content : bytes
+        name : str
+            What to call it in an error.
+
+        Raises
+        ------
+        DownshiftError
+            If it is not a whole and undamaged image of this format version.
+        """
+        bodies = _read_sections(content, name)
+        try:
+            plan = json.loads(bodies[Section.PLAN])
+            image = cls(
+                config=AcceleratorConfig(**plan["config"]),
+                network=str(plan["network"]),
+                input_scale=float(plan["input_scale"]),
+                macs=int(plan["macs"]),
+                maps={
+                    int(width): tuple(
+                        Map(**{**entry, "shape": tuple(entry["shape"])}) for entry in maps
+                    )
+                    for width, maps in plan["maps"].items()
+                },
+                program=bodies[Section.PROGRAM],
+                weights=bodies[Section.WEIGHTS],
+                parameters=bodies[Section.PARAMETERS],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise DownshiftError(f"{name} has no valid plan ({error}); export it again") from None
+        if image.config.fingerprint != HEADER.unpack_from(content)[2]:
+            raise DownshiftError(f"{name} contradicts its own fingerprint; export it again")
+        return image
+
+    @classmethod
+    def load(cls, path: Path) -> "Image":
+        """Read a file; see `from_bytes`."""
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DownshiftError(f"Cannot read image {path}: {error.strerror}") from None
+        return cls.from_bytes(content, name=str(path))
+
+    def map(self, name: str, width: int) -> Map:
+        """The map that a layer gives at a width."""
+        return next(entry for entry in self.maps[width] if entry.name == name)
+
+    def encode_input(self, codes: np.ndarray, width: int) -> bytes:
+        """Pack one input, uint8 of (height, width, channels), as the accelerator reads it."""
+        source = self.maps[width][0]
+        if codes.dtype != np.uint8 or codes.shape != source.shape:
+            raise DownshiftError(
+                f"Input must be uint8 of shape {source.shape}, "
+                f"not {codes.dtype} of shape {codes.shape}"
+            )
+        return pack_codes(codes, width=source.width).tobytes()
+
+    @staticmethod
+    def decode_map(content: bytes, entry: Map) -> np.ndarray:
+        """Codes (uint8) or logits (int32), (height, width, channels), of a map read back."""
+        pixels = np.frombuffer(content, np.uint8).reshape(*entry.shape[:2], entry.pixel_bytes)
+        channels = entry.shape[2]
+        if entry.width == 32:
+            return pixels[..., : 4 * channels].copy().view("<i4")
+        return unpack_codes(pixels, channels=channels, width=entry.width)
+
+
+def _read_sections(content: bytes, name: str) -> dict[int, bytes]:
+    """Sections by number, each checked against its CRC."""
+    if len(content) < HEADER.size or content[: len(MAGIC)] != MAGIC:
+        raise DownshiftError(f"{name} is not a Downshift image; make one with `downshift export`")
+    _, version, _, count = HEADER.unpack_from(content)
+    if version != FORMAT_VERSION:
+        raise DownshiftError(
+            f"{name} has image format {version}, this release reads {FORMAT_VERSION}; "
+            "export it again"
+        )
+    end = HEADER.size + count * ENTRY.size
+    if count > MAX_SECTIONS or len(content) < end + 4:
+        raise DownshiftError(f"{name} is truncated; export it again")
+    if zlib.crc32(content[:end]) != struct.unpack_from("<I", content, end)[0]:
+        raise DownshiftError(f"{name} is damaged: its section table fails its checksum")
+    bodies: dict[int, bytes] = {}
+    for index in range(count):
+        section, offset, length, crc = ENTRY.unpack_from(content, HEADER.size + index * ENTRY.size)
+        body = content[offset : offset + length]
+        if len(body) != length:
+            raise DownshiftError(f"{name} is truncated; export it again")
+        if zlib.crc32(body) != crc:
+            raise DownshiftError(f"{name} is damaged: section {section} fails its checksum")
+        bodies[section] = body
+    return bodies
