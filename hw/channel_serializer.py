@@ -146,9 +146,7 @@ class ChannelSerializer(wiring.Component):
 
         # Logits.
         logit_free = Signal()
-        logits = Array(
-            self.o.p.sums[k] + self.read_data[k].bias for k in range(self.requantizers)
-        )
+        logits = Array(self.o.p.sums[k] + self.read_data[k].bias for k in range(self.requantizers))
         m.d.comb += [
             logit_free.eq(~self.o_logits.valid | self.o_logits.ready),
             advance.eq(~beat | (self.layer.logits & logit_free) | (self.o.valid & self.o.ready)),

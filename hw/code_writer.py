@@ -102,9 +102,7 @@ class CodeWriter(wiring.Component):
             full.eq(arrived & (beat == beats)),
             end_offset.eq(offset + size),
             pixel_done.eq(full & (end_offset == tile_offset + layer.tile_bytes)),
-            self.done.eq(
-                pixel_done & (pixel == layer.last_pixel) & (tile == layer.last_tile)
-            ),
+            self.done.eq(pixel_done & (pixel == layer.last_pixel) & (tile == layer.last_tile)),
         ]
         with m.If(arrived):
             m.d.sync += beat.eq(Mux(full, 0, beat + 1))

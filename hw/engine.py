@@ -129,9 +129,7 @@ class Engine(wiring.Component):
         )
         m.submodules.requantize = requantize = Requantize(channels=c.requantizers)
         m.submodules.pool = pool = MaxPool(**beat)
-        m.submodules.writer = writer = CodeWriter(
-            **beat, lanes=c.lanes, depth=c.activation_bytes
-        )
+        m.submodules.writer = writer = CodeWriter(**beat, lanes=c.lanes, depth=c.activation_bytes)
 
         # Data.
         connect(m, loader.o, array.i_weights)

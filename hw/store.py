@@ -11,9 +11,7 @@ __all__ = ["ActivationStore", "ByteWrite", "Store"]
 
 def byte_write(address_width):
     """Signature of a port that writes one byte a cycle, without a way to refuse."""
-    return wiring.Signature(
-        {"enable": Out(1), "address": Out(address_width), "data": Out(8)}
-    )
+    return wiring.Signature({"enable": Out(1), "address": Out(address_width), "data": Out(8)})
 
 
 ByteWrite = byte_write(24)

@@ -66,9 +66,9 @@ def window_vectors(pixels, *, kernel, stride, padding, pad, lanes, pool=(1, 1), 
     uint8 array, shape (kernel_height, chunks, vectors, lanes)
         For one tile of output channels; bytes past the end of a kernel row are zero.
     """
-    unfolded = im2col(
-        pixels[None], kernel=kernel, stride=stride, padding=padding, zero_point=pad
-    )[0]  # (y, x, ky, kx, byte)
+    unfolded = im2col(pixels[None], kernel=kernel, stride=stride, padding=padding, zero_point=pad)[
+        0
+    ]  # (y, x, ky, kx, byte)
     runs = unfolded.reshape(*unfolded.shape[:3], -1)
     pooled = sliding_window_view(runs, pool, axis=(0, 1))[:: pool_stride[0], :: pool_stride[1]]
     ordered = pooled.transpose(2, 0, 1, 4, 5, 3)  # (ky, row, column, pool row, pool column, byte)

@@ -17,8 +17,17 @@ class ProtocolError(AssertionError):
     """The block changed or withdrew what it had offered."""
 
 
-def run(dut, inputs: Mapping[str, Iterable], *, outputs: Mapping[str, int], settings=None,
-        gaps=0.0, seed=0, limit=100_000, vcd=None):
+def run(
+    dut,
+    inputs: Mapping[str, Iterable],
+    *,
+    outputs: Mapping[str, int],
+    settings=None,
+    gaps=0.0,
+    seed=0,
+    limit=100_000,
+    vcd=None,
+):
     """Drive the input streams of a block, and collect from its output streams.
 
     Parameters

@@ -65,7 +65,9 @@ def run(graph: IntegerGraph, x, width: int) -> GoldenResult:
     for layer in graph.layers:
         setting = layer.settings[width]
         if x.size and x.max() >= 1 << setting.in_width:
-            raise ValueError(f"Layer {layer.name} takes {setting.in_width}-bit codes, not {x.max()}")
+            raise ValueError(
+                f"Layer {layer.name} takes {setting.in_width}-bit codes, not {x.max()}"
+            )
         x = codes[layer.name] = _run_layer(layer, setting, x)
     return GoldenResult(logits=codes.pop(graph.layers[-1].name).reshape(len(x), -1), codes=codes)
 
@@ -99,6 +101,8 @@ def _run_batch(layer: Layer, setting: Setting, x: np.ndarray) -> np.ndarray:
         zero_point=setting.zero_point_out,
         width=setting.out_width,
     )
-    return codes if layer.pool is None else max_pool(
-        codes, size=layer.pool.size, stride=layer.pool.stride
+    return (
+        codes
+        if layer.pool is None
+        else max_pool(codes, size=layer.pool.size, stride=layer.pool.stride)
     )

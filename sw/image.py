@@ -74,6 +74,10 @@ class Image:
             Section.PARAMETERS: self.parameters,
         }
 
+    def checksum(self, section: Section) -> int:
+        """CRC-32 of a section."""
+        return zlib.crc32(self.sections()[section])
+
     def to_bytes(self) -> bytes:
         """Encode as a file: header, section table, CRC-32 of both, sections."""
         plan = {

@@ -31,8 +31,11 @@ def pack(codes, act_width):
 def run_array(dut, weights, acts, *, weight_width, act_width, gaps=0.0, seed=0):
     tiles, vectors, _ = acts.shape
     packed = pack(acts, act_width)
-    tags = [{"first": t == 0, "last": t == tiles - 1, "end": v == vectors - 1}
-            for t in range(tiles) for v in range(vectors)]
+    tags = [
+        {"first": t == 0, "last": t == tiles - 1, "end": v == vectors - 1}
+        for t in range(tiles)
+        for v in range(vectors)
+    ]
     taken, cycles = run(
         dut,
         {

@@ -1,0 +1,295 @@
+"""The command processor: requests from the link turned into accesses and frames of the engine."""
+
+from amaranth import Cat, Const, Module, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from downshift.hw.config import AcceleratorConfig
+from downshift.hw.descriptor import PROFILES
+from downshift.hw.engine import PARAMETER_BYTES, PROGRAM_BYTES, Counters, Region
+from downshift.hw.frame import Frame, crc32
+from downshift.hw.protocol import ARGUMENT_BYTES, MAX_FRAME, PROTOCOL_VERSION, Command, LinkError
+from downshift.hw.slip import Symbol
+from downshift.hw.store import ByteWrite
+
+__all__ = ["IMAGE_FORMAT", "CommandProcessor"]
+
+IMAGE_FORMAT = 1
+"""Version of the image that this accelerator loads."""
+ALL_SECTIONS = 0b1110
+
+
+class CommandProcessor(wiring.Component):
+    """Execute one request at a time and reply to it.
+
+    A request that is damaged, unknown or malformed changes nothing but what bytes of it were
+    already written in their place, and is answered with an error.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    i : ``In(stream.Signature(Frame))``
+    buffer_address, buffer_data : ``Out(range(MAX_FRAME))``, ``In(8)``
+        Bytes of the request, a cycle later.
+    o : ``Out(stream.Signature(Symbol))``
+        The reply.
+    region, write, read_enable, read_address, read_data, start, profile, done, missing, counters
+        As of `Engine`, from the other side.
+    """
+
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, *, config: AcceleratorConfig):
+        self.config = config
+        super().__init__(
+            {
+                "i": In(stream.Signature(Frame)),
+                "buffer_address": Out(range(MAX_FRAME)),
+                "buffer_data": In(8),
+                "o": Out(stream.Signature(Symbol)),
+                "region": Out(Region),
+                "write": Out(ByteWrite),
+                "read_enable": Out(1),
+                "read_address": Out(range(config.activation_bytes)),
+                "read_data": In(8),
+                "start": Out(1),
+                "profile": Out(range(PROFILES)),
+                "done": In(1),
+                "missing": In(1),
+                "counters": In(Counters),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.crc = self._crc = crc32.create()
+
+        # Request: `buffer_data` is always the byte at `at`.
+        self._at = Signal(range(MAX_FRAME))
+        self._next = Signal.like(self._at)
+        self._tag, self._command, self._error = Signal(8), Signal(Command), Signal(LinkError)
+        self._arguments = Signal(64)  # shifted in from the top
+        self._left = Signal(3)
+        m.d.comb += [self._next.eq(self._at), self.buffer_address.eq(self._next)]
+        m.d.sync += self._at.eq(self._next)
+
+        # Image: which sections are loaded, and where the next byte goes.
+        self._loading = Signal()
+        self._loaded = Signal(4)
+        self._address = Signal(24)
+        self._reply = Signal(Value.cast(self.counters).shape())
+        self._reply_left = Signal(16)
+        m.d.comb += [
+            self.write.data.eq(self.buffer_data),
+            self.write.address.eq(self._address),
+            self.read_address.eq(self._address),
+            self.profile.eq(self._arguments[-8:]),
+            self._crc.data.eq(self.buffer_data),
+        ]
+
+        with m.FSM():
+            self._parse(m)
+            with m.State("Execute"):
+                self._execute(m)
+            self._write(m)
+            with m.State("Frame"), m.If(self.done):
+                m.d.sync += self._reply_left.eq(Counters.as_shape().size // 8)
+                with m.If(self.missing):
+                    m.d.sync += [self._error.eq(LinkError.NO_WIDTH), self._reply_left.eq(0)]
+                m.next = "Counters"
+            with m.State("Counters"):
+                m.d.sync += self._reply.eq(self.counters)
+                m.next = "Reply tag"
+            self._answer(m)
+
+        return m
+
+    def _fail(self, m, error):
+        m.d.sync += self._error.eq(error)
+        m.next = "Reply tag"
+
+    def _parse(self, m):
+        """Tag, command, arguments."""
+        with m.State("Idle"):
+            m.d.comb += self._next.eq(0)
+            m.d.sync += [
+                self._tag.eq(0),
+                self._command.eq(0),
+                self._error.eq(self.i.p.error),
+                self._reply_left.eq(0),
+            ]
+            with m.If(self.i.valid):
+                m.next = "Tag"
+                with m.If(self.i.p.error != LinkError.NONE):
+                    m.next = "Reply tag"
+
+        with m.State("Tag"):
+            m.d.sync += self._tag.eq(self.buffer_data)
+            m.d.comb += self._next.eq(self._at + 1)
+            m.next = "Command"
+            with m.If(self.i.p.length < 2):
+                self._fail(m, LinkError.BAD_LENGTH)
+
+        with m.State("Command"):
+            m.d.sync += self._command.eq(self.buffer_data)
+            m.d.comb += self._next.eq(self._at + 1)
+            m.next = "Arguments"
+            with m.Switch(self.buffer_data):
+                for command, count in ARGUMENT_BYTES.items():
+                    with m.Case(command):
+                        m.d.sync += self._left.eq(count)
+                with m.Default():
+                    self._fail(m, LinkError.UNKNOWN_COMMAND)
+
+        with m.State("Arguments"):
+            with m.If(self._left == 0):
+                m.next = "Execute"
+            with m.Elif(self._at == self.i.p.length):
+                self._fail(m, LinkError.BAD_LENGTH)
+            with m.Else():
+                m.d.sync += [
+                    self._arguments.eq(Cat(self._arguments[8:], self.buffer_data)),
+                    self._left.eq(self._left - 1),
+                ]
+                m.d.comb += self._next.eq(self._at + 1)
+
+    def _execute(self, m):
+        """Begin what the command asks for; only WRITE and DATA may have more bytes."""
+        argument = self._arguments
+        more = (self._command == Command.WRITE) | (self._command == Command.DATA)
+        m.next = "Reply tag"
+        with m.If((self._at != self.i.p.length) & ~more):
+            self._fail(m, LinkError.BAD_LENGTH)
+        with m.Else(), m.Switch(self._command):
+            with m.Case(Command.INFO):
+                info = Cat(
+                    Const(PROTOCOL_VERSION, 8),
+                    Const(IMAGE_FORMAT, 8),
+                    self._loaded,
+                    Const(0, 12),
+                    Const(self.config.fingerprint, 32),
+                )
+                m.d.sync += [self._reply.eq(info), self._reply_left.eq(len(info) // 8)]
+            with m.Case(Command.WRITE):
+                m.d.sync += [self.region.eq(Region.ACTIVATIONS), self._address.eq(argument[-24:])]
+                m.next = "Write"
+            with m.Case(Command.READ):
+                end = argument[24:48] + argument[48:]
+                m.d.sync += [
+                    self._address.eq(argument[24:48]),
+                    self._reply_left.eq(argument[48:]),
+                ]
+                with m.If(end > self.config.activation_bytes):
+                    self._fail(m, LinkError.BAD_ADDRESS)
+            with m.Case(Command.LOAD):
+                m.d.sync += self._loading.eq(0)
+                with m.If(argument[24:32] != IMAGE_FORMAT):
+                    self._fail(m, LinkError.WRONG_FORMAT)
+                with m.Elif(argument[32:] != self.config.fingerprint):
+                    self._fail(m, LinkError.WRONG_CONFIGURATION)
+                with m.Else():
+                    m.d.sync += [self._loading.eq(1), self._loaded.eq(0)]
+            with m.Case(Command.SECTION):
+                section = argument[-8:]
+                with m.If(~self._loading | (section == 0) | (section >= len(Region))):
+                    self._fail(m, LinkError.BAD_ADDRESS)
+                with m.Else():
+                    m.d.comb += self._crc.start.eq(1)
+                    m.d.sync += [self.region.eq(section), self._address.eq(0)]
+                    m.d.sync += self._loaded.bit_select(section[:2], 1).eq(0)
+            with m.Case(Command.DATA):
+                m.next = "Write"
+                with m.If(~self._loading | (self.region == Region.ACTIVATIONS)):
+                    self._fail(m, LinkError.BAD_ADDRESS)
+            with m.Case(Command.CHECK):
+                agrees = (argument[8:40] == self._crc.crc) & (argument[40:] == self._address)
+                with m.If(self._loading & (self.region != Region.ACTIVATIONS) & agrees):
+                    m.d.sync += self._loaded.bit_select(self.region, 1).eq(1)
+                with m.Else():
+                    self._fail(m, LinkError.BAD_CHECKSUM)
+            with m.Case(Command.RUN):
+                with m.If(self._loaded != ALL_SECTIONS):
+                    self._fail(m, LinkError.NO_IMAGE)
+                with m.Elif(argument[-8:] >= PROFILES):
+                    self._fail(m, LinkError.NO_WIDTH)
+                with m.Else():
+                    m.d.comb += self.start.eq(1)
+                    m.next = "Frame"
+
+    def _write(self, m):
+        """Write what remains of the request."""
+        c = self.config
+        sizes = {
+            Region.ACTIVATIONS: c.activation_bytes,
+            Region.PROGRAM: c.program_depth * PROGRAM_BYTES,
+            Region.WEIGHTS: c.weight_depth * c.rows,
+            Region.PARAMETERS: c.parameter_depth * c.requantizers * PARAMETER_BYTES,
+        }
+        limit = Signal(25)
+        with m.State("Write"):
+            with m.Switch(self.region):
+                for region, size in sizes.items():
+                    with m.Case(region):
+                        m.d.comb += limit.eq(size)
+            with m.If(self._at == self.i.p.length):
+                m.next = "Reply tag"
+            with m.Elif(self._address >= limit):
+                self._fail(m, LinkError.BAD_ADDRESS)
+            with m.Else():
+                m.d.comb += [
+                    self.write.enable.eq(1),
+                    self._crc.valid.eq(1),
+                    self._next.eq(self._at + 1),
+                ]
+                m.d.sync += self._address.eq(self._address + 1)
+
+    def _answer(self, m):
+        """Tag, command, error, then bytes of `reply` or of activation memory."""
+        for state, value, following in (
+            ("Reply tag", self._tag, "Reply command"),
+            ("Reply command", self._command, "Reply error"),
+        ):
+            with m.State(state):
+                m.d.comb += [self.o.valid.eq(1), self.o.p.data.eq(value)]
+                with m.If(self.o.ready):
+                    m.next = following
+
+        with m.State("Reply error"):
+            m.d.comb += [self.o.valid.eq(1), self.o.p.data.eq(self._error)]
+            with m.If(self.o.ready):
+                m.next = "Reply body"
+                with m.If((self._error != LinkError.NONE) | (self._reply_left == 0)):
+                    m.next = "Reply end"
+                with m.Elif(self._command == Command.READ):
+                    m.next = "Read"
+
+        # Bytes of memory stand in `reply` one at a time.
+        with m.State("Read"):
+            m.d.comb += self.read_enable.eq(1)
+            m.d.sync += self._address.eq(self._address + 1)
+            m.next = "Read byte"
+        with m.State("Read byte"):
+            m.d.sync += self._reply.eq(self.read_data)
+            m.next = "Reply body"
+
+        with m.State("Reply body"):
+            m.d.comb += [self.o.valid.eq(1), self.o.p.data.eq(self._reply)]
+            with m.If(self.o.ready):
+                m.d.sync += [
+                    self._reply.eq(self._reply >> 8),
+                    self._reply_left.eq(self._reply_left - 1),
+                ]
+                with m.If(self._reply_left == 1):
+                    m.next = "Reply end"
+                with m.Elif(self._command == Command.READ):
+                    m.next = "Read"
+
+        with m.State("Reply end"):
+            m.d.comb += [self.o.valid.eq(1), self.o.p.end.eq(1)]
+            with m.If(self.o.ready):
+                m.d.comb += self.i.ready.eq(1)
+                m.next = "Idle"

@@ -1,0 +1,123 @@
+"""The link protocol: frames, commands and errors, as the host and the gateware know them."""
+
+import zlib
+from enum import IntEnum
+
+__all__ = [
+    "ARGUMENT_BYTES",
+    "ERROR_SENTENCES",
+    "MAX_FRAME",
+    "PROTOCOL_VERSION",
+    "Command",
+    "LinkError",
+    "decode_frame",
+    "encode_frame",
+]
+
+PROTOCOL_VERSION = 1
+MAX_FRAME = 512
+"""Bytes of the largest request: tag, command, payload, checksum."""
+CRC_BYTES = 4
+
+
+class Command(IntEnum):
+    """What the host can ask for. Integers are little-endian."""
+
+    INFO = 0
+    """-> protocol version u8, image format version u8, sections loaded u8, reserved u8,
+    fingerprint u32."""
+    WRITE = 1
+    """address u24, bytes: write to activation memory."""
+    READ = 2
+    """address u24, count u16 -> bytes of activation memory."""
+    LOAD = 3
+    """image format version u8, fingerprint u32: begin to load an image; none is loaded then."""
+    SECTION = 4
+    """section u8: begin to load a section (1 program, 2 weights, 3 parameters)."""
+    DATA = 5
+    """bytes: go on with the section."""
+    CHECK = 6
+    """CRC-32 u32, length u24: end the section, which counts as loaded if both agree."""
+    RUN = 7
+    """width u8: write the width register and run a frame -> cycles u32, vectors u32, weight words
+    u32, output wait u32."""
+
+
+ARGUMENT_BYTES = {
+    Command.INFO: 0,
+    Command.WRITE: 3,
+    Command.READ: 5,
+    Command.LOAD: 5,
+    Command.SECTION: 1,
+    Command.DATA: 0,
+    Command.CHECK: 7,
+    Command.RUN: 1,
+}
+"""Bytes of the fixed arguments."""
+
+
+class LinkError(IntEnum):
+    """How a request ended."""
+
+    NONE = 0
+    BAD_FRAME = 1
+    TOO_LONG = 2
+    UNKNOWN_COMMAND = 3
+    BAD_LENGTH = 4
+    WRONG_CONFIGURATION = 5
+    WRONG_FORMAT = 6
+    BAD_CHECKSUM = 7
+    NO_IMAGE = 8
+    NO_WIDTH = 9
+    BAD_ADDRESS = 10
+
+
+ERROR_SENTENCES = {
+    LinkError.BAD_FRAME: "the request was damaged on the link; send it again",
+    LinkError.TOO_LONG: f"the request is longer than {MAX_FRAME} bytes; split it",
+    LinkError.UNKNOWN_COMMAND: "the accelerator does not know the command; update its bitstream",
+    LinkError.BAD_LENGTH: "the request has too few or too many bytes for its command",
+    LinkError.WRONG_CONFIGURATION: (
+        "the image was compiled for another configuration; export it for this accelerator"
+    ),
+    LinkError.WRONG_FORMAT: "the image has another format version; export it again",
+    LinkError.BAD_CHECKSUM: "the image is damaged: a section fails its checksum; export it again",
+    LinkError.NO_IMAGE: "no complete image is loaded; load one first",
+    LinkError.NO_WIDTH: "the loaded image does not run at this width; choose one it has",
+    LinkError.BAD_ADDRESS: "the address is outside the memory",
+}
+"""What each error tells a person."""
+
+END, ESC, ESC_END, ESC_ESC = 0xC0, 0xDB, 0xDC, 0xDD
+"""SLIP, RFC 1055."""
+
+
+def encode_frame(content: bytes) -> bytes:
+    """Wrap a request or reply for the link: checksum, then SLIP between two END bytes.
+
+    Examples
+    --------
+    >>> encode_frame(bytes([0xC0])).hex()
+    'c0dbdc6e475d9bdbdcc0'
+    """
+    whole = content + zlib.crc32(content).to_bytes(CRC_BYTES, "little")
+    escaped = whole.replace(bytes([ESC]), bytes([ESC, ESC_ESC]))
+    return bytes([END]) + escaped.replace(bytes([END]), bytes([ESC, ESC_END])) + bytes([END])
+
+
+def decode_frame(escaped: bytes) -> bytes | None:
+    """Unwrap what stood between two END bytes; None if its checksum fails.
+
+    Examples
+    --------
+    >>> decode_frame(encode_frame(b"hello")[1:-1])
+    b'hello'
+    >>> decode_frame(b"garbage") is None
+    True
+    """
+    whole = escaped.replace(bytes([ESC, ESC_END]), bytes([END]))
+    whole = whole.replace(bytes([ESC, ESC_ESC]), bytes([ESC]))
+    content, crc = whole[:-CRC_BYTES], whole[-CRC_BYTES:]
+    if len(crc) < CRC_BYTES or zlib.crc32(content) != int.from_bytes(crc, "little"):
+        return None
+    return content

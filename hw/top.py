@@ -1,0 +1,80 @@
+"""The accelerator with its host link: an engine behind a UART."""
+
+from amaranth import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from downshift.hw.command_processor import CommandProcessor
+from downshift.hw.config import AcceleratorConfig
+from downshift.hw.engine import Engine
+from downshift.hw.frame import FrameReceiver, FrameTransmitter
+from downshift.hw.protocol import MAX_FRAME
+from downshift.hw.slip import SlipDecoder, SlipEncoder
+from downshift.hw.uart import UartReceiver, UartTransmitter
+
+__all__ = ["Top"]
+
+
+class Top(wiring.Component):
+    """Execute requests that arrive on a UART, and reply to them; see `protocol`.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+    divisor : int
+        Clock cycles per bit of the UART, at least 4.
+
+    Members
+    -------
+    rx, tx : ``In(1)``, ``Out(1)``
+        The lines, synchronous to the clock, high when idle.
+    """
+
+    rx: In(1, init=1)
+    tx: Out(1, init=1)
+
+    def __init__(self, *, config: AcceleratorConfig, divisor: int):
+        self.config = config
+        self.divisor = divisor
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+
+        # Requests.
+        m.submodules.receiver = receiver = UartReceiver(divisor=self.divisor)
+        m.submodules.decoder = decoder = SlipDecoder()
+        m.submodules.requests = requests = FrameReceiver(size=MAX_FRAME)
+        m.d.comb += receiver.rx.eq(self.rx)
+        connect(m, receiver.o, decoder.i)
+        connect(m, decoder.o, requests.i)
+
+        # Execution.
+        m.submodules.processor = processor = CommandProcessor(config=self.config)
+        m.submodules.engine = engine = Engine(config=self.config)
+        connect(m, requests.o, processor.i)
+        connect(m, processor.write, engine.write)
+        m.d.comb += [
+            requests.read_address.eq(processor.buffer_address),
+            processor.buffer_data.eq(requests.read_data),
+            engine.region.eq(processor.region),
+            engine.read_enable.eq(processor.read_enable),
+            engine.read_address.eq(processor.read_address),
+            processor.read_data.eq(engine.read_data),
+            engine.start.eq(processor.start),
+            engine.profile.eq(processor.profile),
+            processor.done.eq(engine.done),
+            processor.missing.eq(engine.missing),
+            processor.counters.eq(engine.counters),
+        ]
+
+        # Replies.
+        m.submodules.replies = replies = FrameTransmitter()
+        m.submodules.encoder = encoder = SlipEncoder()
+        m.submodules.transmitter = transmitter = UartTransmitter(divisor=self.divisor)
+        connect(m, processor.o, replies.i)
+        connect(m, replies.o, encoder.i)
+        connect(m, encoder.o, transmitter.i)
+        m.d.comb += self.tx.eq(transmitter.tx)
+
+        return m

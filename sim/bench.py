@@ -1,0 +1,77 @@
+"""The cocotb bench: a driver's work, run against the Verilog of an accelerator."""
+
+import importlib
+import json
+import os
+from pathlib import Path
+
+import cocotb
+from cocotb.clock import Clock
+from cocotb.task import bridge, resume
+from cocotb.triggers import ClockCycles, First, Timer, ValueChange
+
+from downshift.sim.serial_port import PORT_BYTES
+from downshift.sw.driver import Accelerator
+
+__all__ = ["JOB_VARIABLE", "SimulationTransport", "bench"]
+
+JOB_VARIABLE = "DOWNSHIFT_JOB"
+"""Environment variable that names the file with the job."""
+CLOCK_NS = 10
+
+
+class SimulationTransport:
+    """The driver's link to a `SerialPort` in a running simulation.
+
+    Parameters
+    ----------
+    port
+        The simulated `SerialPort`.
+    timeout_cycles : int
+        How long `read` waits for a frame.
+    """
+
+    def __init__(self, port, *, timeout_cycles: int = 2_000_000):
+        self.port = port
+        self.timeout_cycles = timeout_cycles
+        self._fresh = False
+
+    @resume
+    async def write(self, content: bytes) -> None:
+        """Hand all of `content` to the port."""
+        if len(content) > PORT_BYTES:
+            raise ValueError(f"At most {PORT_BYTES} bytes can be sent at once, not {len(content)}")
+        self.port.send_data.value = int.from_bytes(content, "little")
+        self.port.send_count.value = len(content)
+        self.port.send.value = not self.port.send.value
+        self._fresh = True
+
+    @resume
+    async def read(self) -> bytes:
+        """Wait for a whole frame; empty if none comes."""
+        if not self._fresh:
+            return b""
+        self._fresh = False
+        timeout = Timer(self.timeout_cycles * CLOCK_NS, "ns")
+        if await First(ValueChange(self.port.frames), timeout) is timeout:
+            return b""
+        count = int(self.port.received_count.value)
+        whole = self.port.received_data.value.to_unsigned().to_bytes(PORT_BYTES, "little")
+        return whole[PORT_BYTES - count :]
+
+
+@cocotb.test()
+async def bench(dut):
+    """Run the work that the job names, and keep what it returns."""
+    job = json.loads(Path(os.environ[JOB_VARIABLE]).read_text())
+    module, _, name = job["work"].partition(":")
+    work = getattr(importlib.import_module(module), name)
+
+    dut.send.value = 0
+    dut.send_count.value = 0
+    Clock(dut.clk, CLOCK_NS, unit="ns", impl="gpi").start()
+    await ClockCycles(dut.clk, 8)
+
+    accelerator = Accelerator(SimulationTransport(dut))
+    result = await bridge(work)(accelerator, **job["arguments"])
+    Path(job["result"]).write_text(json.dumps(result))

@@ -1,0 +1,266 @@
+"""The driver: an accelerator behind any link that carries bytes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from downshift.hw.errors import DownshiftError
+from downshift.hw.protocol import (
+    END,
+    ERROR_SENTENCES,
+    PROTOCOL_VERSION,
+    Command,
+    LinkError,
+    decode_frame,
+    encode_frame,
+)
+from downshift.sw.image import FORMAT_VERSION, Image
+
+__all__ = ["Accelerator", "AcceleratorError", "FrameResult", "Information", "Transport"]
+
+CHUNK = 256
+"""Bytes of data in a request or reply."""
+ATTEMPTS = 3
+
+
+class Transport(Protocol):
+    """A link that carries bytes both ways."""
+
+    def write(self, content: bytes) -> None:
+        """Send all of `content`."""
+        ...
+
+    def read(self) -> bytes:
+        """Return what has arrived, waiting a while for at least a byte; empty if none comes."""
+        ...
+
+
+class AcceleratorError(DownshiftError):
+    """The accelerator refused a request.
+
+    Parameters
+    ----------
+    error : LinkError
+        Its reason.
+    """
+
+    def __init__(self, error: LinkError):
+        super().__init__(f"The accelerator refused ({error.name}): {ERROR_SENTENCES[error]}")
+        self.error = error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Information:
+    """What an accelerator says of itself."""
+
+    protocol_version: int
+    image_format: int
+    image_loaded: bool
+    fingerprint: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FrameResult:
+    """One frame."""
+
+    logits: np.ndarray
+    """int32, (classes,)."""
+    cycles: int
+    """Clock cycles from start to done."""
+    vectors: int
+    """Activation vectors that entered the array."""
+    weight_words: int
+    """Words read from the weight store."""
+    output_wait: int
+    """Cycles in which complete sums waited for the requantizers."""
+
+    @property
+    def label(self) -> int:
+        """Index of the largest logit, the first of equals."""
+        return int(self.logits.argmax())
+
+
+class Accelerator:
+    """Load images and run frames; the same over a serial port and in a simulation.
+
+    Parameters
+    ----------
+    transport : Transport
+    """
+
+    def __init__(self, transport: Transport):
+        self.transport = transport
+        self.image: Image | None = None
+        self.bytes_sent = 0
+        self._tag = 0
+        self._received = b""
+
+    def information(self) -> Information:
+        """Ask the accelerator what it is."""
+        reply = self.request(Command.INFO)
+        return Information(
+            protocol_version=reply[0],
+            image_format=reply[1],
+            image_loaded=reply[2] & 0xF == 0b1110,
+            fingerprint=int.from_bytes(reply[4:8], "little"),
+        )
+
+    def load(self, image: Image, progress: Callable[[int, int], None] | None = None) -> None:
+        """Load an image, which the accelerator checks for itself.
+
+        Parameters
+        ----------
+        image : Image
+        progress : callable, optional
+            Called with the bytes sent and those in all.
+
+        Raises
+        ------
+        AcceleratorError
+            If the image is for another configuration, or arrives damaged.
+        DownshiftError
+            If the accelerator does not answer, or speaks another protocol.
+        """
+        version = self.information().protocol_version
+        if version != PROTOCOL_VERSION:
+            raise DownshiftError(
+                f"The accelerator speaks protocol {version}, this release {PROTOCOL_VERSION}; "
+                "update its bitstream"
+            )
+        self.image = None
+        self.request(
+            Command.LOAD,
+            bytes([FORMAT_VERSION]) + image.config.fingerprint.to_bytes(4, "little"),
+        )
+        sections = image.sections()
+        total = sum(map(len, sections.values()))
+        sent = 0
+        for section, body in sections.items():
+            self.request(Command.SECTION, bytes([section]))
+            for start in range(0, len(body), CHUNK):
+                self.request(Command.DATA, body[start : start + CHUNK])
+                sent += len(body[start : start + CHUNK])
+                if progress:
+                    progress(sent, total)
+            self.request(
+                Command.CHECK,
+                image.checksum(section).to_bytes(4, "little") + len(body).to_bytes(3, "little"),
+            )
+        self.image = image
+
+    def run(self, codes: np.ndarray, width: int) -> FrameResult:
+        """Run one frame.
+
+        Parameters
+        ----------
+        codes : uint8 array, shape (height, width, channels)
+            Input codes.
+        width : int
+            One of the image's widths; another than that of the frame before costs nothing.
+
+        Returns
+        -------
+        FrameResult
+
+        Raises
+        ------
+        DownshiftError
+            If no image is loaded, the input does not fit it, or it does not run at `width`.
+        """
+        image = self._image()
+        if width not in image.widths:
+            have = ", ".join(map(str, image.widths))
+            raise DownshiftError(f"The image runs at widths {have}, not {width!r}")
+        self.write(image.maps[width][0].base, image.encode_input(codes, width))
+        counters = np.frombuffer(self.request(Command.RUN, bytes([width])), "<u4")
+        cycles, vectors, weight_words, output_wait = map(int, counters)
+        return FrameResult(
+            logits=self.read_map(image.maps[width][-1].name, width).reshape(-1),
+            cycles=cycles,
+            vectors=vectors,
+            weight_words=weight_words,
+            output_wait=output_wait,
+        )
+
+    def read_map(self, name: str, width: int) -> np.ndarray:
+        """Read the codes or logits that a layer gave in the last frame.
+
+        Returns
+        -------
+        uint8 (codes) or int32 (logits) array, shape (height, width, channels)
+        """
+        image = self._image()
+        entry = image.map(name, width)
+        return image.decode_map(self.read(entry.base, entry.size), entry)
+
+    def write(self, address: int, content: bytes) -> None:
+        """Write to activation memory."""
+        for start in range(0, len(content), CHUNK):
+            place = (address + start).to_bytes(3, "little")
+            self.request(Command.WRITE, place + content[start : start + CHUNK])
+
+    def read(self, address: int, size: int) -> bytes:
+        """Read from activation memory."""
+        parts = []
+        for start in range(0, size, CHUNK):
+            count = min(CHUNK, size - start)
+            place = (address + start).to_bytes(3, "little") + count.to_bytes(2, "little")
+            parts.append(self.request(Command.READ, place))
+        return b"".join(parts)
+
+    def request(self, command: Command, payload: bytes = b"") -> bytes:
+        """Send a request, and return the bytes of the reply.
+
+        A request that was damaged on the link, or whose reply was, is sent again, unless doing it
+        twice is not the same as doing it once.
+
+        Raises
+        ------
+        AcceleratorError
+            If the accelerator refuses.
+        DownshiftError
+            If it does not answer.
+        """
+        attempts = 1 if command == Command.DATA else ATTEMPTS
+        for attempt in range(attempts):
+            self._tag = (self._tag + 1) & 0xFF
+            frame = encode_frame(bytes([self._tag, command]) + payload)
+            self.transport.write(frame)
+            self.bytes_sent += len(frame)
+            reply = self._reply()
+            if reply is None:
+                continue
+            error = LinkError(reply[2])
+            if error == LinkError.BAD_FRAME and attempt + 1 < attempts:
+                continue
+            if error != LinkError.NONE:
+                raise AcceleratorError(error)
+            return reply[3:]
+        raise DownshiftError(
+            f"The accelerator does not answer {command.name}; check port, speed and bitstream"
+        )
+
+    def _image(self) -> Image:
+        if self.image is None:
+            raise DownshiftError("No image is loaded; call load first")
+        return self.image
+
+    def _reply(self) -> bytes | None:
+        """The reply to the last request; None if none comes."""
+        while True:
+            before, end, after = self._received.partition(bytes([END]))
+            if end:
+                self._received = after
+                content = decode_frame(before) if before else None
+                # A reply to a damaged request has no tag to tell.
+                if content and len(content) >= 3:
+                    if content[0] == self._tag or content[2] == LinkError.BAD_FRAME:
+                        return content
+                continue
+            arrived = self.transport.read()
+            if not arrived:
+                self._received = b""
+                return None
+            self._received += arrived
