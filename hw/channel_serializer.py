@@ -1,4 +1,4 @@
-"""The channel serializer: sums of all rows into beats of a few channels, met by their parameters."""
+"""The channel serializer: sums of all rows into beats of a few channels and their parameters."""
 
 from amaranth import Array, Module, Signal, signed
 from amaranth.lib import data, stream, wiring

@@ -4,7 +4,13 @@ from amaranth import signed
 from amaranth.hdl import Shape
 from amaranth.lib import data
 
-__all__ = ["DESCRIPTOR_WORDS", "PROFILES", "LayerDescriptor", "descriptor_words"]
+__all__ = [
+    "DESCRIPTOR_WORDS",
+    "PROFILES",
+    "LayerDescriptor",
+    "descriptor_fields",
+    "descriptor_words",
+]
 
 PROFILES = 16
 """Entries of the table that opens a program: word w is where the program for width w starts."""
@@ -98,3 +104,15 @@ def descriptor_words(fields):
             raise ValueError(f"Field {name} must be in {low}..{high - 1}, not {value!r}")
         bits |= (value & (1 << shape.width) - 1) << field.offset
     return [bits >> 32 * k & 0xFFFFFFFF for k in range(DESCRIPTOR_WORDS)]
+
+
+def descriptor_fields(words):
+    """Decode a descriptor: the inverse of `descriptor_words`, with every field named."""
+    bits = sum(word << 32 * k for k, word in enumerate(words))
+    fields = {}
+    for name, field in LayerDescriptor.as_shape():
+        shape = Shape.cast(field.shape)
+        value = bits >> field.offset & (1 << shape.width) - 1
+        negative = shape.signed and value >> shape.width - 1
+        fields[name] = value - (1 << shape.width) if negative else value
+    return fields

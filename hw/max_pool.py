@@ -1,5 +1,7 @@
 """Max pooling on activation codes."""
 
+from itertools import pairwise
+
 import numpy as np
 from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -89,7 +91,7 @@ class MaxPool(wiring.Component):
         best = [Signal.like(self.i.p, name=f"best_{k}") for k in range(self.groups)]
         with m.If(taken):
             m.d.sync += best[-1].eq(self.o.p)
-            m.d.sync += [older.eq(newer) for older, newer in zip(best, best[1:], strict=False)]
+            m.d.sync += [older.eq(newer) for older, newer in pairwise(best)]
         for k in range(self.channels):
             code, so_far = self.i.p[k], best[0][k]
             keep = (pixel != 0) & (so_far > code)

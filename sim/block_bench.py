@@ -6,10 +6,10 @@ from functools import partial
 import numpy as np
 from amaranth.sim import Simulator
 
-__all__ = ["ProtocolError", "Watchdog", "run"]
+__all__ = ["ProtocolError", "WatchdogError", "run"]
 
 
-class Watchdog(AssertionError):
+class WatchdogError(AssertionError):
     """The block gave fewer values than expected within the cycle limit."""
 
 
@@ -59,7 +59,7 @@ def run(
 
     Raises
     ------
-    Watchdog
+    WatchdogError
         If an output is short of payloads at the limit.
     ProtocolError
         If an offered payload changes or vanishes before it is taken.
@@ -109,7 +109,7 @@ def run(
         while any(len(taken[name]) < count for name, count in outputs.items()):
             if clock >= limit:
                 missing = {name: f"{len(taken[name])} of {n}" for name, n in outputs.items()}
-                raise Watchdog(f"After {limit} cycles the streams gave {missing}")
+                raise WatchdogError(f"After {limit} cycles the streams gave {missing}")
             clock += 1
             await ctx.tick()
 

@@ -27,7 +27,7 @@ public_flat_rw -module "serial_port" -var "send*"
 public_flat_rd -module "serial_port" -var "frames"
 public_flat_rd -module "serial_port" -var "received_*"
 """
-"""What Python may see; everything else is left to the optimizer, which makes it ten times faster."""
+"""What Python may see; all else is left to the optimizer, which makes it ten times faster."""
 TOOLS = {"g++": "g++", "make": "make", "perl": "perl"}
 
 

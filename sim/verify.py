@@ -12,7 +12,20 @@ from downshift.sw.driver import Accelerator
 from downshift.sw.image import Image
 from downshift.sw.integer_graph import IntegerGraph
 
-__all__ = ["WidthReport", "run_frames", "verify"]
+__all__ = ["Case", "WidthReport", "run_frames", "verify"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Case:
+    """A network and the frames to run."""
+
+    graph: IntegerGraph
+    image: Image
+    """Compiled from `graph`."""
+    x: np.ndarray
+    """Input codes, uint8 of (n, height, width, channels)."""
+    schedule: Sequence[tuple[int, int]]
+    """Index of the input and width of each frame."""
 
 
 @dataclass(kw_only=True)
@@ -27,104 +40,116 @@ class WidthReport:
     """Of each frame."""
     weight_words: int = 0
     """Words read from the weight store in one frame."""
+    bytes_sent: list[int] = field(default_factory=list)
+    """Over the link for each frame."""
+    after_switch: list[bool] = field(default_factory=list)
+    """Whether the frame before had another width."""
 
 
-def run_frames(
-    accelerator: Accelerator, *, image: str, inputs: str, out: str, schedule: Sequence[list[int]]
-) -> dict:
-    """Load an image, run frames, and keep all that they gave.
+def run_frames(accelerator: Accelerator, *, folder: str, progress: str | None = None) -> list:
+    """Load the image of each case, run its frames, and keep all that they gave.
 
     Parameters
     ----------
     accelerator : Accelerator
-    image, inputs, out : str
-        Files: the image; ``x``, uint8 of (n, height, width, channels); what the frames gave, by
-        name of the map and position in the schedule.
-    schedule : sequence of [int, int]
-        Index of the input and width of each frame.
+    folder : str
+        For each case n, reads ``n.img`` and ``n.npz`` with ``x`` and ``schedule``, and writes
+        ``n.out.npz``: what the frames gave, by name of the map and position in the schedule.
+    progress : str, optional
+        File that always holds the number of frames run so far.
 
     Returns
     -------
-    dict
-        Counters of each frame, and the bytes sent for it.
+    list of dict
+        For each frame of all cases: its counters, and the bytes sent for it.
     """
-    x = np.load(inputs)["x"]
-    accelerator.load(Image.load(Path(image)))
-    assert accelerator.image is not None
-    kept, frames = {}, []
-    for position, (index, width) in enumerate(schedule):
-        before = accelerator.bytes_sent
-        result = accelerator.run(x[index], width)
-        sent = accelerator.bytes_sent - before
-        frames.append(
-            {"cycles": result.cycles, "weight_words": result.weight_words, "bytes_sent": sent}
-        )
-        kept[f"logits/{position}"] = result.logits
-        for entry in accelerator.image.maps[width][1:-1]:
-            kept[f"{entry.name}/{position}"] = accelerator.read_map(entry.name, width)
-    np.savez(out, **kept)
-    return {"frames": frames}
+    frames = []
+    for number in range(len(list(Path(folder).glob("*.img")))):
+        with np.load(Path(folder) / f"{number}.npz") as inputs:
+            x, schedule = inputs["x"], inputs["schedule"]
+        image = Image.load(Path(folder) / f"{number}.img")
+        accelerator.load(image)
+        kept = {}
+        for position, (index, width) in enumerate(schedule.tolist()):
+            before = accelerator.bytes_sent
+            result = accelerator.run(x[index], width)
+            frames.append(
+                {
+                    "cycles": result.cycles,
+                    "weight_words": result.weight_words,
+                    "bytes_sent": accelerator.bytes_sent - before,
+                }
+            )
+            kept[f"{position}"] = result.logits
+            for entry in image.maps[width][1:-1]:
+                kept[f"{position}/{entry.name}"] = accelerator.read_map(entry.name, width)
+            if progress:
+                Path(progress).write_text(str(len(frames)))
+        np.savez(Path(folder) / f"{number}.out.npz", **kept)
+    return frames
 
 
 def verify(
     simulation: Simulation,
-    graph: IntegerGraph,
-    image: Image,
-    x: np.ndarray,
-    schedule: Sequence[tuple[int, int]],
+    cases: Sequence[Case],
     out: Path,
-) -> tuple[dict[int, WidthReport], list[dict]]:
-    """Run frames in simulation and compare all that they give with golden.
+    *,
+    progress: Path | None = None,
+) -> list[dict[int, WidthReport]]:
+    """Run frames in simulation, through the host link, and compare all they give with golden.
 
     Parameters
     ----------
     simulation : Simulation
-    graph : IntegerGraph
-    image : Image
-        Compiled from `graph`.
-    x : uint8 array, shape (n, height, width, channels)
-        Input codes.
-    schedule : sequence of (int, int)
-        Index of the input and width of each frame.
+    cases : sequence of Case
     out : Path
         Folder for files.
+    progress : Path, optional
+        File that always holds the number of frames run so far.
 
     Returns
     -------
-    reports : dict of int to WidthReport
-    frames : list of dict
-        Counters of each frame.
+    list of dict of int to WidthReport
+        For each case, by width.
     """
-    out = out.resolve()
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "model.img").write_bytes(image.to_bytes())
-    np.savez(out / "inputs.npz", x=x)
-    result = simulation.run(
-        "downshift.sim.verify:run_frames",
-        {
-            "image": str(out / "model.img"),
-            "inputs": str(out / "inputs.npz"),
-            "out": str(out / "outputs.npz"),
-            "schedule": [list(frame) for frame in schedule],
-        },
-        out,
-    )
-    expected = {width: golden.run(graph, x, width) for width in {w for _, w in schedule}}
+    folder = out.resolve() / "frames"
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, case in enumerate(cases):
+        (folder / f"{number}.img").write_bytes(case.image.to_bytes())
+        np.savez(folder / f"{number}.npz", x=case.x, schedule=np.array(case.schedule))
+    arguments = {"folder": str(folder)}
+    if progress is not None:
+        arguments["progress"] = str(progress.resolve())
+    frames = iter(simulation.run("downshift.sim.verify:run_frames", arguments, out))
+    return [
+        _compare(case, folder / f"{number}.out.npz", [next(frames) for _ in case.schedule])
+        for number, case in enumerate(cases)
+    ]
+
+
+def _compare(case: Case, path: Path, frames: list[dict]) -> dict[int, WidthReport]:
+    """Count what differs between the outputs in a file and golden."""
+    expected = {
+        width: golden.run(case.graph, case.x, width) for width in {w for _, w in case.schedule}
+    }
     reports: dict[int, WidthReport] = {}
-    with np.load(out / "outputs.npz") as outputs:
-        for position, ((index, width), frame) in enumerate(
-            zip(schedule, result["frames"], strict=True)
-        ):
+    previous = None
+    with np.load(path) as outputs:
+        for position, ((index, width), frame) in enumerate(zip(case.schedule, frames, strict=True)):
             report = reports.setdefault(width, WidthReport())
-            want = expected[width]
             report.images += 1
             report.cycles.append(frame["cycles"])
+            report.bytes_sent.append(frame["bytes_sent"])
             report.weight_words = frame["weight_words"]
-            logits = outputs[f"logits/{position}"]
+            report.after_switch.append(previous not in (None, width))
+            previous = width
+
+            want = expected[width]
+            logits = outputs[f"{position}"]
             report.logits_compared += logits.size
             report.mismatches += int((logits != want.logits[index]).sum())
             for name, codes in want.codes.items():
-                got = outputs[f"{name}/{position}"]
+                got = outputs[f"{position}/{name}"]
                 report.codes_compared += got.size
                 report.mismatches += int((got != codes[index]).sum())
-    return reports, result["frames"]
+    return reports

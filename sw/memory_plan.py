@@ -1,6 +1,7 @@
 """Where the maps of a network lie in activation memory, planned by liveness."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from downshift.hw.errors import DownshiftError
 from downshift.hw.packing import pixel_bytes
@@ -85,8 +86,8 @@ def plan_maps(graph: IntegerGraph, width: int, *, lanes: int, capacity: int) -> 
     else:
         # In a chain only neighbours live at once: they take opposite ends.
         bases = [0 if index % 2 == 0 else capacity - size for index, size in enumerate(room)]
-        for layer, used in zip(graph.layers, map(sum, zip(room, room[1:], strict=False)),
-                               strict=True):  # fmt: skip
+        for layer, (entering, leaving) in zip(graph.layers, pairwise(room), strict=True):
+            used = entering + leaving
             if used > capacity:
                 raise DownshiftError(
                     f"Layer {layer.name} at width {width} needs {used:,} bytes of activation "

@@ -1,12 +1,12 @@
 # amaranth: UnusedElaboratable=no
 import numpy as np
 import pytest
+from amaranth import Module, Signal
+from amaranth.sim import Simulator
+
 from downshift.hw.brick import BrickArray, brick, brick_product
 from downshift.hw.mac import codes_per_byte, multiply_accumulate
 from downshift.sim.block_bench import run
-
-from amaranth import Module, Signal
-from amaranth.sim import Simulator
 
 PAIRS = [(w, a) for w in range(2, 9) for a in range(2, 9)]
 

@@ -1,0 +1,163 @@
+"""The cycle model: how long a frame takes, from the program alone."""
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from downshift.hw.brick import tree_latency
+from downshift.hw.channel_serializer import ChannelSerializer
+from downshift.hw.descriptor import descriptor_fields
+from downshift.hw.errors import DownshiftError
+from downshift.hw.partial_sums import PartialSums
+from downshift.hw.requantize import Requantize
+from downshift.hw.sequencer import Sequencer, program_layers
+from downshift.hw.weight_loader import WeightLoader
+from downshift.sw.image import Image
+
+__all__ = ["FrameCycles", "cycles"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameCycles:
+    """Predicted cycles of a frame."""
+
+    total: int
+    passes: tuple[int, ...]
+    """Of each descriptor, its fetch included."""
+
+
+def cycles(image: Image, width: int) -> FrameCycles:
+    """Predict the cycles of a frame.
+
+    Parameters
+    ----------
+    image : Image
+    width : int
+        One of ``image.widths``.
+
+    Returns
+    -------
+    FrameCycles
+
+    Raises
+    ------
+    DownshiftError
+        If the image does not run at `width`.
+
+    Notes
+    -----
+    A tile of weights takes as long as its vectors, ``vectors * digits``, or as the load of the next
+    one, ``lanes * codes per byte``, whichever is longer. Complete sums queue for the requantizers,
+    which take ``groups`` cycles a pixel; a full queue stalls the array.
+    """
+    if width not in image.widths:
+        have = ", ".join(map(str, image.widths))
+        raise DownshiftError(f"The image runs at widths {have}, not {width!r}")
+    program = np.frombuffer(image.program, "<u4").tolist()
+    passes = tuple(
+        Sequencer.fetch_latency + _pass_cycles(descriptor_fields(words), image)
+        for words in program_layers(program, width)
+    )
+    return FrameCycles(total=1 + sum(passes), passes=passes)
+
+
+def _pass_cycles(layer: dict[str, int], image: Image) -> int:
+    """Cycles from `start_layer` to `layer_done`."""
+    config = image.config
+    digits = (layer["weight_width"] + 1) // 2
+    load = config.lanes << layer["in_pack"]
+    depth_tiles = (layer["last_kernel_row"] + 1) * (layer["last_chunk"] + 1)
+    vectors = (layer["last_pixel"] + 1) * (layer["last_pool"] + 1)
+    array_latency = tree_latency(config.lanes) + 3 + digits - 1
+    if layer["logits"]:
+        service, output_latency = config.rows, ChannelSerializer.latency
+    else:
+        service = config.groups
+        output_latency = ChannelSerializer.latency + Requantize.latency - 1
+    output = _Output(latency=array_latency, depth=config.output_depth, service=service)
+
+    enter = WeightLoader.latency + load  # first vector of a tile, without stalls
+    entered = output.real(enter)
+    for _ in range(layer["last_tile"] + 1):
+        for depth_tile in range(depth_tiles):
+            complete = depth_tile + 1 == depth_tiles
+            for vector in range(vectors):
+                if not complete and not output.can_stall:
+                    enter += (vectors - vector) * digits
+                    break
+                output.put(enter, complete=complete)
+                enter += digits
+                output.real(enter)
+            # The next tile enters when the array is free and its load, which no stall holds up, done.
+            entered = max(entered + load, output.real(enter))
+            while (late := entered - output.real(enter)) > 0:
+                enter += 1 if output.can_stall else late
+    return output.drained() + output_latency
+
+
+class _Output:
+    """Array, partial sums and the queue after them, with the stalls that a full queue causes.
+
+    Times are those at which the array would have got so far without stalls; `real` adds them.
+
+    Parameters
+    ----------
+    latency : int
+        Cycles from a vector entering the array to its results.
+    depth : int
+        Pixels that the queue holds.
+    service : int
+        Cycles in which the requantizers work off a pixel.
+    """
+
+    def __init__(self, *, latency: int, depth: int, service: int):
+        self.latency = latency
+        self.service = service
+        self.array_stall = 0
+        self.stalls: deque[tuple[int, int]] = deque()  # of the sums, those not over
+        self.coming: deque[tuple[int, bool]] = deque()
+        self.complete_coming = 0
+        self.moved = 0  # when the last pixel reached the head of the queue
+        self.waiting: deque[int] = deque(maxlen=depth - 1)
+
+    @property
+    def can_stall(self) -> bool:
+        """Whether a vector that enters now may meet a stall."""
+        return self.complete_coming > 0 or bool(self.stalls)
+
+    def put(self, entered: int, *, complete: bool) -> None:
+        """Let a vector enter the array; `complete` if its sums go to the queue."""
+        self.coming.append((entered + self.latency, complete))
+        self.complete_coming += complete
+
+    def real(self, time: int) -> int:
+        """Cycle at which the array gets to `time`, which must not fall from call to call."""
+        while self.coming and self.coming[0][0] <= time:
+            offered, complete = self.coming.popleft()
+            self.complete_coming -= complete
+            taken = offered + self.array_stall
+            while self.stalls and self.stalls[0][0] <= taken:
+                _, end = self.stalls.popleft()
+                taken = max(taken, end)
+            self.array_stall = taken - offered
+            if complete:
+                self._write(taken)
+        return time + self.array_stall
+
+    def _write(self, taken: int) -> None:
+        """Let complete sums, taken from the array, enter the queue as soon as there is room."""
+        ready = taken + PartialSums.latency + sum(end - start for start, end in self.stalls)
+        written = ready
+        if len(self.waiting) == self.waiting.maxlen:
+            written = max(written, self.waiting[0] + 1)
+        if written > ready:
+            self.stalls.append((ready, written))
+        self.moved = max(written + 1, self.moved + self.service)
+        self.waiting.append(self.moved)
+
+    def drained(self) -> int:
+        """Cycle after the requantizers took the last beat."""
+        if self.coming:
+            self.real(self.coming[-1][0])
+        return self.moved + self.service + 1

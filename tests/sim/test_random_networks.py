@@ -1,0 +1,44 @@
+"""Random networks through the host link of the whole accelerator, against golden and its model."""
+
+import numpy as np
+import pytest
+
+from downshift.hw.config import AcceleratorConfig
+from downshift.sim.cycles import cycles
+from downshift.sim.random_networks import random_codes, random_network
+from downshift.sim.runner import build_simulation
+from downshift.sim.verify import Case, verify
+from downshift.sw.compiler import compile_graph
+
+CONFIGS = {
+    "default": AcceleratorConfig(),
+    "small": AcceleratorConfig(
+        rows=4, lanes=8, requantizers=1, weight_depth=4096, activation_bytes=4096,
+        parameter_depth=1024, partial_sum_depth=16, program_depth=2048,
+        output_depth=2,
+    ),
+}  # fmt: skip
+NETWORKS = 14
+
+
+@pytest.fixture(scope="module", params=CONFIGS, ids=list(CONFIGS))
+def simulation(request, tmp_path_factory):
+    return build_simulation(CONFIGS[request.param], tmp_path_factory.mktemp(request.param))
+
+
+def test_rtl_equals_golden(simulation, tmp_path):
+    cases = []
+    for seed in range(NETWORKS):
+        rng = np.random.default_rng(seed)
+        graph = random_network(rng, name=f"random{seed}")
+        image = compile_graph(graph, simulation.config)
+        schedule = [(index, width) for index in range(2) for width in graph.widths]
+        x = random_codes(rng, graph, 2)
+        cases.append(Case(graph=graph, image=image, x=x, schedule=schedule))
+    for case, reports in zip(cases, verify(simulation, cases, tmp_path), strict=True):
+        for width, report in reports.items():
+            where = f"{case.graph.name} at width {width}"
+            assert report.mismatches == 0, where
+            assert report.logits_compared > 0, where
+            predicted = cycles(case.image, width).total
+            assert report.cycles == [predicted] * 2, where
