@@ -1,6 +1,7 @@
 """Checkpoints: a trained network and the configuration it was trained with, on disk."""
 
 import io
+import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -80,11 +81,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
     path = Path(path)
     again = "run `downshift train` to make one"
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        data = path.read_bytes()
     except OSError as error:
         raise DownshiftError(
             f"Checkpoint {path} cannot be read: {error.strerror or error}; {again}"
         ) from None
+    try:
+        # torch does not look at the checksums that it writes.
+        if (member := zipfile.ZipFile(io.BytesIO(data)).testzip()) is not None:
+            raise ValueError(member)
+        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except Exception:  # whatever unpickling meets in a damaged file
         raise DownshiftError(f"Checkpoint {path} is damaged or no checkpoint; {again}") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:

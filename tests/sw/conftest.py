@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+from downshift.sw.calibration import calibrate, recalibrate_norms
+from downshift.sw.digits_model import FloatDigitsNet, QuantDigitsNet, load_digits
+from downshift.sw.switchable import start_from_float
+from downshift.sw.training import TrainingConfig, train_digits
+
+SHORT = TrainingConfig(float_epochs=3, quantized_epochs=2)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Threads cost more than they give on layers this small."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    return load_digits()
+
+
+@pytest.fixture(scope="session")
+def short_training(digits):
+    return train_digits(SHORT, data=digits)
+
+
+@pytest.fixture(scope="session")
+def untrained(digits):
+    """Random weights, calibrated: codes spread over the whole range."""
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        model, float_model = QuantDigitsNet(), FloatDigitsNet()
+    start_from_float(model, float_model)
+    calibrate(model, digits.train_images[:256], (8, 6, 4, 2))
+    recalibrate_norms(model, digits.train_images, (8, 6, 4, 2))
+    return model.eval()

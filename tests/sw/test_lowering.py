@@ -1,0 +1,188 @@
+import numpy as np
+import pytest
+import torch
+from brevitas.nn import QuantConv2d, QuantIdentity, QuantLinear, QuantReLU
+from torch import nn
+
+from downshift.hw.errors import DownshiftError
+from downshift.hw.mac import accumulator_bounds
+from downshift.hw.requantize import requantize
+from downshift.sim import golden
+from downshift.sw.activation_quantizer import ActivationQuantizer
+from downshift.sw.double_rounding import DoubleRounding
+from downshift.sw.fixed_point import fixed_point
+from downshift.sw.freeze import Frozen
+from downshift.sw.lowering import lower
+from downshift.sw.quantizers import (
+    InputActivations,
+    LogitWeights,
+    PinnedActivations,
+    SwitchableActivations,
+    SwitchableWeights,
+)
+from downshift.sw.switchable import SwitchableBatchNorm2d, set_widths
+
+WIDTHS = (8, 5, 2)
+
+
+def source():
+    return QuantIdentity(act_quant=InputActivations, widths=WIDTHS, fixed_scale=1 / 16)
+
+
+def relu(quant=SwitchableActivations):
+    return QuantReLU(act_quant=quant, widths=WIDTHS)
+
+
+def conv(*args, **kwargs):
+    return QuantConv2d(*args, weight_quant=SwitchableWeights, **kwargs)
+
+
+def logits(n):
+    return QuantLinear(n, 4, bias=True, weight_quant=LogitWeights)
+
+
+def norm(n):
+    return SwitchableBatchNorm2d(n, widths=WIDTHS)
+
+
+CHAINS = {
+    "plain": [
+        *[conv(2, 3, 3, padding=1, bias=False), norm(3), relu(), nn.MaxPool2d(2)],
+        *[conv(3, 4, 3), norm(4), relu(PinnedActivations), nn.Flatten(), logits(4 * 2 * 1)],
+    ],
+    "strides": [
+        *[conv(2, 5, (3, 2), stride=(2, 1), padding=(1, 0)), relu(), nn.MaxPool2d((2, 3), (1, 2))],
+        *[nn.Sequential(conv(5, 3, 1, bias=False), norm(3), nn.Identity()), relu()],
+        *[nn.Dropout(), nn.Flatten(), logits(18)],
+    ],
+    "linear": [
+        *[nn.Flatten(), QuantLinear(96, 7, bias=True, weight_quant=SwitchableWeights), relu()],
+        *[QuantLinear(7, 5, bias=False, weight_quant=SwitchableWeights), relu(), logits(5)],
+    ],
+}
+INPUT_SHAPE = (8, 6, 2)
+
+
+def power_of_two(model, seed=0):
+    """Fill a chain with numbers that floating point and fixed point both hold exactly."""
+    rng = torch.Generator().manual_seed(seed)
+
+    def powers(shape, low, high):
+        return 2.0 ** torch.randint(low, high + 1, shape, generator=rng)
+
+    def halves(shape):
+        return torch.randint(-4, 5, shape, generator=rng) / 2
+
+    for module in model.modules():
+        if isinstance(module, QuantConv2d | QuantLinear):
+            module.weight.data = torch.randn(module.weight.shape, generator=rng) / 2
+            if module.bias is not None:
+                module.bias.data = halves(module.bias.shape)
+        if isinstance(module, DoubleRounding):
+            module.scale.data = powers(module.scale.shape, -8, -6)
+        elif isinstance(module, ActivationQuantizer) and isinstance(module.scale, nn.Parameter):
+            module.scale.data = torch.tensor([2.0 ** (1 - min(w, 6)) for w in WIDTHS])
+        elif isinstance(module, nn.BatchNorm2d):
+            module.eps = 0.0
+            module.weight.data = powers(module.weight.shape, -2, 0)
+            module.running_var.data = powers(module.weight.shape, 0, 1) ** 2
+            module.bias.data, module.running_mean.data = (halves(module.bias.shape) for _ in "ab")
+    return model.double().eval()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", CHAINS)
+def test_lowering_is_exact_where_floats_are(name, width):
+    model = power_of_two(nn.Sequential(source(), *CHAINS[name]))
+    frozen = Frozen(lower(model, input_shape=INPUT_SHAPE))
+    x = torch.randint(0, 256, (20, 2, 8, 6), generator=torch.Generator().manual_seed(1))
+    ours = frozen(x.byte(), width)
+    theirs = golden.run(frozen.graph, x.byte().permute(0, 2, 3, 1).numpy(), width)
+    assert np.array_equal(ours.logits.numpy(), theirs.logits)
+    set_widths(model, width)
+    with torch.no_grad():
+        real = model(x.double() / 16)
+    scales = [m.scale[m.index] for m in model.modules() if isinstance(m, ActivationQuantizer)]
+    last = model[-1].weight_quant.tensor_quant
+    step = scales[-1] * last.scale * 2 ** (8 - last.width)
+    assert torch.equal((real / step).round().int(), ours.logits)
+    assert real.std() > 0
+
+
+def test_lowering_leaves_the_running_width(untrained):
+    set_widths(untrained, 4)
+    lower(untrained, input_shape=(8, 8, 1))
+    assert untrained.norm1.width == untrained.conv2.weight_quant.tensor_quant.width == 4
+
+
+def test_digits_settings(untrained):
+    graph = lower(untrained, input_shape=(8, 8, 1))
+    settings = [layer.settings[4] for layer in graph.layers]
+    widths = [(s.weight_width, s.in_width, s.out_width) for s in settings]
+    assert widths == [(8, 8, 4), (4, 4, 8), (8, 8, 32)]
+    assert (graph.macs, graph.weight_bytes, graph.input_scale) == (84224, 6032, 1 / 16)
+
+
+@pytest.mark.parametrize("factor", [2.0**-47, 1e-9, 0.1, 0.999999, 1.0, 65535.4])
+def test_fixed_point_is_close(factor):
+    multiplier, shift = fixed_point([factor])
+    assert 1 << 15 <= multiplier[0] < 1 << 16
+    assert abs(float(multiplier[0]) / 2.0 ** float(shift[0]) / factor - 1) <= 2.0**-16
+
+
+def test_fixed_point_extremes():
+    multiplier, shift = fixed_point([1e-30, 1 - 1e-12])
+    assert (multiplier.tolist(), shift.tolist()) == ([1 << 15, 1 << 15], [63, 15])
+    with pytest.raises(ValueError, match=r"^Factor must be below 65535.5, not 65536.0$"):
+        fixed_point([65536.0])
+
+
+def lower_small(*modules):
+    return lower(nn.Sequential(source(), *modules), input_shape=INPUT_SHAPE)
+
+
+POOLED = [conv(2, 3, 3), relu()]
+REFUSED = {
+    r"^Module 1 of type Sigmoid cannot be lowered in its place; ": [nn.Sigmoid()],
+    r"^Module 2 of type ReLU cannot be lowered in its place; ": [conv(2, 3, 3), nn.ReLU()],
+    r"^Module 3 of type MaxPool2d must have no padding, dil": [*POOLED, nn.MaxPool2d(2, padding=1)],
+    r"^Module 3 of type MaxPool2d must have no padding": [*POOLED, nn.MaxPool2d(2, ceil_mode=True)],
+    r"^A network must end with a layer that gives logits$": POOLED,
+    r"^Layer 1: a QuantLinear on a map needs a Flatten before it$": [logits(2)],
+    r"^Layer 2 expects 7 inputs, a map of shape \(8, 6, 2\) comes in$": [nn.Flatten(), logits(7)],
+    r"^Layer 1: groups and dilation must be 1$": [conv(2, 2, 3, groups=2), relu(), logits(2)],
+    r"^Layer 1 gives logits, which must share one scale: ": [conv(2, 2, 3)],
+    r"^Layer 1: weights must be quantized by DoubleR": [QuantConv2d(2, 2, 3), relu(), logits(2)],
+    r"^Module 2 must be quantized by SwitchableActiv": [conv(2, 2, 3), QuantReLU(), logits(2)],
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_what_cannot_be_lowered_is_named(message):
+    with pytest.raises(DownshiftError, match=message):
+        lower_small(*REFUSED[message])
+
+
+def test_accumulators_beyond_int32_are_named():
+    last = logits(96)
+    last.bias.data[:] = 1e9
+    with pytest.raises(DownshiftError, match=r"^Layer 2 at width 8: accumulators may reach \d+, "):
+        lower_small(nn.Flatten(), last)
+
+
+def test_a_bias_that_saturates_every_code_is_clipped_not_refused():
+    layer = conv(2, 3, 3)
+    layer.bias.data[:] = torch.tensor([-1e12, 1e3, 0.0])
+    graph = lower_small(layer, relu(), nn.Flatten(), logits(72))
+    low, high = accumulator_bounds(graph.layers[0].weight.reshape(3, -1), activation_max=255)
+    s = graph.layers[0].settings[8]
+    kwargs = {"bias": s.bias, "multiplier": s.multiplier, "shift": s.shift, "zero_point": 0}
+    codes = requantize(np.stack([low, high]), width=8, **kwargs)
+    assert codes[:, :2].tolist() == [[0, 255], [0, 255]]
+
+
+def test_values_that_are_not_finite_are_named():
+    layer = conv(2, 3, 3)
+    layer.weight.data[0, 0, 0, 0] = float("nan")
+    with pytest.raises(DownshiftError, match=r"^Layer 1: its parameters must be finite"):
+        lower_small(layer, relu(), nn.Flatten(), logits(72))

@@ -1,0 +1,143 @@
+import numpy as np
+import pytest
+import torch
+from brevitas.nn import QuantConv2d, QuantLinear, QuantReLU
+
+from downshift.hw.errors import DownshiftError
+from downshift.hw.precision_switch import precision_switch
+from downshift.sw.activation_quantizer import ActivationQuantizer, least_squares_scale
+from downshift.sw.double_rounding import DoubleRounding
+from downshift.sw.quantizers import (
+    LogitWeights,
+    PinnedWeights,
+    SwitchableActivations,
+    SwitchableWeights,
+)
+
+PAIRS = [(low, high) for high in range(2, 9) for low in range(2, high + 1)]
+
+
+def quantizer(weight, scale, *, width, stored_width=8, per_channel=True):
+    module = DoubleRounding([weight], per_channel, stored_width).to(weight.dtype)
+    module.scale.data = scale.clone()
+    module.select(width)
+    return module
+
+
+@pytest.mark.parametrize(("low", "high"), PAIRS)
+def test_double_rounding_is_the_precision_switch_on_every_code(low, high):
+    codes = torch.arange(-(1 << (high - 1)), 1 << (high - 1))
+    # Beyond the range, and off the grid: what training meets.
+    weight = torch.cat([codes, codes * 1.5, codes + 0.4])[None].double()
+    scale = torch.full((1, 1), 0.03, dtype=torch.float64)
+    module = quantizer(weight * scale, scale, width=low, stored_width=high)
+    values, step, _, width = module(weight * scale)
+    stored = module.codes(weight * scale)
+    expected = precision_switch(stored.numpy(), width=low, stored_width=high)
+    assert np.array_equal((values / step).detach().round().numpy(), expected)
+    assert width == low
+    assert torch.equal(step, scale * 2 ** (high - low))
+
+
+def straight_through(weight, scale, *, width, stored_width=8):
+    """The composition that autograd can follow, roundings bridged by detach."""
+    top = 1 << (width - 1)
+    drop = stored_width - width
+    stored = (weight / scale).round().clamp(-(1 << (stored_width - 1)), (1 << stored_width - 1) - 1)
+    codes = (stored / 2**drop).round().clamp(-top, top - 1)
+    ramp = (weight / (scale * 2**drop)).clamp(-top, top - 1)
+    return (ramp + (codes - ramp).detach()) * scale * 2**drop
+
+
+@pytest.mark.parametrize("width", range(2, 9))
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_gradients_are_those_of_the_straight_through_composition(width, per_channel):
+    generator = torch.Generator().manual_seed(width)
+    weight = torch.randn(5, 3, 3, 3, generator=generator, dtype=torch.float64).requires_grad_()
+    out_grad = torch.randn(weight.shape, generator=generator, dtype=torch.float64)
+    scale = torch.linspace(0.005, 0.03, 5, dtype=torch.float64).view(5, 1, 1, 1)
+    scale = scale if per_channel else scale[2].view(())
+    module = quantizer(weight.detach(), scale, width=width, per_channel=per_channel)
+    ours = torch.autograd.grad(module(weight)[0], [weight, module.scale], out_grad)
+    reference_scale = scale.clone().requires_grad_()
+    value = straight_through(weight, reference_scale, width=width)
+    theirs = torch.autograd.grad(value, [weight, reference_scale], out_grad)
+    n = 27 if per_channel else 135
+    torch.testing.assert_close(ours[0], theirs[0])
+    torch.testing.assert_close(ours[1], theirs[1] / (n * ((1 << (width - 1)) - 1)) ** 0.5)
+
+
+@pytest.mark.parametrize("width", [8, 4, 2])
+def test_activation_gradients_are_those_of_lsq(width):
+    x = torch.linspace(-1, 4, 999, dtype=torch.float64).requires_grad_()
+    out_grad = torch.sin(x.detach() * 9)
+    module = ActivationQuantizer((width,)).double()
+    module.scale.data[:] = 2.5 / ((1 << width) - 1)
+    ours = torch.autograd.grad(module(x)[0], [x, module.scale], out_grad)
+    scale, top = module.scale.detach().clone().requires_grad_(), (1 << width) - 1
+    ramp = (x / scale).clamp(0, top)
+    value = (ramp + (ramp.round() - ramp).detach()) * scale
+    theirs = torch.autograd.grad(value, [x, scale], out_grad)
+    torch.testing.assert_close(ours[0], theirs[0])
+    torch.testing.assert_close(ours[1], theirs[1] / (999 * top) ** 0.5)
+
+
+def test_initial_scale_is_three_sigma():
+    weight = torch.randn(4, 2, 3, 3, generator=torch.Generator().manual_seed(0))
+    rows = weight.flatten(1)
+    mean, sigma = rows.mean(1), rows.std(1, correction=0)
+    reach = torch.maximum((mean - 3 * sigma).abs(), (mean + 3 * sigma).abs())
+    scale = DoubleRounding([weight], per_channel=True).scale
+    torch.testing.assert_close(scale.detach().flatten(), reach / 128)
+
+
+def test_a_channel_of_zeros_has_a_scale():
+    weight = torch.stack([torch.zeros(9), torch.ones(9)])
+    values = DoubleRounding([weight], per_channel=True)(weight)[0]
+    assert values.isfinite().all()
+    assert values[0].abs().max() == 0
+
+
+def test_calibration_beats_every_neighbouring_scale():
+    x = torch.randn(4096, generator=torch.Generator().manual_seed(0)).relu()
+    best = least_squares_scale(x, 3)
+
+    def error(s):
+        return ((x / s).round().clamp(0, 3) * s - x).square().sum()
+
+    assert all(error(best) <= error(best * k) for k in (0.9, 0.95, 1.05, 1.1))
+
+
+def test_loading_a_state_keeps_scales_and_widths():
+    layer = QuantConv2d(2, 3, 3, weight_quant=SwitchableWeights)
+    layer.weight_quant.tensor_quant.select(4)
+    state = {k: torch.full_like(v, 0.25) for k, v in layer.state_dict().items()}
+    layer.load_state_dict(state)
+    assert layer.weight_quant.tensor_quant.width == 4
+    assert layer.weight_quant.tensor_quant.scale.detach().unique().tolist() == [0.25]
+
+
+def test_loading_a_state_keeps_the_width_of_activations():
+    relu = QuantReLU(act_quant=SwitchableActivations, widths=(8, 4))
+    relu.act_quant.fused_activation_quant_proxy.tensor_quant.select(4)
+    relu.load_state_dict(relu.state_dict())
+    assert relu.act_quant.fused_activation_quant_proxy.tensor_quant.width == 4
+
+
+@pytest.mark.parametrize(
+    ("quant", "shape", "width"),
+    [(SwitchableWeights, (3, 1), 4), (PinnedWeights, (3, 1), 8), (LogitWeights, (), 8)],
+)
+def test_leaves_set_widths_and_scales(quant, shape, width):
+    layer = QuantLinear(5, 3, bias=True, weight_quant=quant)
+    layer.weight_quant.tensor_quant.select(4)
+    assert layer.weight_quant.tensor_quant.scale.shape == shape
+    assert layer.weight_quant.tensor_quant.width == width
+    assert layer(torch.ones(2, 5)).shape == (2, 3)
+
+
+def test_widths_that_do_not_exist_are_refused():
+    with pytest.raises(DownshiftError, match=r"^Weights run at 2 to 8 bits, not 9$"):
+        DoubleRounding([torch.ones(1, 1)], per_channel=True).select(9)
+    with pytest.raises(DownshiftError, match=r"^Activations were trained at widths 8, 4, not 6$"):
+        ActivationQuantizer((8, 4)).select(6)
