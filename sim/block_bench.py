@@ -83,7 +83,7 @@ def run(
             ctx.set(port.payload, value)
             ctx.set(port.valid, 1)
             await ctx.tick().until(port.ready)
-            cycles[name].append(clock - 1)
+            cycles[name].append(clock - 2)  # `watch` has counted on
             ctx.set(port.valid, 0)
 
     async def drain(ctx, name, count):
@@ -99,7 +99,7 @@ def run(
             offered = payload if valid and not ready else None
             if valid and ready:
                 taken[name].append(payload)
-                cycles[name].append(clock - 1)
+                cycles[name].append(clock - 2)  # `watch` has counted on
         ctx.set(port.ready, 0)
 
     async def watch(ctx):

@@ -89,7 +89,7 @@ def _pass_cycles(layer: dict[str, int], image: Image) -> int:
                 output.put(enter, complete=complete)
                 enter += digits
                 output.real(enter)
-            # The next tile enters when the array is free and its load, which no stall holds up, done.
+            # The next tile enters once the array is free and its load, held up by no stall, done.
             entered = max(entered + load, output.real(enter))
             while (late := entered - output.real(enter)) > 0:
                 enter += 1 if output.can_stall else late

@@ -1,0 +1,45 @@
+# amaranth: UnusedElaboratable=no
+import numpy as np
+import pytest
+
+from downshift.hw.partial_sums import PartialSums, partial_sums
+from downshift.sim.block_bench import run
+
+
+def run_tiles(dots, *, depth, gaps=0.0):
+    tiles, vectors, rows = dots.shape
+    values = [
+        {"sums": dots[t, v].tolist(),
+         "tags": {"first": t == 0, "last": t == tiles - 1, "end": v == vectors - 1}}
+        for t in range(tiles) for v in range(vectors)
+    ]  # fmt: skip
+    # Twice: the second round must not see what the first left behind.
+    taken, cycles = run(
+        PartialSums(rows=rows, dot_width=20, depth=depth), {"i": values * 2},
+        outputs={"o": 2 * vectors}, gaps=gaps,
+    )  # fmt: skip
+    return taken["o"], cycles
+
+
+@pytest.mark.parametrize("gaps", [0.0, 0.4])
+@pytest.mark.parametrize(("tiles", "vectors"), [(1, 1), (1, 8), (5, 1), (4, 2), (3, 3), (3, 8)])
+def test_block_equals_golden(tiles, vectors, gaps):
+    rng = np.random.default_rng(tiles)
+    dots = rng.integers(-(1 << 19), 1 << 19, (tiles, vectors, 3))
+    taken, _ = run_tiles(dots, depth=8, gaps=gaps)
+    sums = [list(o.sums) for o in taken]
+    assert np.array_equal(sums, np.tile(partial_sums(dots), (2, 1)))
+    assert [o.end for o in taken] == [v == vectors - 1 for v in range(vectors)] * 2
+
+
+def test_extremes_of_int32():
+    dots = np.full((4096, 1, 1), -(1 << 19))
+    taken, _ = run_tiles(dots, depth=2)
+    assert taken[0].sums[0] == -(1 << 31)
+
+
+def test_latency_and_throughput():
+    dots = np.ones((4, 6, 1), int)
+    _, cycles = run_tiles(dots, depth=8)
+    assert set(np.diff(cycles["i"])) == {1}
+    assert cycles["o"][0] - cycles["i"][18] == PartialSums.latency

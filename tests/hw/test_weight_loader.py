@@ -1,0 +1,88 @@
+# amaranth: UnusedElaboratable=no
+import numpy as np
+import pytest
+from amaranth import Module, Value
+from amaranth.lib import wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from downshift.hw.descriptor import LayerDescriptor
+from downshift.hw.mac import codes_per_byte
+from downshift.hw.precision_switch import precision_switch
+from downshift.hw.weight_loader import WeightLoader, store_words, tile_words
+from downshift.sim.block_bench import run
+
+ROWS, LANES, DEPTH, BASE = 2, 4, 512, 5
+
+
+class LoaderWithStore(wiring.Component):
+    """A loader on a store that holds `words` from `BASE` on."""
+
+    def __init__(self, words):
+        self.words = words
+        self.loader = WeightLoader(rows=ROWS, lanes=LANES, depth=DEPTH)
+        super().__init__(
+            {
+                "layer": In(LayerDescriptor),
+                "start": In(1),
+                "o": Out(self.loader.o.signature),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.loader = loader = self.loader
+        content = (self.words.astype(np.uint8) * np.array([1, 256])).sum(1)
+        m.submodules.memory = memory = Memory(
+            shape=8 * ROWS, depth=DEPTH, init=[0] * BASE + content.tolist()
+        )
+        read = memory.read_port()
+        m.d.comb += [
+            loader.layer.eq(self.layer),
+            loader.start.eq(self.start),
+            read.en.eq(loader.read_enable),
+            read.addr.eq(loader.read_address),
+            Value.cast(loader.read_data).eq(read.data),
+        ]
+        wiring.connect(m, loader.o, wiring.flipped(self.o))
+        return m
+
+
+@pytest.mark.parametrize("gaps", [0.0, 0.4])
+@pytest.mark.parametrize(("weight_width", "act_width"), [(8, 8), (5, 4), (4, 3), (2, 2), (7, 2)])
+@pytest.mark.parametrize("shape", [(2, 1, 1, 1), (3, 3, 3, 3), (5, 4, 2, 1), (1, 7, 1, 4)])
+def test_equals_golden(shape, weight_width, act_width, gaps):
+    weights = np.random.default_rng(weight_width).integers(-128, 128, shape).astype(np.int8)
+    per_byte = codes_per_byte(act_width)
+    slots = -(-shape[1] // per_byte) * per_byte
+    chunk = LANES * per_byte
+    layer = {
+        "weight_width": weight_width, "in_pack": per_byte.bit_length() - 1,
+        "last_kernel_row": shape[2] - 1, "kernel_columns": shape[3],
+        "last_tile": -(-shape[0] // ROWS) - 1, "last_chunk": -(-shape[3] * slots // chunk) - 1,
+        "channels": shape[1], "last_slot": slots - 1, "weight_base": BASE,
+    }  # fmt: skip
+    running = precision_switch(weights, width=weight_width)
+    expected = tile_words(running, rows=ROWS, chunk=chunk, slots=slots)
+    taken, cycles = run(
+        LoaderWithStore(store_words(weights, rows=ROWS)), {},
+        outputs={"o": 2 * len(expected)},  # start stays high: a second pass follows
+        settings={"layer": layer, "start": 1}, gaps=gaps,
+    )  # fmt: skip
+    assert np.array_equal([list(o) for o in taken["o"]], np.tile(expected, (2, 1)))
+    if not gaps:
+        assert cycles["o"][0] == WeightLoader.latency
+        assert set(np.diff(cycles["o"][: len(expected)])) <= {1}
+
+
+def test_every_weight_is_stored_once():
+    weights = np.arange(60, dtype=np.int8).reshape(5, 3, 2, 2)
+    words = store_words(weights, rows=4)
+    assert words.shape == (2 * 2 * 2 * 3, 4)
+    assert sorted(words[words != 0].tolist()) == list(range(1, 60))
+
+
+def test_order_of_a_tile():
+    weights = np.arange(1, 7, dtype=np.int8).reshape(1, 3, 1, 2)  # channels 3, columns 2
+    words = tile_words(weights, rows=1, chunk=4, slots=4)
+    assert words.ravel().tolist() == [1, 3, 5, 0, 2, 4, 6, 0]
