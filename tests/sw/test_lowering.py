@@ -181,6 +181,14 @@ def test_a_bias_that_saturates_every_code_is_clipped_not_refused():
     assert codes[:, :2].tolist() == [[0, 255], [0, 255]]
 
 
+def test_biases_round_half_to_even():
+    last = logits(96)
+    last.weight_quant.tensor_quant.scale.data.fill_(2.0**-6)
+    last.bias.data = torch.tensor([0.5, 1.5, 2.5, -0.75]) * 2.0**-10
+    graph = lower_small(nn.Flatten(), last)
+    assert graph.layers[0].settings[8].bias.tolist() == [0, 2, 2, -1]
+
+
 def test_values_that_are_not_finite_are_named():
     layer = conv(2, 3, 3)
     layer.weight.data[0, 0, 0, 0] = float("nan")
