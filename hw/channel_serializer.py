@@ -75,7 +75,7 @@ class ChannelSerializer(wiring.Component):
         Logits, a cycle later.
     """
 
-    latency = 1
+    latency = 2
 
     i: stream.Interface
     o: stream.Interface
@@ -129,24 +129,31 @@ class ChannelSerializer(wiring.Component):
         with m.If(self.start):
             m.d.sync += tile_base.eq(self.layer.parameter_base)
 
-        # Parameters arrive a cycle later, beside the sums of their channels.
-        beat = Signal()
-        shown = Signal(range(self.requantizers))
+        # Parameters arrive a cycle later, and join the sums of their channels in a register.
+        asked, beat = Signal(), Signal()
+        asked_channel, shown = Signal.like(channel), Signal.like(channel)
+        picked = Signal.like(self.o.p.sums)
         sums = [self.i.p.sums[k] for k in range(self.rows)]
         with m.If(advance):
-            m.d.sync += [beat.eq(self.i.valid), shown.eq(channel)]
             m.d.sync += [
-                self.o.p.sums[k].eq(Array(sums[k :: self.requantizers])[group])
+                asked.eq(self.i.valid),
+                asked_channel.eq(channel),
+                beat.eq(asked),
+                shown.eq(asked_channel),
+                self.o.p.sums.eq(picked),
+                self.o.p.parameters.eq(self.read_data),
+            ]
+            m.d.sync += [
+                picked[k].eq(Array(sums[k :: self.requantizers])[group])
                 for k in range(self.requantizers)
             ]
-        m.d.comb += [
-            self.o.p.parameters.eq(self.read_data),
-            self.o.valid.eq(beat & ~self.layer.logits),
-        ]
+        m.d.comb += self.o.valid.eq(beat & ~self.layer.logits)
 
         # Logits.
         logit_free = Signal()
-        logits = Array(self.o.p.sums[k] + self.read_data[k].bias for k in range(self.requantizers))
+        logits = Array(
+            self.o.p.sums[k] + self.o.p.parameters[k].bias for k in range(self.requantizers)
+        )
         m.d.comb += [
             logit_free.eq(~self.o_logits.valid | self.o_logits.ready),
             advance.eq(~beat | (self.layer.logits & logit_free) | (self.o.valid & self.o.ready)),

@@ -1,7 +1,7 @@
 """The precision switch: low-bit weights from the stored int8 ones, by shift and round."""
 
 import numpy as np
-from amaranth import Module, Mux, signed
+from amaranth import Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -63,8 +63,8 @@ def precision_switch(codes, *, width, stored_width=STORED_WIDTH):
 class PrecisionSwitch(wiring.Component):
     """`precision_switch` on `lanes` stored int8 weights a cycle.
 
-    One register stage; a word stays offered until it is taken. `width` must be stable while data
-    flows.
+    Two register stages, `latency` cycles; a word stays offered until it is taken. `width` must be
+    stable while data flows.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class PrecisionSwitch(wiring.Component):
         Weights of `width` bits, sign-extended.
     """
 
-    latency = 1
+    latency = 2
 
     i: stream.Interface
     o: stream.Interface
@@ -90,7 +90,7 @@ class PrecisionSwitch(wiring.Component):
         if not isinstance(lanes, int) or lanes < 1:
             raise ValueError(f"Lanes must be a positive integer, not {lanes!r}")
         self.lanes = lanes
-        codes = data.ArrayLayout(signed(8), lanes)
+        codes = data.ArrayLayout(signed(STORED_WIDTH), lanes)
         super().__init__(
             {
                 "width": In(4),
@@ -101,31 +101,38 @@ class PrecisionSwitch(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        advance = Signal()
+        shifted = Signal()
+        m.d.comb += [
+            advance.eq(~self.o.valid | self.o.ready),
+            self.i.ready.eq(advance),
+        ]
+        with m.If(advance):
+            m.d.sync += [shifted.eq(self.i.valid), self.o.valid.eq(shifted)]
 
-        m.d.comb += self.i.ready.eq(~self.o.valid | self.o.ready)
-        with m.If(self.i.ready):
-            m.d.sync += self.o.valid.eq(self.i.valid)
+        # The largest code of the width: the only one that rounding up could leave.
+        top = Signal(signed(STORED_WIDTH))
+        m.d.comb += top.eq((1 << (self.width - 1)[:3]) - 1)
 
-        # Each result is one multiplexer over the widths; the rounding of a width is constant logic.
-        for stored, switched in zip(self.i.payload, self.o.payload, strict=True):
-            with m.If(self.i.ready & self.i.valid), m.Switch(self.width):
-                for width in range(2, 9):
+        for k in range(self.lanes):
+            # Cycle 1: shift. What is dropped leaves its first bit and whether more follows.
+            floor = Signal(signed(STORED_WIDTH), name=f"floor_{k}")
+            guard = Signal(name=f"guard_{k}")
+            sticky = Signal(name=f"sticky_{k}")
+            stored = self.i.p[k]
+            with m.If(advance), m.Switch(self.width):
+                for width in range(2, STORED_WIDTH + 1):
                     with m.Case(width):
-                        m.d.sync += switched.eq(_switched(stored, width))
+                        drop = STORED_WIDTH - width
+                        m.d.sync += [
+                            floor.eq(stored >> drop),
+                            guard.eq(stored[drop - 1] if drop else 0),
+                            sticky.eq(stored[: max(drop - 1, 0)].any()),
+                        ]
+
+            # Cycle 2: round half to even, clip at the top.
+            up = guard & (sticky | floor[0]) & (floor != top)
+            with m.If(advance):
+                m.d.sync += self.o.p[k].eq(floor + up)
 
         return m
-
-
-def _switched(stored, width):
-    """`stored` at a constant `width`: add half, drop, force ties even, clip at the top."""
-    drop = 8 - width
-    if drop == 0:
-        return stored
-    # floor + (guard & (sticky | odd)): half to even in one carry chain.
-    floor = stored[drop:].as_signed()
-    guard = stored[drop - 1]
-    sticky = stored[: drop - 1].any()
-    up = guard & (sticky | floor[0])
-    # Only the largest floor can leave the range, and only upwards.
-    top = (1 << (width - 1)) - 1
-    return Mux(floor == top, top, (floor + up)[:width].as_signed())

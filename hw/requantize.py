@@ -49,7 +49,7 @@ def requantize(acc, *, bias, multiplier, shift, zero_point, width):
 class Requantize(wiring.Component):
     """`requantize` on `channels` channels a cycle, exact for every value of every field.
 
-    One hard multiplier (33 by 17 bits) a channel; `latency` registers; a beat stays offered until
+    Two hard multipliers a channel; `latency` registers; a beat stays offered until
     it is taken, and stalls those behind it.
 
     Parameters
@@ -68,7 +68,7 @@ class Requantize(wiring.Component):
         Codes.
     """
 
-    latency = 6
+    latency = 7
 
     i: stream.Interface
     o: stream.Interface
@@ -132,19 +132,21 @@ class _Channel(wiring.Component):
         # Cycle 1: add the bias.
         biased = Signal(signed(33))
         multiplier = Signal(16)
-        shift_1, shift_2, shift_3 = Signal(6), Signal(6), Signal(3)
-        # Cycle 2: multiply; a guard bit below will hold the half.
+        shifts = [Signal(6, name=f"shift_{k}") for k in range(1, 5)]
+        # Cycle 2: multiply the halves, each in one hard multiplier.
+        low, high = Signal(32), Signal(signed(33))
+        # Cycle 3: add the halves; a guard bit below will hold the half.
         product = Signal(signed(50))
-        # Cycle 3: shift by eights.
+        # Cycle 4: shift by eights.
         coarse, coarse_rest = Signal(signed(50)), Signal()
-        # Cycle 4: shift by ones.
+        # Cycle 5: shift by ones.
         fine, fine_rest = Signal(signed(50)), Signal()
-        # Cycle 5: nine bits, a sign and the guard are enough beyond the range of any code.
+        # Cycle 6: nine bits, a sign and the guard are enough beyond the range of any code.
         narrow, rest = Signal(signed(11)), Signal()
         inside = Signal()
         m.d.comb += inside.eq((fine[10:] == 0) | fine[10:].all())
 
-        # Cycle 6: round half to even, move to the zero point, clip.
+        # Cycle 7: round half to even, move to the zero point, clip.
         floor = narrow[1:].as_signed()
         up = narrow[0] & (rest | floor[0])
         moved = Signal(signed(12))
@@ -154,17 +156,17 @@ class _Channel(wiring.Component):
             m.d.sync += [
                 biased.eq(self.acc + self.bias),
                 multiplier.eq(self.multiplier),
-                shift_1.eq(self.shift),
-                product.eq(Cat(0, biased * multiplier).as_signed()),
-                shift_2.eq(shift_1),
-                shift_3.eq(shift_2[:3]),
-                fine.eq(coarse >> shift_3),
-                fine_rest.eq(coarse_rest | (coarse & ((1 << shift_3) - 1)).any()),
+                low.eq(biased[:16] * multiplier),
+                high.eq(biased[16:].as_signed() * multiplier),
+                product.eq(((high << 16) + low) << 1),
+                fine.eq(coarse >> shifts[3][:3]),
+                fine_rest.eq(coarse_rest | (coarse & ((1 << shifts[3][:3]) - 1)).any()),
                 narrow.eq(Mux(inside, fine[:11].as_signed(), Mux(fine[-1], -1024, 1023))),
                 rest.eq(fine_rest),
                 self.code.eq(Mux(moved < 0, 0, Mux(moved > self.out_max, self.out_max, moved))),
             ]
-            with m.Switch(shift_2[3:]):
+            m.d.sync += [shifts[0].eq(self.shift), Cat(shifts[1:]).eq(Cat(shifts))]
+            with m.Switch(shifts[2][3:]):
                 for eights in range(8):
                     with m.Case(eights):
                         m.d.sync += [

@@ -91,7 +91,7 @@ class WeightLoader(wiring.Component):
         Running weights.
     """
 
-    latency = 3
+    latency = 3 + PrecisionSwitch.latency
 
     o: stream.Interface
 
@@ -156,16 +156,18 @@ class WeightLoader(wiring.Component):
                 *(counter.eq(0) for counter in (slot, column, place, chunk, kernel_row, tile)),
             ]
 
-        # The word comes a cycle later.
-        read = Signal()
+        # The word comes a cycle later, and has a register of its own before the switch.
+        read, held = Signal(), Signal()
         blank = Signal()
+        word = Signal.like(switch.i.p)
         m.d.comb += [
-            advance.eq(~read | switch.i.ready),
-            switch.i.valid.eq(read),
+            advance.eq(~held | switch.i.ready),
+            switch.i.valid.eq(held),
+            switch.i.p.eq(word),
         ]
         with m.If(advance):
-            m.d.sync += [read.eq(running), blank.eq(~weight_here)]
-        for index in range(self.rows):
-            m.d.comb += switch.i.p[index].eq(Mux(blank, 0, self.read_data[index].as_signed()))
+            m.d.sync += [read.eq(running), blank.eq(~weight_here), held.eq(read)]
+            for index in range(self.rows):
+                m.d.sync += word[index].eq(Mux(blank, 0, self.read_data[index].as_signed()))
 
         return m

@@ -108,7 +108,7 @@ class Window(wiring.Component):
     o : ``Out(stream.Signature(vector_layout(lanes)))``
     """
 
-    latency = 3
+    latency = 4
 
     o: stream.Interface
 
@@ -138,34 +138,37 @@ class Window(wiring.Component):
             walk.start.eq(self.start),
             walk.chunk_bytes.eq(self.lanes),
             walk.advance.eq(advance),
-            self.read_enable.eq(walk.running & advance),
-            self.read_address.eq(layer.in_base + walk.row + walk.column),
         ]
 
-        # The bytes come a cycle later; those outside the map are replaced.
-        read = Signal()
-        tags = Signal(VectorTags)
-        row_inside = Signal()
-        column = Signal.like(walk.column)
+        # Address, and whether the row is inside the map.
+        stage = data.StructLayout(
+            {"valid": 1, "tags": VectorTags, "row_inside": 1, "column": walk.column.shape()}
+        )
+        asked, read = Signal(stage), Signal(stage)
         with m.If(advance):
             m.d.sync += [
-                read.eq(walk.running),
-                tags.eq(walk.tags),
-                row_inside.eq((walk.row >= 0) & (walk.row < layer.map_bytes)),
-                column.eq(walk.column),
+                self.read_address.eq(layer.in_base + walk.row + walk.column),
+                asked.valid.eq(walk.running),
+                asked.tags.eq(walk.tags),
+                asked.row_inside.eq((walk.row >= 0) & (walk.row < layer.map_bytes)),
+                asked.column.eq(walk.column),
+                read.eq(asked),
             ]
+        m.d.comb += self.read_enable.eq(asked.valid & advance)
+
+        # The bytes come a cycle later; those outside the map are replaced.
         vector = Signal(data.ArrayLayout(8, self.lanes))
         for lane in range(self.lanes):
-            place = column + lane
-            inside = row_inside & (place >= 0) & (place < layer.row_bytes)
+            place = read.column + lane
+            inside = read.row_inside & (place >= 0) & (place < layer.row_bytes)
             m.d.comb += vector[lane].eq(Mux(inside, self.read_data[lane], layer.pad))
 
         m.d.comb += advance.eq(~self.o.valid | self.o.ready)
         with m.If(advance):
             m.d.sync += [
-                self.o.valid.eq(read),
+                self.o.valid.eq(read.valid),
                 self.o.p.lanes.eq(vector),
-                self.o.p.tags.eq(tags),
+                self.o.p.tags.eq(read.tags),
             ]
 
         return m
