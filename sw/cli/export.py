@@ -1,0 +1,57 @@
+"""`downshift export`."""
+
+from pathlib import Path
+
+import click
+
+from downshift.sw.cli.console import print_json
+from downshift.sw.cli.options import board_option, folder_option, json_option
+
+__all__ = ["export"]
+
+
+@click.command(epilog="Example: downshift export digits.pt --board ulx3s-85f -o model")
+@click.argument("model", type=click.Path(path_type=Path))
+@board_option
+@folder_option("model")
+@json_option
+def export(model, board, out, as_json):
+    """Turn MODEL into integers, and compile it for a board.
+
+    MODEL is a checkpoint of `downshift train` or an integer graph (.safetensors). Writes
+    model.safetensors, which runs anywhere, and model.img, which the board's accelerator loads.
+    """
+    from downshift.boards import find
+    from downshift.sw.atomic_write import write_atomically
+    from downshift.sw.compiler import compile_graph
+    from downshift.sw.graph_file import load_graph, save_graph
+
+    config = find(board).config
+    if model.suffix == ".safetensors":
+        graph = load_graph(model)
+    else:
+        from downshift.sw.checkpoint import load_checkpoint
+
+        graph = load_checkpoint(model).graph()
+    content = compile_graph(graph, config).to_bytes()
+    files = {"graph": out / "model.safetensors", "image": out / "model.img"}
+    save_graph(graph, files["graph"])
+    write_atomically(files["image"], content)
+    if as_json:
+        print_json(
+            {
+                "network": graph.name,
+                "widths": graph.widths,
+                "macs": graph.macs,
+                "weight_bytes": graph.weight_bytes,
+                "image_bytes": len(content),
+                **{name: str(path) for name, path in files.items()},
+            }
+        )
+        return
+    click.echo(
+        f"{graph.name}: {graph.macs:,} MACs, {graph.weight_bytes:,} weights, widths "
+        f"{', '.join(map(str, graph.widths))}"
+    )
+    for path in files.values():
+        click.echo(path)

@@ -1,0 +1,63 @@
+"""`downshift simulate`."""
+
+from pathlib import Path
+
+import click
+
+from downshift.sw.cli.console import print_json, print_table, progress_bars
+from downshift.sw.cli.options import board_option, folder_option, json_option, widths_option
+
+__all__ = ["simulate"]
+
+
+@click.command(
+    epilog="Example: downshift simulate model/model.safetensors --input images.npy --widths 8,2"
+)
+@click.argument("model", type=click.Path(path_type=Path))
+@board_option
+@click.option(
+    "--input", "input_path", type=click.Path(path_type=Path), metavar="FILE.npy",
+    help="Input codes, uint8 of (n, height, width, channels). Default: random ones.",
+)  # fmt: skip
+@click.option(
+    "--images", type=click.IntRange(min=1), default=8, show_default=True, metavar="N",
+    help="Images at each width.",
+)  # fmt: skip
+@widths_option
+@folder_option("build/simulate")
+@json_option
+def simulate(model, board, input_path, images, widths, out, as_json):
+    """Run MODEL (.safetensors) on a board's accelerator in simulation, and compare with golden.
+
+    Every logit and every intermediate code is read over the simulated serial link. Exit status 1 if
+    any differs.
+    """
+    from downshift.boards import find
+    from downshift.sim.cosimulation import cosimulate
+    from downshift.sw.datasets import load_codes
+    from downshift.sw.graph_file import load_graph
+
+    graph = load_graph(model)
+    config = find(board).config
+    x = load_codes(input_path, graph, images)
+    with progress_bars() as bars:
+        reports = cosimulate(
+            graph, config, x, out, widths=widths or graph.widths, progress=bars.report
+        )
+    mismatches = sum(report["mismatches"] for report in reports.values())
+    if as_json:
+        print_json({"board": board, "widths": reports})
+    else:
+        print_table(
+            ["Bits", "Images", "Logits", "Codes", "Mismatches", "Cycles/image", "Predicted"],
+            [
+                [
+                    width, entry["images_simulated"], entry["logits_compared"],
+                    entry["codes_compared"], entry["mismatches"], entry["cycles_per_image"],
+                    entry["cycles_predicted"],
+                ]
+                for width, entry in reports.items()
+            ],
+            title=f"{graph.name} on {board}",
+        )  # fmt: skip
+    return 1 if mismatches else 0
