@@ -1,6 +1,7 @@
 """Checkpoints: a trained network and the configuration it was trained with, on disk."""
 
 import io
+import math
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,27 +10,35 @@ import torch
 
 from downshift.hw.errors import DownshiftError
 from downshift.sw.atomic_write import write_atomically
-from downshift.sw.digits_model import QuantDigitsNet
+from downshift.sw.integer_graph import IntegerGraph
+from downshift.sw.lowering import lower
 from downshift.sw.scale_optimizer import RateScaling
+from downshift.sw.small_net import QuantNet, linear_inputs
 from downshift.sw.training import Training, TrainingConfig
 
 __all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
 
 FORMAT = "downshift-checkpoint"
-VERSION = 1
-MODEL = "digits"
+VERSION = 2
+MODEL = "small net"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Checkpoint:
     """A trained network as it lay on disk."""
 
-    model: QuantDigitsNet
+    name: str
+    """Stem of its file."""
+    model: QuantNet
     """In evaluation mode, at its highest width."""
     config: TrainingConfig
     """What it was trained with."""
     float_accuracy: float
     """Share of the test images that its FP32 forerunner labelled right, 0…1."""
+
+    def graph(self, name: str | None = None) -> IntegerGraph:
+        """Lower the network to integers, under its own name unless told another."""
+        return lower(self.model, input_shape=self.model.input_shape, name=name or self.name)
 
 
 def save_checkpoint(path: Path, training: Training, config: TrainingConfig) -> None:
@@ -54,6 +63,9 @@ def save_checkpoint(path: Path, training: Training, config: TrainingConfig) -> N
         "model": MODEL,
         "config": asdict(config) | {"rate_scaling": config.rate_scaling.value},
         "float_accuracy": training.float_accuracy,
+        "input_shape": training.model.input_shape,
+        "input_scale": training.model.input_scale,
+        "classes": training.model.classes,
         "state": training.model.state_dict(),
     }
     # Through memory: torch reports a full disk as a RuntimeError, a plain write as an OSError.
@@ -105,20 +117,35 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"Checkpoint {path} holds the model {content.get('model')!r}, not {MODEL!r}; {again}"
         )
     try:
-        fields = dict(content["config"])
-        fields |= {
-            "widths": tuple(fields["widths"]),
-            "rate_scaling": RateScaling(fields["rate_scaling"]),
-        }
-        config = TrainingConfig(**fields)
+        config, model = _rebuilt(content)
         accuracy = float(content["float_accuracy"])
-        # Initial weights are drawn, then overwritten: the caller's generator must not notice.
-        with torch.random.fork_rng(devices=[]):
-            model = QuantDigitsNet(config.widths)
-        model.load_state_dict(content["state"])
-    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError):
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, DownshiftError):
         raise DownshiftError(
             f"Checkpoint {path} does not fit the model {MODEL!r} of this program; {again}"
         ) from None
-    model.eval()
-    return Checkpoint(model=model, config=config, float_accuracy=accuracy)
+    return Checkpoint(name=path.stem, model=model, config=config, float_accuracy=accuracy)
+
+
+def _rebuilt(content: dict) -> tuple[TrainingConfig, QuantNet]:
+    """Configuration and network of a checkpoint; raises many things if they do not fit."""
+    fields = dict(content["config"])
+    fields |= {
+        "widths": tuple(fields["widths"]),
+        "rate_scaling": RateScaling(fields["rate_scaling"]),
+    }
+    config = TrainingConfig(**fields)
+    height, width, channels = (int(size) for size in content["input_shape"])
+    shape, classes, state = (height, width, channels), int(content["classes"]), content["state"]
+    scale = float(content["input_scale"])
+    if not (math.isfinite(scale) and scale > 0):
+        raise ValueError(scale)
+    # Before sizes that no weights stand behind are allocated.
+    sizes = {"conv1": (16, channels, 3, 3), "linear": (classes, linear_inputs(shape, classes))}
+    for layer, size in sizes.items():
+        if tuple(state[f"{layer}.weight"].shape) != size:
+            raise ValueError(size)
+    # Initial weights are drawn, then overwritten: the caller's generator must not notice.
+    with torch.random.fork_rng(devices=[]):
+        model = QuantNet(shape, classes, config.widths, scale)
+    model.load_state_dict(state)
+    return config, model.eval()

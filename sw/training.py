@@ -11,17 +11,18 @@ from torch import Tensor, nn
 
 from downshift.hw.errors import DownshiftError
 from downshift.sw.calibration import calibrate, recalibrate_norms
-from downshift.sw.digits_model import Digits, FloatDigitsNet, QuantDigitsNet, load_digits
+from downshift.sw.datasets import Images
 from downshift.sw.scale_optimizer import RateScaling, ScaleAdam, adapted_rate
+from downshift.sw.small_net import FloatNet, QuantNet
 from downshift.sw.switchable import scale_parameters, set_widths, start_from_float
 
 __all__ = [
     "Training",
     "TrainingConfig",
     "float_accuracy",
-    "train_digits",
     "train_float",
     "train_quantized",
+    "train_small_net",
 ]
 
 Progress = Callable[[int, int, str], None]
@@ -85,9 +86,9 @@ class TrainingConfig:
 class Training:
     """What a training run gives."""
 
-    model: QuantDigitsNet
+    model: QuantNet
     """Trained at all widths, in evaluation mode, at the highest."""
-    float_model: FloatDigitsNet
+    float_model: FloatNet
     """The FP32 network it started from."""
     scale_rates: dict[int, list[float]]
     """Mean learning rate of the scales in each epoch, by width."""
@@ -95,21 +96,17 @@ class Training:
     """Share of the test images that the FP32 network labels right, 0…1."""
 
 
-def train_digits(
-    config: TrainingConfig | None = None,
-    *,
-    data: Digits | None = None,
-    progress: Progress | None = None,
+def train_small_net(
+    config: TrainingConfig, *, data: Images, progress: Progress | None = None
 ) -> Training:
-    """Train the demo network: FP32, then all widths.
+    """Train the small network: FP32, then all widths.
 
     No global state is left behind: torch's generator and threads are restored.
 
     Parameters
     ----------
     config : TrainingConfig
-    data : Digits
-        Defaults to `load_digits`.
+    data : Images
     progress : callable
         Called as ``progress(done, total, text)`` after every epoch; `total` counts both phases.
 
@@ -122,7 +119,6 @@ def train_digits(
     DownshiftError
         If the loss stops being a number; names the step.
     """
-    config, data = config or TrainingConfig(), data or load_digits()
     images, labels = data.train_images, data.train_labels
     total = config.float_epochs + config.quantized_epochs
 
@@ -131,8 +127,8 @@ def train_digits(
             progress(done, total, text)
 
     with _surroundings(config):
-        float_model = FloatDigitsNet()
-        model = QuantDigitsNet(config.widths)
+        float_model = FloatNet(data.input_shape, data.classes)
+        model = QuantNet(data.input_shape, data.classes, config.widths, data.input_scale)
         train_float(float_model, images, labels, config, report=report)
         start_from_float(model, float_model)
         rates = train_quantized(

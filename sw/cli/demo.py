@@ -134,9 +134,9 @@ def _train(out: Path, bars: Bars) -> dict[str, Any]:
     import torch
 
     from downshift.sw.checkpoint import save_checkpoint
-    from downshift.sw.digits_model import INPUT_SHAPE, load_digits
+    from downshift.sw.datasets import load_digits
     from downshift.sw.freeze import freeze
-    from downshift.sw.training import TrainingConfig, train_digits
+    from downshift.sw.training import TrainingConfig, train_small_net
 
     bars.report("train", None, None, "loading PyTorch")
     threads = torch.get_num_threads()
@@ -144,7 +144,7 @@ def _train(out: Path, bars: Bars) -> dict[str, Any]:
     try:
         config = TrainingConfig()
         data = load_digits()
-        training = train_digits(
+        training = train_small_net(
             config,
             data=data,
             progress=lambda done, total, text: bars.report("train", done, total, text),
@@ -152,7 +152,7 @@ def _train(out: Path, bars: Bars) -> dict[str, Any]:
     finally:
         torch.set_num_threads(threads)
     save_checkpoint(out / "digits.pt", training, config)
-    frozen = freeze(training.model, input_shape=INPUT_SHAPE, name="digits")
+    frozen = freeze(training.model, input_shape=data.input_shape, name="digits")
     codes = frozen.quantize(data.test_images).permute(0, 2, 3, 1).contiguous()
     return {
         "graph": frozen.graph,

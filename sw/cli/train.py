@@ -29,9 +29,9 @@ __all__ = ["train"]
 def train(out, data, widths, seed, epochs, as_json):
     """Train a small CNN: in FP32, then one set of int8 weights for all widths."""
     from downshift.sw.checkpoint import save_checkpoint
-    from downshift.sw.digits_model import load_digits, load_images
+    from downshift.sw.datasets import load_digits, load_images
     from downshift.sw.freeze import freeze
-    from downshift.sw.training import TrainingConfig, train_digits
+    from downshift.sw.training import TrainingConfig, train_small_net
 
     choices = {"seed": seed}
     if widths:
@@ -41,7 +41,7 @@ def train(out, data, widths, seed, epochs, as_json):
     config = TrainingConfig(**choices)
     images = load_images(data) if data else load_digits()
     with progress_bars() as bars:
-        training = train_digits(
+        training = train_small_net(
             config,
             data=images,
             progress=lambda done, total, text: bars.report("train", done, total, text),

@@ -2,9 +2,10 @@ import pytest
 import torch
 
 from downshift.sw.calibration import calibrate, recalibrate_norms
-from downshift.sw.digits_model import FloatDigitsNet, QuantDigitsNet, load_digits
+from downshift.sw.datasets import load_digits
+from downshift.sw.small_net import FloatNet, QuantNet
 from downshift.sw.switchable import start_from_float
-from downshift.sw.training import TrainingConfig, train_digits
+from downshift.sw.training import TrainingConfig, train_small_net
 
 SHORT = TrainingConfig(float_epochs=3, quantized_epochs=2)
 
@@ -25,7 +26,7 @@ def digits():
 
 @pytest.fixture(scope="session")
 def short_training(digits):
-    return train_digits(SHORT, data=digits)
+    return train_small_net(SHORT, data=digits)
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +34,8 @@ def untrained(digits):
     """Random weights, calibrated: codes spread over the whole range."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        model, float_model = QuantDigitsNet(), FloatDigitsNet()
+        model = QuantNet(digits.input_shape, 10, (8, 6, 4, 2), digits.input_scale)
+        float_model = FloatNet(digits.input_shape, 10)
     start_from_float(model, float_model)
     calibrate(model, digits.train_images[:256], (8, 6, 4, 2))
     recalibrate_norms(model, digits.train_images, (8, 6, 4, 2))

@@ -8,7 +8,6 @@ from downshift.hw.errors import DownshiftError
 from downshift.hw.precision_switch import precision_switch
 from downshift.hw.rounding import shift_half_even
 from downshift.sim import golden
-from downshift.sw.digits_model import INPUT_SHAPE
 from downshift.sw.freeze import double_rounded, freeze, rounded_shift
 
 
@@ -38,7 +37,7 @@ def test_rounding_equals_golden(value, shift):
 @pytest.mark.parametrize("model", ["trained", "untrained"])
 def test_frozen_is_golden_on_every_code(model, width, digits, short_training, untrained):
     model = untrained if model == "untrained" else short_training.model
-    frozen = freeze(model, input_shape=INPUT_SHAPE)
+    frozen = freeze(model, input_shape=(8, 8, 1))
     x = frozen.quantize(digits.test_images)
     ours = frozen(x, width)
     theirs = golden.run(frozen.graph, x.permute(0, 2, 3, 1).numpy(), width)
@@ -50,12 +49,12 @@ def test_frozen_is_golden_on_every_code(model, width, digits, short_training, un
 
 
 def test_pixels_are_their_own_input_codes(digits, untrained):
-    frozen = freeze(untrained, input_shape=INPUT_SHAPE)
+    frozen = freeze(untrained, input_shape=(8, 8, 1))
     assert torch.equal(frozen.quantize(digits.test_images), (digits.test_images * 16).byte())
 
 
 def test_inputs_that_do_not_fit_are_refused(untrained):
-    frozen = freeze(untrained, input_shape=INPUT_SHAPE)
+    frozen = freeze(untrained, input_shape=(8, 8, 1))
     with pytest.raises(ValueError, match=r"^Input must be uint8 of shape \(n, 1, 8, 8\), not"):
         frozen(torch.zeros(1, 8, 8, 1, dtype=torch.uint8), 8)
     with pytest.raises(DownshiftError, match=r"runs at widths 8, 6, 4, 2, not 3$"):

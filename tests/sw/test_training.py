@@ -3,8 +3,8 @@ import torch
 
 from downshift.hw.errors import DownshiftError
 from downshift.sw.checkpoint import load_checkpoint, save_checkpoint
-from downshift.sw.digits_model import FloatDigitsNet, QuantDigitsNet
 from downshift.sw.scale_optimizer import RateScaling, ScaleAdam, adapted_rate
+from downshift.sw.small_net import FloatNet, QuantNet
 from downshift.sw.switchable import (
     SMALLEST_GAIN,
     SwitchableBatchNorm2d,
@@ -12,9 +12,13 @@ from downshift.sw.switchable import (
     set_widths,
     start_from_float,
 )
-from downshift.sw.training import TrainingConfig, float_accuracy, train_digits
+from downshift.sw.training import TrainingConfig, float_accuracy, train_small_net
 
 TINY = TrainingConfig(float_epochs=1, quantized_epochs=1, widths=(8, 2))
+
+
+def quant_net():
+    return QuantNet((8, 8, 1), 10, (8, 6, 4, 2), 1 / 16)
 
 
 def states_equal(a, b):
@@ -31,7 +35,7 @@ def test_a_short_training_learns_at_every_width(short_training, digits):
 
 def test_equal_seeds_give_equal_networks_and_touch_nothing_global(digits):
     before, threads = torch.get_rng_state(), torch.get_num_threads()
-    first, second = (train_digits(TINY, data=digits) for _ in range(2))
+    first, second = (train_small_net(TINY, data=digits) for _ in range(2))
     assert states_equal(first.model, second.model)
     assert first.scale_rates == second.scale_rates
     assert torch.equal(before, torch.get_rng_state())
@@ -40,14 +44,14 @@ def test_equal_seeds_give_equal_networks_and_touch_nothing_global(digits):
 
 def test_progress_counts_both_phases(digits):
     calls = []
-    train_digits(TINY, data=digits, progress=lambda *call: calls.append(call))
+    train_small_net(TINY, data=digits, progress=lambda *call: calls.append(call))
     assert [call[:2] for call in calls] == [(1, 2), (2, 2)]
 
 
 def test_a_rate_that_diverges_names_the_step(digits):
     config = TrainingConfig(float_epochs=1, quantized_epochs=1, float_rate=1e38)
     with pytest.raises(DownshiftError, match=r"^Loss became nan at step \d+ in FP32: lower the"):
-        train_digits(config, data=digits)
+        train_small_net(config, data=digits)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +95,7 @@ def test_scales_stay_positive_and_widths_keep_their_moments():
 
 
 def test_pins_hold_at_every_width():
-    model = QuantDigitsNet()
+    model = quant_net()
     for width in (8, 6, 4, 2):
         set_widths(model, width)
         layers = (model.conv1, model.conv2, model.linear)
@@ -104,17 +108,17 @@ def test_pins_hold_at_every_width():
 
 def test_unknown_widths_are_refused():
     with pytest.raises(DownshiftError, match=r"were trained at widths 8, 6, 4, 2, not 5$"):
-        set_widths(QuantDigitsNet(), 5)
+        set_widths(quant_net(), 5)
 
 
 def test_negative_factors_move_into_the_weights(digits):
-    source, model = FloatDigitsNet(), QuantDigitsNet()
+    source, model = FloatNet((8, 8, 1), 10), quant_net()
     for norm in (source.norm1, source.norm2):
         norm.weight.data = torch.linspace(-1, 1, norm.num_features)
         norm.running_mean.data = torch.linspace(-0.1, 0.1, norm.num_features)
         norm.bias.data = torch.linspace(0.3, -0.2, norm.num_features)
     start_from_float(model, source)
-    target = FloatDigitsNet()
+    target = FloatNet((8, 8, 1), 10)
     state = {k.replace("norms.8.", ""): v for k, v in model.state_dict().items()}
     target.load_state_dict({k: state[k] for k in target.state_dict()})
     images = digits.test_images[:32]
@@ -132,7 +136,7 @@ def test_factors_are_kept_positive():
 
 def test_the_fixed_input_scale_is_not_learned():
     # Three layers and the two activations between them.
-    assert len(scale_parameters(QuantDigitsNet())) == 5
+    assert len(scale_parameters(quant_net())) == 5
 
 
 def test_checkpoints_return_what_was_saved(tmp_path, short_training):
@@ -146,7 +150,7 @@ def test_checkpoints_return_what_was_saved(tmp_path, short_training):
 
 
 def contents(**changes):
-    content = {"format": "downshift-checkpoint", "version": 1, "model": "digits"}
+    content = {"format": "downshift-checkpoint", "version": 2, "model": "small net"}
     return content | {"config": {}, "float_accuracy": 0.5, "state": {}} | changes
 
 
@@ -154,9 +158,9 @@ def contents(**changes):
     ("content", "message"),
     [
         ([1, 2], "is no Downshift checkpoint; run"),
-        (contents(version=7), "has version 7, this program reads 1; run"),
-        (contents(model="vgg"), "holds the model 'vgg', not 'digits'; run"),
-        (contents(), "does not fit the model 'digits' of this program; run"),
+        (contents(version=7), "has version 7, this program reads 2; run"),
+        (contents(model="vgg"), "holds the model 'vgg', not 'small net'; run"),
+        (contents(), "does not fit the model 'small net' of this program; run"),
     ],
 )
 def test_checkpoints_that_are_something_else_are_refused(content, message, tmp_path):
@@ -181,5 +185,5 @@ def test_checkpoints_that_cannot_be_read_are_named(tmp_path, short_training):
 
 def test_checkpoints_of_another_shape_are_refused(tmp_path, short_training):
     save_checkpoint(tmp_path / "a.pt", short_training, TrainingConfig(widths=(8, 4)))
-    with pytest.raises(DownshiftError, match="does not fit the model 'digits'"):
+    with pytest.raises(DownshiftError, match="does not fit the model 'small net'"):
         load_checkpoint(tmp_path / "a.pt")
