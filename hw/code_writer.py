@@ -35,7 +35,7 @@ class CodeWriter(wiring.Component):
     start : ``In(1)``
         Begin a layer.
     done : ``Out(1)``
-        The last byte of the layer is being written.
+        The last byte of the layer was written in the cycle before.
     i : ``In(stream.Signature(ArrayLayout(8, channels), always_ready=True))``
         Codes.
     i_logits : ``In(stream.Signature(signed(32), always_ready=True))``
@@ -96,14 +96,16 @@ class CodeWriter(wiring.Component):
         pixel_base = Signal(range(self.depth))
         pixel, tile = Signal(32), Signal(16)
         full = Signal()
-        end_offset = Signal(16)
+        end_offset, tile_end = Signal(16), Signal(16)
         pixel_done = Signal()
         m.d.comb += [
             full.eq(arrived & (beat == beats)),
             end_offset.eq(offset + size),
-            pixel_done.eq(full & (end_offset == tile_offset + layer.tile_bytes)),
-            self.done.eq(pixel_done & (pixel == layer.last_pixel) & (tile == layer.last_tile)),
+            pixel_done.eq(full & (end_offset == tile_end)),
         ]
+        m.d.sync += self.done.eq(
+            pixel_done & (pixel == layer.last_pixel) & (tile == layer.last_tile)
+        )
         with m.If(arrived):
             m.d.sync += beat.eq(Mux(full, 0, beat + 1))
         with m.If(full):
@@ -118,6 +120,7 @@ class CodeWriter(wiring.Component):
                 m.d.sync += [
                     offset.eq(end_offset),
                     tile_offset.eq(end_offset),
+                    tile_end.eq(end_offset + layer.tile_bytes),
                     pixel_base.eq(layer.out_base),
                     pixel.eq(0),
                     tile.eq(tile + 1),
@@ -125,6 +128,7 @@ class CodeWriter(wiring.Component):
         with m.If(self.start):
             m.d.sync += [
                 pixel_base.eq(layer.out_base),
+                tile_end.eq(layer.tile_bytes),
                 *(count.eq(0) for count in (beat, offset, tile_offset, pixel, tile)),
             ]
 

@@ -72,6 +72,7 @@ class CommandProcessor(wiring.Component):
         self._at = Signal(range(MAX_FRAME))
         self._next = Signal.like(self._at)
         self._tag, self._command, self._error = Signal(8), Signal(Command), Signal(LinkError)
+        self._refused = Signal()  # the frame was damaged
         self._arguments = Signal(64)  # shifted in from the top
         self._left = Signal(3)
         m.d.comb += [self._next.eq(self._at), self.buffer_address.eq(self._next)]
@@ -120,11 +121,14 @@ class CommandProcessor(wiring.Component):
                 self._tag.eq(0),
                 self._command.eq(0),
                 self._error.eq(self.i.p.error),
+                self._refused.eq(self.i.p.error != LinkError.NONE),
                 self._reply_left.eq(0),
             ]
             with m.If(self.i.valid):
                 m.next = "Tag"
+                # A damaged frame frees the buffer at once, so that a good one may follow closely.
                 with m.If(self.i.p.error != LinkError.NONE):
+                    m.d.comb += self.i.ready.eq(1)
                     m.next = "Reply tag"
 
         with m.State("Tag"):
@@ -291,5 +295,5 @@ class CommandProcessor(wiring.Component):
         with m.State("Reply end"):
             m.d.comb += [self.o.valid.eq(1), self.o.p.end.eq(1)]
             with m.If(self.o.ready):
-                m.d.comb += self.i.ready.eq(1)
+                m.d.comb += self.i.ready.eq(~self._refused)
                 m.next = "Idle"

@@ -18,6 +18,7 @@ from downshift.hw.max_pool import MaxPool
 from downshift.hw.partial_sums import PartialSums
 from downshift.hw.requantize import Requantize
 from downshift.hw.sequencer import Sequencer
+from downshift.hw.skid_buffer import SkidBuffer
 from downshift.hw.store import ActivationStore, ByteWrite, Store
 from downshift.hw.weight_loader import WeightLoader
 from downshift.hw.window import Window
@@ -132,9 +133,14 @@ class Engine(wiring.Component):
         m.submodules.writer = writer = CodeWriter(**beat, lanes=c.lanes, depth=c.activation_bytes)
 
         # Data.
-        connect(m, loader.o, array.i_weights)
-        connect(m, window.o, array.i_acts)
-        connect(m, array.o, sums.i)
+        for source, sink, name in (
+            (loader.o, array.i_weights, "weights_skid"),
+            (window.o, array.i_acts, "acts_skid"),
+            (array.o, sums.i, "dots_skid"),
+        ):
+            m.submodules[name] = skid = SkidBuffer(shape=source.p.shape())
+            connect(m, source, skid.i)
+            connect(m, skid.o, sink)
         m.d.comb += [
             queue.w_data.eq(sums.o.p),
             queue.w_en.eq(sums.o.valid),

@@ -63,7 +63,7 @@ class Sequencer(wiring.Component):
         Port of the program store.
     """
 
-    lookup_latency = 2
+    lookup_latency = 3
     fetch_latency = DESCRIPTOR_WORDS + 2
 
     def __init__(self, *, depth: int):
@@ -103,8 +103,11 @@ class Sequencer(wiring.Component):
 
             with m.State("Lookup"):
                 m.d.sync += [address.eq(word), left.eq(DESCRIPTOR_WORDS)]
+                m.next = "Entry"
+
+            with m.State("Entry"):
                 m.next = "Fetch"
-                with m.If(word == 0):
+                with m.If(address == 0):
                     m.d.comb += [self.done.eq(1), self.missing.eq(1)]
                     m.next = "Idle"
 

@@ -34,7 +34,8 @@ class SimulationTransport:
     def __init__(self, port, *, timeout_cycles: int = 2_000_000):
         self.port = port
         self.timeout_cycles = timeout_cycles
-        self._fresh = False
+        self._frames = 0  # seen so far
+        self._bytes = 0  # returned since the last write
 
     @resume
     async def write(self, content: bytes) -> None:
@@ -44,20 +45,22 @@ class SimulationTransport:
         self.port.send_data.value = int.from_bytes(content, "little")
         self.port.send_count.value = len(content)
         self.port.send.value = not self.port.send.value
-        self._fresh = True
+        self._bytes = 0
+        self._frames = int(self.port.frames.value)
 
     @resume
     async def read(self) -> bytes:
         """Wait for a whole frame; empty if none comes."""
-        if not self._fresh:
-            return b""
-        self._fresh = False
-        timeout = Timer(self.timeout_cycles * CLOCK_NS, "ns")
-        if await First(ValueChange(self.port.frames), timeout) is timeout:
-            return b""
+        if int(self.port.frames.value) == self._frames:
+            timeout = Timer(self.timeout_cycles * CLOCK_NS, "ns")
+            if await First(ValueChange(self.port.frames), timeout) is timeout:
+                return b""
+        self._frames = int(self.port.frames.value)
         count = int(self.port.received_count.value)
         whole = self.port.received_data.value.to_unsigned().to_bytes(PORT_BYTES, "little")
-        return whole[PORT_BYTES - count :]
+        fresh = whole[PORT_BYTES - count + self._bytes :]
+        self._bytes = count
+        return fresh
 
 
 @cocotb.test()

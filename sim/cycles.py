@@ -12,6 +12,7 @@ from downshift.hw.errors import DownshiftError
 from downshift.hw.partial_sums import PartialSums
 from downshift.hw.requantize import Requantize
 from downshift.hw.sequencer import Sequencer, program_layers
+from downshift.hw.skid_buffer import SkidBuffer
 from downshift.hw.weight_loader import WeightLoader
 from downshift.sw.image import Image
 
@@ -59,7 +60,7 @@ def cycles(image: Image, width: int) -> FrameCycles:
         Sequencer.fetch_latency + _pass_cycles(descriptor_fields(words), image)
         for words in program_layers(program, width)
     )
-    return FrameCycles(total=1 + sum(passes), passes=passes)
+    return FrameCycles(total=Sequencer.lookup_latency - 1 + sum(passes), passes=passes)
 
 
 def _pass_cycles(layer: dict[str, int], image: Image) -> int:
@@ -71,13 +72,14 @@ def _pass_cycles(layer: dict[str, int], image: Image) -> int:
     vectors = (layer["last_pixel"] + 1) * (layer["last_pool"] + 1)
     array_latency = tree_latency(config.lanes) + 3 + digits - 1
     if layer["logits"]:
-        service, output_latency = config.rows, ChannelSerializer.latency
+        service, output_latency = config.rows, ChannelSerializer.latency + 1
     else:
         service = config.groups
-        output_latency = ChannelSerializer.latency + Requantize.latency - 1
+        output_latency = ChannelSerializer.latency + Requantize.latency
     output = _Output(latency=array_latency, depth=config.output_depth, service=service)
 
-    enter = WeightLoader.latency + load  # first vector of a tile, without stalls
+    # Of the first vector of a tile, without stalls.
+    enter = WeightLoader.latency + SkidBuffer.latency + load
     entered = output.real(enter)
     for _ in range(layer["last_tile"] + 1):
         for depth_tile in range(depth_tiles):
@@ -97,7 +99,7 @@ def _pass_cycles(layer: dict[str, int], image: Image) -> int:
 
 
 class _Output:
-    """Array, partial sums and the queue after them, with the stalls that a full queue causes.
+    """Array, skid buffer, partial sums and queue, with the stalls that a full queue causes.
 
     Times are those at which the array would have got so far without stalls; `real` adds them.
 
@@ -115,6 +117,7 @@ class _Output:
         self.latency = latency
         self.service = service
         self.array_stall = 0
+        self.left: deque[int] = deque(maxlen=2)  # when vectors left the skid buffer
         self.stalls: deque[tuple[int, int]] = deque()  # of the sums, those not over
         self.coming: deque[tuple[int, bool]] = deque()
         self.complete_coming = 0
@@ -136,11 +139,17 @@ class _Output:
         while self.coming and self.coming[0][0] <= time:
             offered, complete = self.coming.popleft()
             self.complete_coming -= complete
-            taken = offered + self.array_stall
+            buffered = offered + self.array_stall
+            if len(self.left) == self.left.maxlen:
+                buffered = max(buffered, self.left[0] + 1)
+            self.array_stall = buffered - offered
+            taken = buffered + SkidBuffer.latency
+            if self.left:
+                taken = max(taken, self.left[-1] + 1)
             while self.stalls and self.stalls[0][0] <= taken:
                 _, end = self.stalls.popleft()
                 taken = max(taken, end)
-            self.array_stall = taken - offered
+            self.left.append(taken)
             if complete:
                 self._write(taken)
         return time + self.array_stall

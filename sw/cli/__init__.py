@@ -52,6 +52,9 @@ def main() -> None:
     except DownshiftError as error:
         click.echo(f"downshift: {error}", err=True)
         status = error.exit_status
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        status = 2
     except click.ClickException as error:
         click.echo(f"downshift: {error.format_message()}", err=True)
         status = 2

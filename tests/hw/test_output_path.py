@@ -116,10 +116,10 @@ def write(dut, beats, layer, *, logits=False, gaps=0.3):
                 await ctx.tick()
             ctx.set(port.payload, beat)
             ctx.set(port.valid, 1)
-            if ctx.get(dut.done):
-                done.append(index)
             await ctx.tick()
             ctx.set(port.valid, 0)
+            if ctx.get(dut.done):
+                done.append(index)
 
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)

@@ -1,0 +1,150 @@
+"""What a bad link, a bad host and bad images do to an accelerator: nothing, but an error code."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from downshift.hw.config import AcceleratorConfig
+from downshift.hw.errors import DownshiftError
+from downshift.hw.protocol import END, Command, LinkError, decode_frame, encode_frame
+from downshift.sw.driver import Accelerator, AcceleratorError
+from downshift.sw.image import Image, Section
+
+__all__ = ["damaged_images", "damaged_requests"]
+
+TAG = 7
+
+
+def damaged_requests(accelerator: Accelerator) -> dict[str, dict]:
+    """Send requests that are damaged, malformed, unknown or out of range.
+
+    Returns
+    -------
+    dict of str to dict
+        By case: ``error``, the name of the code that came back; ``alive``, whether the next good
+        request was answered.
+    """
+    info = encode_frame(bytes([TAG, Command.INFO]))
+    flipped = bytearray(info)
+    flipped[2] ^= 0x10
+    garbage = bytes(np.random.default_rng(0).integers(0, 256, 200, dtype=np.uint8))
+    raw = {
+        "flipped bit": bytes(flipped),
+        "cut short": info[:-3] + info[-1:],
+        "doubled byte": info[:3] + info[2:],
+        "garbage": garbage + bytes([END]),
+        "escape at the end": bytes([END, 1, 2, 3, 4, 5, 0xDB, END]),
+        "too long": encode_frame(bytes([TAG, Command.DATA]) + bytes(520)),
+        "one byte": encode_frame(b"x"),
+        "unknown command": encode_frame(bytes([TAG, 0x55])),
+        "argument missing": encode_frame(bytes([TAG, Command.RUN])),
+        "argument too many": encode_frame(bytes([TAG, Command.RUN, 8, 8])),
+        "read beyond memory": encode_frame(bytes([TAG, Command.READ, 255, 255, 255, 4, 0])),
+        "write beyond memory": encode_frame(bytes([TAG, Command.WRITE, 255, 255, 255, 1])),
+        "data without a section": encode_frame(bytes([TAG, Command.DATA, 1])),
+        "section without an image": encode_frame(bytes([TAG, Command.SECTION, 1])),
+        "check without a section": encode_frame(bytes([TAG, Command.CHECK, *bytes(7)])),
+        "run without an image": encode_frame(bytes([TAG, Command.RUN, 8])),
+        "other format": encode_frame(bytes([TAG, Command.LOAD, 99, *bytes(4)])),
+        "other configuration": encode_frame(bytes([TAG, Command.LOAD, 1, *bytes(4)])),
+    }
+    results = {}
+    for name, content in raw.items():
+        results[name] = {"error": _error_of(accelerator, content), "alive": _alive(accelerator)}
+    # What came before, and was never ended, must not swallow a good request.
+    accelerator.transport.write(garbage.replace(bytes([END]), b"") + info)
+    results["garbage before a request"] = {
+        "error": _first_answer(accelerator, TAG),
+        "alive": _alive(accelerator),
+    }
+    return results
+
+
+def damaged_images(accelerator: Accelerator, *, image: str, inputs: str) -> dict[str, dict]:
+    """Load images that are damaged or made for another accelerator, then a good one.
+
+    Parameters
+    ----------
+    accelerator : Accelerator
+    image, inputs : str
+        Files: a good image; one input, uint8 of (height, width, channels).
+
+    Returns
+    -------
+    dict of str to dict
+        By case: ``error`` and ``sentence`` of the refusal, and ``run``, the error of running a
+        frame then. The good image has its ``logits``.
+    """
+    good = Image.load(Path(image))
+    x = np.load(inputs)
+    weights = bytearray(good.weights)
+    weights[len(weights) // 2] ^= 1
+    other = AcceleratorConfig(rows=good.config.rows * 2)
+    images = {
+        "flipped bit": (replace(good, weights=bytes(weights)), good),
+        "truncated": (replace(good, parameters=good.parameters[:-16]), good),
+        "other configuration": (replace(good, config=other), good),
+    }
+    results = {}
+    for name, (sent, claimed) in images.items():
+        refusal = _refusal(lambda sent=sent, claimed=claimed: _load(accelerator, sent, claimed))
+        run = _refusal(lambda: accelerator.request(Command.RUN, bytes([good.widths[0]])))
+        results[name] = {"error": refusal[0], "sentence": refusal[1], "run": run[0]}
+    accelerator.load(good)
+    missing = next(w for w in range(2, 9) if w not in good.widths)
+    results["missing width"] = {
+        "error": _refusal(lambda: accelerator.request(Command.RUN, bytes([missing])))[0]
+    }
+    results["good"] = {"logits": accelerator.run(x, good.widths[0]).logits.tolist()}
+    # An image that is refused at the door leaves the one before in force.
+    _refusal(lambda: _load(accelerator, *images["other configuration"]))
+    accelerator.image = good
+    results["good still"] = {"logits": accelerator.run(x, good.widths[0]).logits.tolist()}
+    return results
+
+
+def _load(accelerator: Accelerator, image: Image, claimed: Image) -> None:
+    """Load an image under the checksums of another."""
+
+    class Disguised(Image):
+        def checksum(self, section: Section) -> int:
+            return claimed.checksum(section)
+
+    fields = {name: getattr(image, name) for name in Image.__dataclass_fields__}
+    accelerator.load(Disguised(**fields))
+
+
+def _refusal(action: Callable[[], object]) -> tuple[str, str]:
+    """Name of the error that an action ends with, and its sentence."""
+    try:
+        action()
+    except AcceleratorError as error:
+        return error.error.name, str(error)
+    return LinkError.NONE.name, ""
+
+
+def _error_of(accelerator: Accelerator, content: bytes) -> str:
+    accelerator.transport.write(content)
+    return _first_answer(accelerator)
+
+
+def _first_answer(accelerator: Accelerator, tag: int | None = None) -> str:
+    """Error of the first reply, or of the first with a tag; "silence" if none comes."""
+    received = b""
+    while arrived := accelerator.transport.read():
+        received += arrived
+        for part in filter(None, received.split(bytes([END]))):
+            reply = decode_frame(part)
+            if reply is not None and tag in (None, reply[0]):
+                return LinkError(reply[2]).name
+    return "silence"
+
+
+def _alive(accelerator: Accelerator) -> bool:
+    try:
+        accelerator.information()
+    except DownshiftError:
+        return False
+    return True
