@@ -1,5 +1,6 @@
 """The golden model of a whole network: the golden functions of the blocks, composed."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,7 +70,8 @@ def run(graph: IntegerGraph, x, width: int) -> GoldenResult:
                 f"Layer {layer.name} takes {setting.in_width}-bit codes, not {x.max()}"
             )
         x = codes[layer.name] = _run_layer(layer, setting, x)
-    return GoldenResult(logits=codes.pop(graph.layers[-1].name).reshape(len(x), -1), codes=codes)
+    logits = codes.pop(graph.layers[-1].name)
+    return GoldenResult(logits=logits.reshape(len(x), math.prod(logits.shape[1:])), codes=codes)
 
 
 def _run_layer(layer: Layer, setting: Setting, x: np.ndarray) -> np.ndarray:
@@ -90,7 +92,7 @@ def _run_batch(layer: Layer, setting: Setting, x: np.ndarray) -> np.ndarray:
         zero_point=setting.zero_point_in,
     )  # (n, y, x, ky, kx, channels)
     rows = weights.transpose(0, 2, 3, 1).reshape(layer.out_channels, -1)
-    acc = multiply_accumulate(rows, windows.reshape(*windows.shape[:3], -1))
+    acc = multiply_accumulate(rows, windows.reshape(*windows.shape[:3], rows.shape[1]))
     if setting.out_width == 32:
         return acc + setting.bias
     codes = requantize(

@@ -56,7 +56,7 @@ def load_digits() -> Images:
     pixels, labels = load(return_X_y=True)
     codes = pixels.astype(np.uint8).reshape(-1, 8, 8, 1)
     parts = train_test_split(codes, labels, test_size=0.25, stratify=labels, random_state=0)
-    train, test, train_labels, test_labels = parts
+    train, test, train_labels, test_labels = (np.asarray(part) for part in parts)
     return _images(train, train_labels, test, test_labels, input_scale=1 / 16, classes=10)
 
 

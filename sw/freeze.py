@@ -125,7 +125,8 @@ class Frozen(nn.Module):
         codes = {}
         for layer in self.layers:
             x = codes[layer.layer.name] = layer(x, width)
-        return FrozenResult(logits=codes.pop(layer.layer.name).flatten(1), codes=codes)
+        logits = codes.pop(layer.layer.name).permute(0, 2, 3, 1)  # (n, height, width, channels)
+        return FrozenResult(logits=logits.flatten(1), codes=codes)
 
     def accuracy(self, images: Tensor, labels: Tensor, width: int) -> float:
         """Share of real `images`, 0…1, that get their label at `width`."""

@@ -8,7 +8,8 @@ from downshift.hw.errors import DownshiftError
 from downshift.hw.precision_switch import precision_switch
 from downshift.hw.rounding import shift_half_even
 from downshift.sim import golden
-from downshift.sw.freeze import double_rounded, freeze, rounded_shift
+from downshift.sim.random_networks import random_codes, random_network
+from downshift.sw.freeze import Frozen, double_rounded, freeze, rounded_shift
 
 
 @pytest.mark.parametrize("width", range(2, 9))
@@ -46,6 +47,19 @@ def test_frozen_is_golden_on_every_code(model, width, digits, short_training, un
     for name, codes in ours.codes.items():
         assert np.array_equal(codes.permute(0, 2, 3, 1).numpy(), theirs.codes[name])
         assert codes.unique().numel() > 3  # not a comparison of zeros
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_frozen_is_golden_on_random_networks(seed):
+    rng = np.random.default_rng(seed)
+    graph = random_network(rng)
+    x = random_codes(rng, graph, 3)
+    for width in graph.widths:
+        ours = Frozen(graph)(torch.as_tensor(x).permute(0, 3, 1, 2), width)
+        theirs = golden.run(graph, x, width)
+        assert np.array_equal(ours.logits.numpy(), theirs.logits)
+        for name, codes in ours.codes.items():
+            assert np.array_equal(codes.permute(0, 2, 3, 1).numpy(), theirs.codes[name])
 
 
 def test_pixels_are_their_own_input_codes(digits, untrained):
