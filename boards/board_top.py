@@ -1,0 +1,54 @@
+"""The whole FPGA of a board: clock, reset and the accelerator behind its pins."""
+
+from amaranth import ClockDomain, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.cdc import FFSynchronizer
+from amaranth.lib.wiring import In, Out
+
+from downshift.boards.board import Board
+from downshift.boards.clocking import Clocking
+
+__all__ = ["BoardTop"]
+
+
+class BoardTop(wiring.Component):
+    """An accelerator between the serial pins of a board.
+
+    Parameters
+    ----------
+    board : Board
+    core : wiring.Component
+        The accelerator, with members ``rx: In(1)`` and ``tx: Out(1)``.
+
+    Members
+    -------
+    clk : ``In(1)``
+        The oscillator.
+    rx, tx : ``In(1)``, ``Out(1)``
+        The serial port, idle high; ``rx`` may change at any time.
+    """
+
+    clk: In(1)
+    rx: In(1)
+    tx: Out(1)
+
+    def __init__(self, *, board: Board, core: wiring.Component):
+        self.board = board
+        self.core = core
+        super().__init__()
+
+    def elaborate(self, platform):
+        """Connect clock, synchronizer and accelerator."""
+        m = Module()
+
+        m.domains.sync = ClockDomain()
+        m.submodules.clocking = clocking = Clocking(self.board)
+        m.d.comb += clocking.oscillator.eq(self.clk)
+
+        rx = Signal(init=1)
+        m.submodules.rx_synchronizer = FFSynchronizer(self.rx, rx, init=1)
+
+        m.submodules.accelerator = self.core
+        m.d.comb += [self.core.rx.eq(rx), self.tx.eq(self.core.tx)]
+
+        return m

@@ -1,0 +1,188 @@
+"""From a configuration to Verilog, and on to a bitstream."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+from downshift.boards.board import Board
+from downshift.boards.build_report import BuildReport, check_fit, read_report
+from downshift.boards.flow import Step, build_script, constraints, steps, synthesis_script
+from downshift.hw.config import AcceleratorConfig
+from downshift.hw.errors import DownshiftError
+from downshift.sw.atomic_write import atomic_folder
+
+__all__ = ["build", "check_tools", "generate"]
+
+Progress = Callable[[str], None]
+
+Core = Callable[..., object]
+"""Makes the accelerator from ``config`` and ``divisor``; see `downshift.hw.top.Top`."""
+
+INSTALL = "pip install 'downshift[fpga]'"
+
+
+def generate(
+    board: Board,
+    config: AcceleratorConfig | None,
+    out: Path,
+    *,
+    seed: int = 1,
+    core: Core | None = None,
+) -> Path:
+    """Write the Verilog of a whole board, its constraints, and the script that builds it.
+
+    Parameters
+    ----------
+    board : Board
+    config : AcceleratorConfig or None
+        The board's own by default.
+    out : Path
+        Folder for ``top.v``, ``top.lpf`` or ``top.pcf``, ``synthesis.ys`` and ``build.sh``;
+        created if it is missing.
+    seed : int
+        Of place and route, in ``build.sh``.
+    core : callable, optional
+        Another accelerator than `downshift.hw.top.Top`.
+
+    Returns
+    -------
+    Path
+        The Verilog.
+
+    Raises
+    ------
+    DownshiftError
+        If the PLL cannot make the clock of the board, or `out` cannot be written.
+    """
+    # Amaranth takes longer to load than a list of boards may.
+    from downshift.boards.clocking import dividers
+    from downshift.boards.verilog import board_verilog
+
+    if core is None:
+        from downshift.hw.top import Top
+
+        core = Top
+    config = config or board.config
+    dividers(board)
+    verilog = board_verilog(board, core(config=config, divisor=board.divisor))
+    name, pins = constraints(board)
+    with atomic_folder(out) as folder:
+        (folder / "top.v").write_text(verilog)
+        (folder / name).write_text(pins)
+        (folder / "synthesis.ys").write_text(synthesis_script(board))
+        (folder / "build.sh").write_text(build_script(board, seed=seed))
+        (folder / "build.sh").chmod(0o755)
+    return Path(out) / "top.v"
+
+
+def build(
+    board: Board,
+    config: AcceleratorConfig | None,
+    out: Path,
+    *,
+    seed: int = 1,
+    progress: Progress = lambda line: None,
+    core: Core | None = None,
+) -> BuildReport:
+    """Generate Verilog, synthesise it, place, route and pack a bitstream.
+
+    Nothing appears in `out` until everything worked. The bitstream depends on the arguments and the
+    versions of the tools alone.
+
+    Parameters
+    ----------
+    board : Board
+    config : AcceleratorConfig or None
+        The board's own by default.
+    out : Path
+        Folder for what `generate` writes, the bitstream, ``report.json`` (utilisation and timing),
+        ``synthesis.json`` (cells) and the logs of the tools; created if it is missing.
+    seed : int
+        Of place and route.
+    progress : callable
+        Called with a line before each step.
+    core : callable, optional
+        Another accelerator than `downshift.hw.top.Top`.
+
+    Raises
+    ------
+    DownshiftError
+        If a tool is missing or fails, or the design does not fit or is too slow for its clock.
+    """
+    check_tools(board)
+    flow = steps(board, seed=seed)
+    with atomic_folder(out) as folder:
+        progress("Generating Verilog")
+        generate(board, config, folder, seed=seed, core=core)
+        for step in flow:
+            progress(step.title)
+            failed = _run(step, folder, progress)
+            log = (folder / step.log).read_text(errors="replace")
+            check_fit(board, log)
+            if failed:
+                raise DownshiftError(f"{step.tool} failed: {_last_error(log)}")
+        bitstream = flow[-1].arguments[-1]
+        report = read_report(
+            board,
+            report=folder / "report.json",
+            synthesis=folder / "synthesis.json",
+            bitstream=Path(out) / bitstream,
+            seed=seed,
+        )
+        if not report.meets_clock:
+            raise DownshiftError(
+                f"The accelerator was routed at {report.fmax_mhz:g} MHz, {board.name} clocks it at "
+                f"{report.clock_mhz:g} MHz; try another seed than {seed} or fewer rows or lanes"
+            )
+        # The netlist and the placed design are large, and build.sh makes them again.
+        for name in ("top.json", "top.config", "top.asc"):
+            (folder / name).unlink(missing_ok=True)
+    return report
+
+
+def check_tools(board: Board) -> None:
+    """Raise `DownshiftError` if a tool that a build for `board` needs is not installed."""
+    for step in steps(board, seed=0):
+        _program(step)
+
+
+def _program(step: Step) -> list[str]:
+    """Command line of the tool of a step, from this Python's own packages."""
+    if "." in step.tool:
+        if find_spec("pyosys") is None:
+            raise DownshiftError(f"Synthesis needs pyosys, which is not installed: {INSTALL}")
+        return [sys.executable, "-m", step.tool]
+    for point in entry_points(group="console_scripts", name=step.tool):
+        run = f"from {point.module} import {point.attr} as run; run()"
+        return [sys.executable, "-c", run]
+    raise DownshiftError(f"A bitstream needs {step.tool}, which is not installed: {INSTALL}")
+
+
+def _run(step: Step, folder: Path, progress: Progress) -> bool:
+    """Run a step in `folder`, its output into its log; return whether it failed."""
+    with (folder / step.log).open("w") as log, subprocess.Popen(
+        [*_program(step), *step.arguments],
+        cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, errors="replace",
+    ) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.startswith("Preparing to run"):
+                    progress(f"Compiling {step.tool}, on its first use only: a minute or two")
+                else:
+                    log.write(line)
+        except BaseException:
+            process.kill()
+            raise
+    return process.returncode != 0
+
+
+def _last_error(log: str) -> str:
+    """The line of a log that says best what went wrong."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    errors = [line for line in lines if "error" in line.lower()]
+    return (errors or lines or ["it printed nothing"])[0]

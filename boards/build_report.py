@@ -1,0 +1,149 @@
+"""What place and route says about a build: `BuildReport`."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from downshift.boards.board import Board, Resources
+from downshift.hw.errors import DownshiftError
+
+__all__ = ["BuildReport", "check_fit", "read_report"]
+
+CELLS = {
+    "ecp5": {
+        "lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "bram": "DP16KD", "dsp": "MULT18X18D",
+    },
+    "ice40": {
+        "lut": "ICESTORM_LC", "bram": "ICESTORM_RAM", "dsp": "ICESTORM_DSP",
+        "spram": "ICESTORM_SPRAM",
+    },
+}
+"""nextpnr's names; an iCE40 logic cell is a look-up table with a flip-flop."""
+
+NOUNS = {
+    "lut": ("LUTs", "use fewer rows or lanes"),
+    "ff": ("flip-flops", "use fewer rows or lanes"),
+    "bram": ("block RAMs", "use a smaller activation_bytes, weight_depth or parameter_depth"),
+    "dsp": ("multipliers", "use fewer requantizers"),
+    "spram": ("single-port RAMs", "use a smaller weight_depth"),
+}
+"""For each resource: its name in a sentence, and what to do when it runs out."""
+
+UTILISATION = re.compile(r"^Info:\s+(\w+):\s*(\d+)/\s*(\d+)\s+\d+%$", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildReport:
+    """A finished build: the bitstream, its speed, and cells used of those available."""
+
+    board: str
+    """Name of the board."""
+    seed: int
+    """Seed of place and route."""
+    bitstream: Path
+    """The file to load."""
+    fmax_mhz: float
+    """Highest frequency of the accelerator's clock after routing."""
+    clock_mhz: float
+    """Frequency at which the board clocks it."""
+    lut: int
+    lut_available: int
+    ff: int
+    ff_available: int
+    bram: int
+    bram_available: int
+    dsp: int
+    dsp_available: int
+    spram: int
+    spram_available: int
+
+    @property
+    def meets_clock(self) -> bool:
+        """Whether the design is fast enough for the clock of the board."""
+        return self.fmax_mhz >= self.clock_mhz
+
+
+def check_fit(board: Board, log: str) -> None:
+    """Raise `DownshiftError` if the utilisation in nextpnr's `log` exceeds the device.
+
+    The message names the resource that is exceeded most.
+    """
+    found = {cell: (int(used), int(most)) for cell, used, most in UTILISATION.findall(log)}
+    exceeded = [
+        (found[cell][0] / found[cell][1], resource, *found[cell])
+        for resource, cell in CELLS[board.family].items()
+        if cell in found and found[cell][0] > found[cell][1]
+    ]
+    if exceeded:
+        _, resource, used, most = max(exceeded)
+        noun, remedy = NOUNS[resource]
+        raise DownshiftError(
+            f"The accelerator needs {used:,} {noun}, {board.name} has {most:,}: "
+            f"{used - most:,} too many; {remedy}"
+        )
+
+
+def read_report(
+    board: Board, *, report: Path, synthesis: Path, bitstream: Path, seed: int
+) -> BuildReport:
+    """Read nextpnr's JSON report and the cell counts of Yosys.
+
+    Parameters
+    ----------
+    board : Board
+    report : Path
+        Written by ``nextpnr --report``.
+    synthesis : Path
+        Written by ``stat -json``; flip-flops are counted there, since nextpnr packs them on iCE40.
+    bitstream : Path
+        As it goes into the report.
+    seed : int
+
+    Raises
+    ------
+    DownshiftError
+        If a file is missing or says something else.
+    """
+    try:
+        routed = json.loads(report.read_text())
+        mapped = json.loads(synthesis.read_text())
+        cells = mapped["design"]["num_cells_by_type"]
+        used = {
+            resource: int(routed["utilization"][cell]["used"])
+            for resource, cell in CELLS[board.family].items()
+        }
+        used.setdefault("ff", sum(n for cell, n in cells.items() if cell.startswith("SB_DFF")))
+        fmax = _fmax(routed)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DownshiftError(
+            f"{report.name} or {synthesis.name} does not hold the figures of a build: {error!r}"
+        ) from error
+    have = Resources(**{
+        "ff": board.resources.ff,
+        **{
+            resource: int(routed["utilization"][cell]["available"])
+            for resource, cell in CELLS[board.family].items()
+        },
+    })
+    return BuildReport(
+        board=board.name,
+        seed=seed,
+        bitstream=bitstream,
+        fmax_mhz=round(fmax, 2),
+        clock_mhz=board.clock_hz / 1e6,
+        lut=used["lut"], lut_available=have.lut,
+        ff=used["ff"], ff_available=have.ff,
+        bram=used["bram"], bram_available=have.bram,
+        dsp=used["dsp"], dsp_available=have.dsp,
+        spram=used.get("spram", 0), spram_available=have.spram,
+    )
+
+
+def _fmax(routed: dict[str, Any]) -> float:
+    """MHz of the clock that misses or nears its constraint most."""
+    clocks = routed["fmax"].values()
+    if not clocks:
+        raise ValueError("no clock")
+    return min(clocks, key=lambda clock: clock["achieved"] / clock["constraint"])["achieved"]

