@@ -232,6 +232,11 @@ class Accelerator:
             reply = self._reply()
             if reply is None:
                 continue
+            if reply[2] not in set(LinkError):
+                raise DownshiftError(
+                    f"The accelerator answers {command.name} with error {reply[2]}, which this "
+                    "release does not know; update it"
+                )
             error = LinkError(reply[2])
             if error == LinkError.BAD_FRAME and attempt + 1 < attempts:
                 continue

@@ -1,6 +1,7 @@
 """The image: what the accelerator loads, compiled for one configuration, as a file."""
 
 import json
+import math
 import struct
 import zlib
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ import numpy as np
 
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.errors import DownshiftError
-from downshift.hw.packing import pack_codes, unpack_codes
+from downshift.hw.packing import pack_codes, pixel_bytes, unpack_codes
 from downshift.sw.memory_plan import Map
 
 __all__ = ["FORMAT_VERSION", "Image", "Section"]
@@ -111,6 +112,8 @@ class Image:
             If it is not a whole and undamaged image of this format version.
         """
         bodies = _read_sections(content, name)
+        if missing := [section.name for section in Section if section not in bodies]:
+            raise DownshiftError(f"{name} lacks its section {missing[0]}; export it again")
         try:
             plan = json.loads(bodies[Section.PLAN])
             image = cls(
@@ -128,8 +131,11 @@ class Image:
                 weights=bodies[Section.WEIGHTS],
                 parameters=bodies[Section.PARAMETERS],
             )
-        except (KeyError, TypeError, ValueError) as error:
+            _check_plan(image)
+        except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
             raise DownshiftError(f"{name} has no valid plan ({error}); export it again") from None
+        except AttributeError:  # a list where an object belongs, or the like
+            raise DownshiftError(f"{name} has no valid plan; export it again") from None
         if image.config.fingerprint != HEADER.unpack_from(content)[2]:
             raise DownshiftError(f"{name} contradicts its own fingerprint; export it again")
         return image
@@ -145,7 +151,10 @@ class Image:
 
     def map(self, name: str, width: int) -> Map:
         """The map that a layer gives at a width."""
-        return next(entry for entry in self.maps[width] if entry.name == name)
+        for entry in self.maps.get(width, ()):
+            if entry.name == name:
+                return entry
+        raise DownshiftError(f"The image has no map {name!r} at width {width!r}")
 
     def encode_input(self, codes: np.ndarray, width: int) -> bytes:
         """Pack one input, uint8 of (height, width, channels), as the accelerator reads it."""
@@ -165,6 +174,53 @@ class Image:
         if entry.width == 32:
             return pixels[..., : 4 * channels].copy().view("<i4")
         return unpack_codes(pixels, channels=channels, width=entry.width)
+
+
+def _check_plan(image: Image) -> None:
+    """Raise ValueError unless the accelerator of the configuration can hold what the plan says."""
+    config = image.config
+    if not (math.isfinite(image.input_scale) and image.input_scale > 0):
+        raise ValueError(f"input_scale must be positive, not {image.input_scale!r}")
+    if image.macs < 0:
+        raise ValueError(f"macs must not be negative, not {image.macs!r}")
+    for section, word_bytes, depth in (
+        (Section.PROGRAM, 4, config.program_depth),
+        (Section.WEIGHTS, config.rows, config.weight_depth),
+        (Section.PARAMETERS, 8 * config.requantizers, config.parameter_depth),
+    ):
+        size = len(image.sections()[section])
+        if size % word_bytes or size > depth * word_bytes:
+            raise ValueError(
+                f"section {section.name} must be up to {depth} words of {word_bytes} bytes, "
+                f"not {size} bytes"
+            )
+    if not image.maps or not set(image.maps) <= set(range(2, 9)):
+        raise ValueError(f"widths must be in 2..8, not {sorted(image.maps)!r}")
+    names = [[entry.name for entry in maps] for maps in image.maps.values()]
+    if len(names[0]) < 2 or any(other != names[0] for other in names):
+        raise ValueError("maps must be the same at every width, an input and more")
+    for maps in image.maps.values():
+        for entry in maps:
+            _check_map(entry, logits=entry is maps[-1], capacity=config.activation_bytes)
+        if maps[0].pixel_bytes != pixel_bytes(maps[0].shape[2], width=maps[0].width):
+            raise ValueError(f"input pixels must be packed, not in {maps[0].pixel_bytes} bytes")
+
+
+def _check_map(entry: Map, *, logits: bool, capacity: int) -> None:
+    """Raise TypeError or ValueError unless a map lies in activation memory."""
+    if not isinstance(entry.name, str):
+        raise TypeError(f"name of a map must be a string, not {entry.name!r}")
+    numbers = (*entry.shape, entry.width, entry.base, entry.pixel_bytes)
+    if len(entry.shape) != 3 or any(type(number) is not int for number in numbers):
+        raise TypeError(f"map {entry.name} must have three sizes and integers only")
+    if min(entry.shape) < 1 or entry.base < 0:
+        raise ValueError(f"map {entry.name} must have positive sizes and a base, not negative")
+    if entry.width not in ((32,) if logits else range(2, 9)):
+        raise ValueError(f"map {entry.name} cannot be {entry.width!r} bits wide")
+    channels = entry.shape[2]
+    least = 4 * channels if logits else pixel_bytes(channels, width=entry.width)
+    if entry.pixel_bytes < least or entry.end > capacity:
+        raise ValueError(f"map {entry.name} must lie in {capacity} bytes, not end at {entry.end}")
 
 
 def _read_sections(content: bytes, name: str) -> dict[int, bytes]:

@@ -158,8 +158,8 @@ REFUSED = {
         network(shape=(64, 64), outputs=1, pool=Pool(size=(16, 16), stride=(16, 16))),
         {"activation_bytes": 4096},
         (
-            "Layer conv at width 8 needs 4,160 bytes of activation memory for its input and output, "
-            "the accelerator has 4,096: 64 too few; use more activation_bytes"
+            "Layer conv at width 8 needs 4,160 bytes of activation memory for its input and "
+            "output, the accelerator has 4,096: 64 too few; use more activation_bytes"
         ),
     ),
     "sums": (
