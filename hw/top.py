@@ -9,7 +9,8 @@ from downshift.hw.config import AcceleratorConfig
 from downshift.hw.engine import Engine
 from downshift.hw.frame import FrameReceiver, FrameTransmitter
 from downshift.hw.protocol import MAX_FRAME
-from downshift.hw.slip import SlipDecoder, SlipEncoder
+from downshift.hw.skid_buffer import SkidBuffer
+from downshift.hw.slip import SlipDecoder, SlipEncoder, Symbol
 from downshift.hw.uart import UartReceiver, UartTransmitter
 
 __all__ = ["Top"]
@@ -69,10 +70,12 @@ class Top(wiring.Component):
         ]
 
         # Replies.
+        m.submodules.skid = skid = SkidBuffer(shape=Symbol)
         m.submodules.replies = replies = FrameTransmitter()
         m.submodules.encoder = encoder = SlipEncoder()
         m.submodules.transmitter = transmitter = UartTransmitter(divisor=self.divisor)
-        connect(m, processor.o, replies.i)
+        connect(m, processor.o, skid.i)
+        connect(m, skid.o, replies.i)
         connect(m, replies.o, encoder.i)
         connect(m, encoder.o, transmitter.i)
         m.d.comb += self.tx.eq(transmitter.tx)

@@ -33,11 +33,11 @@ def boards(as_json):
         print_json(entries)
         return
     print_table(
-        ["Name", "Board", "FPGA", "MHz", "Rows × lanes", "LUT", "BRAM", "DSP"],
+        ["Name", "FPGA", "MHz", "Rows", "Lanes", "LUT", "BRAM", "DSP"],
         [
             [
-                entry["name"], entry["title"], entry["device"], f"{entry['clock_mhz']:g}",
-                f"{entry['rows']} × {entry['lanes']}", entry["lut"], entry["bram"], entry["dsp"],
+                entry["name"], entry["device"], f"{entry['clock_mhz']:g}", entry["rows"],
+                entry["lanes"], entry["lut"], entry["bram"], entry["dsp"],
             ]
             for entry in entries
         ],

@@ -59,7 +59,9 @@ def print_table(
     from rich.table import Table
 
     rows = [[_text(cell) for cell in row] for row in rows]
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    if title:
+        click.echo(title)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for index, column in enumerate(columns):
         numeric = all(row[index][:1].isdigit() or row[index] in ("", "–") for row in rows)
         table.add_column(column, justify="right" if numeric else "left")
