@@ -1,5 +1,7 @@
 """The whole FPGA of a board: clock, reset and the accelerator behind its pins."""
 
+from typing import Any
+
 from amaranth import ClockDomain, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer
@@ -32,7 +34,7 @@ class BoardTop(wiring.Component):
     rx: In(1)
     tx: Out(1)
 
-    def __init__(self, *, board: Board, core: wiring.Component):
+    def __init__(self, *, board: Board, core: Any):
         self.board = board
         self.core = core
         super().__init__()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from downshift.boards.board import Board
 from downshift.boards.build_report import BuildReport, check_fit, read_report
@@ -18,7 +19,7 @@ __all__ = ["build", "check_tools", "generate"]
 
 Progress = Callable[[str], None]
 
-Core = Callable[..., object]
+Core = Callable[..., Any]
 """Makes the accelerator from ``config`` and ``divisor``; see `downshift.hw.top.Top`."""
 
 INSTALL = "pip install 'downshift[fpga]'"

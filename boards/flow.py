@@ -9,6 +9,18 @@ from downshift.boards.verilog import TOP
 __all__ = ["Step", "build_script", "constraints", "steps", "synthesis_script"]
 
 
+ECP5_LUTS = ("check -latchonly -assert", "abc -lut 4", "clean")
+ICE40_LUTS = (
+    "check -latchonly -assert",
+    "abc -lut 4",
+    "ice40_wrapcarry -unwrap",
+    "techmap -map +/ice40/ff_map.v",
+    "clean",
+    "opt_lut -tech ice40",
+)
+"""What ``synth_ecp5`` and ``synth_ice40`` do at ``map_luts``, but for abc9."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """One tool of the flow, run in the folder of the Verilog."""
@@ -45,13 +57,24 @@ def constraints(board: Board) -> tuple[str, str]:
 
 
 def synthesis_script(board: Board) -> str:
-    """Return the Yosys script: the Verilog to a netlist of the family's cells."""
-    synth = {"ecp5": "synth_ecp5", "ice40": "synth_ice40 -device u -dsp -spram"}[board.family]
-    return (
-        f"read_verilog {TOP}.v\n"
-        f"{synth} -top {TOP} -json {TOP}.json\n"
-        "tee -q -o synthesis.json stat -json\n"
-    )
+    """Return the Yosys script: the Verilog to a netlist of the family's cells.
+
+    Look-up tables are mapped by abc instead of the default abc9: in a third of the time to fewer of
+    them, and abc9 of Yosys 0.70 has been seen to tie outputs of two block memories together.
+    """
+    synth, map_luts = {
+        "ecp5": ("synth_ecp5", ECP5_LUTS),
+        "ice40": ("synth_ice40 -device u -dsp -spram", ICE40_LUTS),
+    }[board.family]
+    lines = [
+        f"read_verilog {TOP}.v",
+        f"{synth} -top {TOP} -run begin:map_luts",
+        *map_luts,
+        f"{synth} -top {TOP} -run map_cells: -json {TOP}.json",
+        "check -noinit -assert",
+        "tee -q -o synthesis.json stat -json",
+    ]
+    return "\n".join([*lines, ""])
 
 
 def steps(board: Board, *, seed: int) -> tuple[Step, ...]:

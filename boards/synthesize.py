@@ -10,7 +10,7 @@ __all__ = ["synthesize"]
 
 def synthesize(script: str) -> None:
     """Run the Yosys commands in the file `script`; Yosys ends the process on an error."""
-    from pyosys import libyosys
+    from pyosys import libyosys  # pyright: ignore[reportAttributeAccessIssue]
 
     design = libyosys.Design()
     libyosys.run_pass(f"script {script}", design)

@@ -6,7 +6,7 @@ import zlib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from safetensors.numpy import save
@@ -194,6 +194,6 @@ def _tensor(name: str, entry: Any, body: memoryview) -> tuple[int, int, np.ndarr
     return begin, end, array
 
 
-def _are_sizes(value: Any) -> bool:
+def _are_sizes(value: Any) -> TypeGuard[list[int]]:
     """Whether `value` is a list of integers in 0…2**63 - 1."""
     return isinstance(value, list) and all(type(n) is int and 0 <= n < 1 << 63 for n in value)
