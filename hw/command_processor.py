@@ -68,15 +68,16 @@ class CommandProcessor(wiring.Component):
         m = Module()
         m.submodules.crc = self._crc = crc32.create()
 
-        # Request: `buffer_data` is always the byte at `at`.
+        # Request: `byte` is the one at `at`, two cycles after that moves.
         self._at = Signal(range(MAX_FRAME))
-        self._next = Signal.like(self._at)
+        self._byte = Signal(8)
+        self._unsettled = Signal(2)
         self._tag, self._command, self._error = Signal(8), Signal(Command), Signal(LinkError)
         self._refused = Signal()  # the frame was damaged
         self._arguments = Signal(64)  # shifted in from the top
         self._left = Signal(3)
-        m.d.comb += [self._next.eq(self._at), self.buffer_address.eq(self._next)]
-        m.d.sync += self._at.eq(self._next)
+        m.d.comb += self.buffer_address.eq(self._at)
+        m.d.sync += [self._byte.eq(self.buffer_data), self._unsettled.eq(self._unsettled >> 1)]
 
         # Image: which sections are loaded, and where the next byte goes.
         self._loading = Signal()
@@ -85,11 +86,11 @@ class CommandProcessor(wiring.Component):
         self._reply = Signal(Value.cast(self.counters).shape())
         self._reply_left = Signal(16)
         m.d.comb += [
-            self.write.data.eq(self.buffer_data),
+            self.write.data.eq(self._byte),
             self.write.address.eq(self._address),
             self.read_address.eq(self._address),
             self.profile.eq(self._arguments[-8:]),
-            self._crc.data.eq(self.buffer_data),
+            self._crc.data.eq(self._byte),
         ]
 
         with m.FSM():
@@ -116,8 +117,9 @@ class CommandProcessor(wiring.Component):
     def _parse(self, m):
         """Tag, command, arguments."""
         with m.State("Idle"):
-            m.d.comb += self._next.eq(0)
             m.d.sync += [
+                self._at.eq(0),
+                self._unsettled.eq(-1),
                 self._tag.eq(0),
                 self._command.eq(0),
                 self._error.eq(self.i.p.error),
@@ -131,35 +133,43 @@ class CommandProcessor(wiring.Component):
                     m.d.comb += self.i.ready.eq(1)
                     m.next = "Reply tag"
 
-        with m.State("Tag"):
-            m.d.sync += self._tag.eq(self.buffer_data)
-            m.d.comb += self._next.eq(self._at + 1)
+        with m.State("Tag"), m.If(self._settled):
+            m.d.sync += self._tag.eq(self._byte)
+            self._go_on(m)
             m.next = "Command"
             with m.If(self.i.p.length < 2):
                 self._fail(m, LinkError.BAD_LENGTH)
 
-        with m.State("Command"):
-            m.d.sync += self._command.eq(self.buffer_data)
-            m.d.comb += self._next.eq(self._at + 1)
+        with m.State("Command"), m.If(self._settled):
+            m.d.sync += self._command.eq(self._byte)
+            self._go_on(m)
             m.next = "Arguments"
-            with m.Switch(self.buffer_data):
+            with m.Switch(self._byte):
                 for command, count in ARGUMENT_BYTES.items():
                     with m.Case(command):
                         m.d.sync += self._left.eq(count)
                 with m.Default():
                     self._fail(m, LinkError.UNKNOWN_COMMAND)
 
-        with m.State("Arguments"):
+        with m.State("Arguments"), m.If(self._settled):
             with m.If(self._left == 0):
                 m.next = "Execute"
             with m.Elif(self._at == self.i.p.length):
                 self._fail(m, LinkError.BAD_LENGTH)
             with m.Else():
                 m.d.sync += [
-                    self._arguments.eq(Cat(self._arguments[8:], self.buffer_data)),
+                    self._arguments.eq(Cat(self._arguments[8:], self._byte)),
                     self._left.eq(self._left - 1),
                 ]
-                m.d.comb += self._next.eq(self._at + 1)
+                self._go_on(m)
+
+    @property
+    def _settled(self):
+        return self._unsettled == 0
+
+    def _go_on(self, m):
+        """Move to the next byte of the request."""
+        m.d.sync += [self._at.eq(self._at + 1), self._unsettled.eq(-1)]
 
     def _execute(self, m):
         """Begin what the command asks for; only WRITE and DATA may have more bytes."""
@@ -243,13 +253,10 @@ class CommandProcessor(wiring.Component):
                 m.next = "Reply tag"
             with m.Elif(self._address >= limit):
                 self._fail(m, LinkError.BAD_ADDRESS)
-            with m.Else():
-                m.d.comb += [
-                    self.write.enable.eq(1),
-                    self._crc.valid.eq(1),
-                    self._next.eq(self._at + 1),
-                ]
+            with m.Elif(self._settled):
+                m.d.comb += [self.write.enable.eq(1), self._crc.valid.eq(1)]
                 m.d.sync += self._address.eq(self._address + 1)
+                self._go_on(m)
 
     def _answer(self, m):
         """Tag, command, error, then bytes of `reply` or of activation memory."""

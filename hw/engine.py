@@ -137,6 +137,7 @@ class Engine(wiring.Component):
             (loader.o, array.i_weights, "weights_skid"),
             (window.o, array.i_acts, "acts_skid"),
             (array.o, sums.i, "dots_skid"),
+            (pool.o, writer.i, "codes_skid"),
         ):
             m.submodules[name] = skid = SkidBuffer(shape=source.p.shape())
             connect(m, source, skid.i)
@@ -151,7 +152,6 @@ class Engine(wiring.Component):
         ]
         connect(m, serializer.o, requantize.i)
         connect(m, requantize.o, pool.i)
-        connect(m, pool.o, writer.i)
         connect(m, serializer.o_logits, writer.i_logits)
 
         # Control.

@@ -75,7 +75,7 @@ def _pass_cycles(layer: dict[str, int], image: Image) -> int:
         service, output_latency = config.rows, ChannelSerializer.latency + 1
     else:
         service = config.groups
-        output_latency = ChannelSerializer.latency + Requantize.latency
+        output_latency = ChannelSerializer.latency + Requantize.latency + SkidBuffer.latency
     output = _Output(latency=array_latency, depth=config.output_depth, service=service)
 
     # Of the first vector of a tile, without stalls.
