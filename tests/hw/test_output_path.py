@@ -87,6 +87,23 @@ def test_serializer_adds_the_bias_of_logits(rows, requantizers, gaps):
     assert taken["o_logits"] == expected.ravel().tolist()
 
 
+def test_serializer_starts_at_the_parameters_of_its_layer():
+    dut = ChannelSerializer(rows=4, requantizers=2, depth=64)
+
+    async def bench(ctx):
+        ctx.set(dut.layer, {"parameter_base": 37})
+        ctx.set(dut.start, 1)
+        await ctx.tick()
+        ctx.set(dut.start, 0)
+        ctx.set(dut.i.valid, 1)
+        assert (ctx.get(dut.read_enable), ctx.get(dut.read_address)) == (1, 37)
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(bench)
+    simulator.run()
+
+
 def test_serializer_refuses():
     with pytest.raises(ValueError, match=r"^Requantizers must divide rows = 4, not be 3$"):
         ChannelSerializer(rows=4, requantizers=3, depth=4)

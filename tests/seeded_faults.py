@@ -1,0 +1,297 @@
+"""Seed one fault at a time into a copy of the repository, and see that a test fails for it.
+
+A program: ``python tests/seeded_faults.py [--json] [--only WORD] [--jobs N]``. It exits with 1 if
+a fault survives, or if the tests do not pass without one.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("hw", "sw", "sim", "boards")
+
+BROKEN = (
+    "AttributeError", "ImportError", "IndentationError", "ModuleNotFoundError", "NameError",
+    "SyntaxError", "TypeError",
+)  # fmt: skip
+"""What a substitution that is no longer a program raises: such a failure proves nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """One substitution, and the tests that must notice it."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What became of a fault."""
+
+    fault: str
+    file: str
+    killed: bool
+    test: str
+    """The first that failed; for a survivor, why nothing counts."""
+
+
+SWITCH = "tests/hw/test_precision_switch.py"
+SWITCH_BLOCK = f"{SWITCH}::test_block_equals_golden_on_every_code"
+REQUANTIZE = "tests/hw/test_requantize.py"
+REQUANTIZE_BLOCK = f"{REQUANTIZE}::test_block_equals_golden"
+BRICK = "tests/hw/test_brick.py::test_equals_golden_at_every_pair_of_widths"
+WINDOW = "tests/hw/test_window.py"
+POOL = "tests/hw/test_max_pool.py"
+SERIALIZER = "tests/hw/test_output_path.py::test_serializer_starts_at_the_parameters_of_its_layer"
+SEQUENCER = "tests/hw/test_sequencer.py"
+GOLDEN = "tests/sim/test_golden.py"
+QUANTIZERS = "tests/sw/test_quantizers.py"
+FREEZE = "tests/sw/test_freeze.py::test_frozen_is_golden_on_random_networks"
+FREEZE_SWITCH = "tests/sw/test_freeze.py::test_double_rounding_equals_the_precision_switch"
+LOWERING = "tests/sw/test_lowering.py"
+COMPILER = "tests/sw/test_compiler.py"
+IMAGE = "tests/sw/test_image.py"
+DRIVER = "tests/sw/test_driver.py"
+
+# Per fault and place: file, text, replacement, tests.
+SUBSTITUTIONS = {
+    "half up instead of half to even": [
+        ("hw/rounding.py", " & (floor & 1 == 1)", "", SWITCH),
+        ("hw/precision_switch.py", "(sticky | floor[0]) & ", "", SWITCH_BLOCK),
+        ("hw/requantize.py", "narrow[0] & (rest | floor[0])", "narrow[0]", REQUANTIZE_BLOCK),
+        ("sw/freeze.py", " - (tie & (rounded & 1 == 1)).long()", "", FREEZE_SWITCH),
+        ("sw/double_rounding.py", "stored_width)).round_()", "stored_width)).add_(0.5).floor_()",
+         QUANTIZERS),
+        ("sw/lowering.py", "np.rint(offset / (gain * acc_scale))",
+         "np.floor(offset / (gain * acc_scale) + 0.5)", LOWERING),
+    ],
+    "sticky bit ignored": [
+        ("hw/rounding.py", "(rest > half) | ", "", SWITCH),
+        ("hw/precision_switch.py", "(sticky | floor[0])", "floor[0]", SWITCH_BLOCK),
+        ("hw/requantize.py", "(rest | floor[0])", "floor[0]", REQUANTIZE_BLOCK),
+        ("hw/requantize.py", "coarse_rest | (coarse &", "(coarse &", REQUANTIZE),
+        ("sw/freeze.py", "(raised & ((one << shift) - 1) == 0) & (shift > 0)", "shift > 0",
+         FREEZE_SWITCH),
+    ],
+    "upper clip bound off by one": [
+        ("hw/precision_switch.py", "np.clip(rounded, -top, top - 1)", "np.clip(rounded, -top, top)",
+         SWITCH),
+        ("hw/precision_switch.py", "(1 << (self.width - 1)[:3]) - 1", "1 << (self.width - 1)[:3]",
+         SWITCH_BLOCK),
+        ("hw/requantize.py", "(1 << width) - 1).astype", "(1 << width) - 2).astype", REQUANTIZE),
+        ("hw/requantize.py", "moved > self.out_max, self.out_max,",
+         "moved >= self.out_max, self.out_max - 1,", REQUANTIZE_BLOCK),
+        ("sw/freeze.py", "clamp(-top, top - 1)", "clamp(-top, top)", FREEZE_SWITCH),
+        ("sw/freeze.py", "(1 << setting.out_width) - 1)", "(1 << setting.out_width) - 2)", FREEZE),
+        ("sw/double_rounding.py", "round_().clamp_(-top, top - 1)\n        ctx",
+         "round_().clamp_(-top, top)\n        ctx", QUANTIZERS),
+        ("sw/compiler.py", "(1 << setting.out_width) - 1,", "(1 << setting.out_width) - 2,",
+         COMPILER),
+    ],
+    "lower clip bound off by one": [
+        ("hw/precision_switch.py", "np.clip(rounded, -top,", "np.clip(rounded, 1 - top,", SWITCH),
+        ("hw/requantize.py", "np.clip(rounded + zero_point, 0,",
+         "np.clip(rounded + zero_point, 1,", REQUANTIZE),
+        ("hw/requantize.py", "Mux(moved < 0, 0,", "Mux(moved < 1, 1,", REQUANTIZE_BLOCK),
+        ("sw/freeze.py", "codes.clamp(0,", "codes.clamp(1,", FREEZE),
+        ("sw/double_rounding.py", "round_().clamp_(-top, top - 1)\n        ctx",
+         "round_().clamp_(1 - top, top - 1)\n        ctx", QUANTIZERS),
+    ],
+    "sign bit dropped": [
+        ("hw/precision_switch.py", "shift_half_even(codes,", "shift_half_even(codes & 0xFF,",
+         SWITCH),
+        ("hw/precision_switch.py", "stored = self.i.p[k]", "stored = self.i.p[k].as_unsigned()",
+         SWITCH_BLOCK),
+        ("hw/brick.py", " ^ (2 << (top_digit << 1))", "", BRICK),
+        ("hw/brick.py", "row.offset.eq(-(total.o << 1))", "row.offset.eq(0)", BRICK),
+        ("hw/mac.py", "weights.T.astype(dtype)", "(weights.T.astype(np.uint8)).astype(dtype)",
+         GOLDEN),
+        ("hw/requantize.py", "(np.asarray(acc, np.int64) + bias)",
+         "((np.asarray(acc, np.int64) + bias) & 0xFFFFFFFF)", REQUANTIZE),
+        ("hw/requantize.py", "biased[16:].as_signed()", "biased[16:]", REQUANTIZE_BLOCK),
+        ("sw/freeze.py", "stored.long(), drop", "stored.long() & 0xFF, drop", FREEZE_SWITCH),
+    ],
+    "shift off by one": [
+        ("hw/precision_switch.py", "rounded = shift_half_even(codes, stored_width - width)",
+         "rounded = shift_half_even(codes, stored_width - width + 1)", SWITCH),
+        ("hw/precision_switch.py", "stored >> drop", "stored >> drop + 1", SWITCH_BLOCK),
+        ("hw/requantize.py", "np.int64), 51))", "np.int64), 51) + 1)", REQUANTIZE),
+        ("hw/requantize.py", "coarse >> shifts[3][:3])", "coarse >> shifts[3][:3] + 1)",
+         REQUANTIZE_BLOCK),
+        ("hw/requantize.py", "product >> 8 * eights", "product >> 8 * eights + 1",
+         REQUANTIZE_BLOCK),
+        ("sw/freeze.py", "drop = torch.tensor(8 - width)", "drop = torch.tensor(9 - width)",
+         FREEZE_SWITCH),
+        ("sw/freeze.py", 'get_buffer(f"shift_{width}"))', 'get_buffer(f"shift_{width}") + 1)',
+         FREEZE),
+        ("sw/double_rounding.py", "stored.mul_(2.0 ** (width - stored_width))",
+         "stored.mul_(2.0 ** (width - stored_width - 1))", QUANTIZERS),
+        ("sw/lowering.py", "drop = quantizer.stored_width - quantizer.width",
+         "drop = quantizer.stored_width - quantizer.width + 1", LOWERING),
+    ],
+    "numbers of another width": [
+        ("sw/compiler.py", "parameter_bases[width][index]",
+         "parameter_bases[graph.widths[0]][index]", COMPILER),
+        ("sw/compiler.py", "layer.settings[width],\n                *maps",
+         "layer.settings[graph.widths[0]],\n                *maps", COMPILER),
+        ("sw/compiler.py", "program[width] = len(program)",
+         "program[graph.widths[0]] = program[width] = len(program)", COMPILER),
+        ("sw/lowering.py", "            set_widths(model, width)",
+         "            set_widths(model, source.widths[0])", LOWERING),
+        ("sim/golden.py", "setting = layer.settings[width]",
+         "setting = layer.settings[graph.widths[0]]", GOLDEN),
+        ("sw/freeze.py", 'get_buffer(f"bias_{width}")',
+         'get_buffer(f"bias_{max(self.layer.settings)}")', FREEZE),
+        ("hw/channel_serializer.py", "tile_base.eq(self.layer.parameter_base)", "tile_base.eq(0)",
+         SERIALIZER),
+        ("hw/sequencer.py", "self.read_address.eq(self.profile)",
+         "self.read_address.eq(self.profile ^ 1)", SEQUENCER),
+    ],
+    "pooling keeps another code than the largest": [
+        ("hw/max_pool.py", ".max(axis=(-2, -1))", "[..., 0, 0]", POOL),
+        ("hw/max_pool.py", "(pixel != 0) & (so_far > code)", "pixel != 0", POOL),
+        ("sw/freeze.py", "F.max_pool2d(codes.double()", "-F.max_pool2d(-codes.double()", FREEZE),
+    ],
+    "padding with 0 instead of the zero point": [
+        ("hw/window.py", "constant_values=zero_point", "constant_values=0", WINDOW),
+        ("hw/window.py", "Mux(inside, self.read_data[lane], layer.pad)",
+         "Mux(inside, self.read_data[lane], 0)", WINDOW),
+        ("sw/freeze.py", "value=setting.zero_point_in", "value=0", FREEZE),
+        ("sw/compiler.py", "setting.zero_point_in << k", "0 << k", COMPILER),
+    ],
+    "guard left out": [
+        ("sw/image.py", "            _check_plan(image)\n", "", IMAGE),
+        ("sw/image.py", "zlib.crc32(body) != crc", "False", IMAGE),
+        ("sw/driver.py", "1 if command == Command.DATA else ATTEMPTS", "ATTEMPTS", DRIVER),
+        ("sw/compiler.py", "            _check_sums(layer, width, setting)\n", "", COMPILER),
+    ],
+    "wrong order of digits": [
+        ("hw/brick.py", "active.word_select(self.digit, 2)",
+         "active.word_select(self.digit ^ DIGITS - 1, 2)", BRICK),
+        ("hw/brick.py", "self.acts[lane].word_select(position, 2)",
+         "self.acts[lane].word_select(DIGITS - 1 - position, 2)", BRICK),
+    ],
+}  # fmt: skip
+
+FAULTS = [
+    Fault(name=name, file=file, old=old, new=new, tests=(tests,))
+    for name, places in SUBSTITUTIONS.items()
+    for file, old, new, tests in places
+]
+
+
+def copy_repository(folder: Path) -> Path:
+    """Copy the tracked files, and give them a ``downshift`` namespace of links."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    copy = folder / "copy"
+    for name in filter(None, listing.split("\0")):
+        if (ROOT / name).is_file() and not (ROOT / name).is_symlink():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, copy / name)
+    namespace = folder / "path" / "downshift"
+    namespace.mkdir(parents=True)
+    for package in PACKAGES:
+        (namespace / package).symlink_to(copy / package)
+    return copy
+
+
+def run_python(copy: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """Run Python on a copy of the repository instead of the installed package."""
+    environment = os.environ | {
+        "PYTHONPATH": str(copy.parent / "path"),
+        # Sources change within a second and keep their size: caches would not notice.
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    command = [sys.executable, *arguments]
+    return subprocess.run(
+        command, cwd=copy, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def run_tests(copy: Path, tests: tuple[str, ...], *options: str) -> tuple[int, ET.Element, str]:
+    """Exit status of pytest, its report, and its last line."""
+    report = copy.parent / "report.xml"
+    done = run_python(
+        copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}",
+        *options, *tests,
+    )  # fmt: skip
+    tree = ET.parse(report).getroot() if report.exists() else ET.Element("testsuites")
+    return done.returncode, tree, (done.stdout.strip().splitlines() or [done.stderr])[-1]
+
+
+def check_clean(faults: list[Fault]) -> None:
+    """Exit unless the tests of faults pass on a copy without any, and are run on that copy."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = copy_repository(Path(folder))
+        for package in ("hw", "sw", "sim"):
+            code = f"import downshift.{package} as p; print(p.__file__)"
+            place = run_python(copy, "-c", code).stdout.strip()
+            if Path(place).resolve() != (copy / package / "__init__.py").resolve():
+                sys.exit(f"The copy's {package} is shadowed by {place}")
+        tests = tuple(sorted({test for fault in faults for test in fault.tests}))
+        status, _, last = run_tests(copy, tests)
+        if status:
+            sys.exit(f"Tests fail without a fault: {last}")
+
+
+def try_fault(fault: Fault) -> Verdict:
+    """Seed a fault and run its tests until one fails."""
+
+    def verdict(killed: bool, test: str) -> Verdict:
+        return Verdict(fault=fault.name, file=fault.file, killed=killed, test=test)
+
+    with tempfile.TemporaryDirectory() as folder:
+        copy = copy_repository(Path(folder))
+        source = (copy / fault.file).read_text()
+        if source.count(fault.old) != 1:
+            return verdict(False, f"{fault.old!r} matches {source.count(fault.old)} times")
+        (copy / fault.file).write_text(source.replace(fault.old, fault.new))
+        status, report, last = run_tests(copy, fault.tests, "-x")
+    for case in report.iter("testcase"):
+        failure = case.find("failure")
+        if failure is not None and status == 1:
+            message = failure.get("message", "").split(":")[0]
+            where = f"{case.get('classname', '')}.{case.get('name')}".removeprefix("tests.")
+            return verdict(message not in BROKEN, where if message not in BROKEN else message)
+    return verdict(False, f"no test failed: {last}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print a list for machines")
+    parser.add_argument("--only", default="", metavar="WORD", help="faults or files with this word")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="faults at a time")
+    options = parser.parse_args()
+    chosen = [fault for fault in FAULTS if options.only in f"{fault.name} {fault.file}"]
+    check_clean(chosen)
+    with ThreadPoolExecutor(options.jobs) as pool:
+        verdicts = list(pool.map(try_fault, chosen))
+    if options.json:
+        print(json.dumps([asdict(verdict) for verdict in verdicts], indent=2))
+    else:
+        for verdict in verdicts:
+            mark = "killed by" if verdict.killed else "SURVIVES:"
+            print(f"{verdict.fault:<44}{verdict.file:<26}{mark} {verdict.test}")
+        killed = sum(verdict.killed for verdict in verdicts)
+        print(f"{killed} of {len(verdicts)} faults killed")
+    sys.exit(not verdicts or not all(verdict.killed for verdict in verdicts))
+
+
+if __name__ == "__main__":
+    main()
