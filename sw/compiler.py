@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from downshift.hw.config import AcceleratorConfig
-from downshift.hw.descriptor import DESCRIPTOR_WORDS, PROFILES, descriptor_words
+from downshift.hw.descriptor import PROFILES, descriptor_words
 from downshift.hw.errors import DownshiftError
 from downshift.hw.mac import accumulator_bounds, codes_per_byte
 from downshift.hw.precision_switch import precision_switch

@@ -1,0 +1,171 @@
+"""What the command line says, and with which status it ends."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from downshift.boards import find
+from downshift.sim.random_networks import random_network
+from downshift.sw.cli import COMMANDS, main
+from downshift.sw.graph_file import save_graph
+from downshift.sw.integer_graph import IntegerGraph, Layer, Setting
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run the command line in an empty folder; status, standard output and error."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["downshift", *map(str, arguments)])
+        with pytest.raises(SystemExit) as status:
+            main()
+        captured = capsys.readouterr()
+        return status.value.code, captured.out, captured.err
+
+    return call
+
+
+def a_graph():
+    return random_network(np.random.default_rng(3))
+
+
+def a_large_graph():
+    setting = Setting(
+        weight_width=8, in_width=8, out_width=32, zero_point_in=0, zero_point_out=0,
+        bias=np.zeros(10, np.int32), multiplier=np.zeros(10, np.uint16),
+        shift=np.zeros(10, np.uint8),
+    )  # fmt: skip
+    layer = Layer(
+        name="fc", weight=np.ones((10, 4000, 1, 1), np.int8), stride=(1, 1), padding=(0,) * 4,
+        pool=None, settings={8: setting},
+    )  # fmt: skip
+    return IntegerGraph(name="large", input_shape=(1, 1, 4000), input_scale=1.0, layers=(layer,))
+
+
+def test_boards(run):
+    status, out, err = run("boards", "--json")
+    assert (status, err) == (0, "")
+    assert [board["name"] for board in json.loads(out)] == ["ulx3s-85f", "icebreaker"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_an_example(run, command):
+    status, out, _ = run(command, "--help")
+    assert status == 0
+    assert f"Example: downshift {command}" in out
+    assert "--json" in out
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["boards"]])
+def test_starts_at_once(arguments):
+    command = [str(Path(sys.executable).with_name("downshift")), *arguments]
+    subprocess.run(command, check=True, capture_output=True)  # compiled by now
+    began = time.process_time_ns(), time.monotonic()
+    subprocess.run(command, check=True, capture_output=True)
+    assert time.monotonic() - began[1] < 5  # a guard against torch; the goal is half a second
+    loaded = subprocess.run(
+        [sys.executable, "-c",
+         "import sys; from downshift.sw.cli import main; sys.argv[1:] = " + repr(arguments) + "\n"
+         "try: main()\nexcept SystemExit: pass\n"
+         "assert not {'torch', 'amaranth', 'cocotb'} & set(sys.modules), sys.modules.keys()"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert loaded.returncode == 0, loaded.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (["build", "--board", "nope"], 1, "no board 'nope'; choose one of ulx3s-85f, icebreaker"),
+        (["generate", "--board", "nope"], 1, "no board 'nope'"),
+        (["simulate", "missing.safetensors"], 1, "missing.safetensors"),
+        (["export", "missing.pt"], 1, "missing.pt"),
+        (["export", "missing.safetensors"], 1, "missing.safetensors"),
+        (["train", "--data", "missing.npz"], 1, "missing.npz"),
+        (["train", "--widths", "9,4"], 2, "Width must be in 2..8, not 9"),
+        (["train", "--widths", "4,x"], 2, "Widths must be numbers separated by commas, not '4,x'"),
+        (["train", "--widths", "2,4"], 1, "Widths must fall"),
+        (["simulate", "x.safetensors", "--images", "0"], 2, "'--images'"),
+        (["nonsense"], 2, "No such command 'nonsense'"),
+        (["build", "--bored"], 2, "No such option"),
+    ],
+)
+def test_mistakes_get_one_sentence(run, tmp_path, arguments, status, sentence):
+    ended, out, err = run(*arguments)
+    assert (ended, out) == (status, "")
+    assert err.startswith("downshift: ")
+    assert sentence in err
+    assert len(err.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_damaged_model_is_refused(run, tmp_path):
+    save_graph(a_graph(), tmp_path / "model.safetensors")
+    content = bytearray((tmp_path / "model.safetensors").read_bytes())
+    (tmp_path / "model.safetensors").write_bytes(content[:-7])
+    for command in ("export", "simulate"):
+        status, out, err = run(command, "model.safetensors")
+        assert (status, out) == (1, "")
+        assert "model.safetensors" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_a_network_that_does_not_fit_says_by_how_much(run, tmp_path):
+    save_graph(a_large_graph(), tmp_path / "large.safetensors")
+    status, _, err = run("export", "large.safetensors", "--board", "ulx3s-85f")
+    assert status == 1
+    depth = find("ulx3s-85f").config.weight_depth
+    assert f"needs 8,000 words of 8 weights, the accelerator has {depth:,}: {8000 - depth:,}" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["large.safetensors"]
+
+
+def test_a_width_that_the_network_lacks(run, tmp_path):
+    save_graph(a_graph(), tmp_path / "model.safetensors")
+    status, _, err = run("simulate", "model.safetensors", "--widths", "2")
+    assert status == 1
+    assert "runs at widths 8, 7, 6, not 2" in err
+
+
+def test_without_a_compiler(run, tmp_path, monkeypatch):
+    save_graph(a_graph(), tmp_path / "model.safetensors")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    status, _, err = run("simulate", "model.safetensors")
+    assert status == 1
+    assert "Simulation needs g++; install it (apt-get install g++)" in err
+
+
+@pytest.mark.parametrize(
+    ("array", "sentence"),
+    [
+        (np.zeros((2, 3), np.uint8), "must hold uint8 codes of shape (images,"),
+        (np.zeros((2, 5, 7, 2), np.float32), "not float32"),
+        (None, "is not a .npy file"),
+    ],
+)
+def test_inputs_that_do_not_fit(run, tmp_path, array, sentence):
+    save_graph(a_graph(), tmp_path / "model.safetensors")
+    if array is None:
+        (tmp_path / "x.npy").write_bytes(b"no array")
+    else:
+        np.save(tmp_path / "x.npy", array)
+    status, _, err = run("simulate", "model.safetensors", "--input", "x.npy")
+    assert status == 1
+    assert sentence in err
+
+
+def test_export_writes_both_files(run, tmp_path):
+    save_graph(a_graph(), tmp_path / "mine.safetensors")
+    status, out, _ = run("export", "mine.safetensors", "-o", "out", "--json")
+    assert status == 0
+    report = json.loads(out)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "model.img",
+        "model.safetensors",
+    ]
+    assert report["image_bytes"] == (tmp_path / "out" / "model.img").stat().st_size
