@@ -14,15 +14,17 @@ ICEBREAKER = Board(
     oscillator_hz=12_000_000,
     clock_hz=21_000_000,
     baud=1_000_000,
+    # 64 KiB of weights in two SPRAMs; 23 of 30 EBRs: 8 activations, 8 partial sums, 4 parameters.
     config=AcceleratorConfig(
         rows=4,
         lanes=4,
-        requantizers=2,
-        weight_depth=8192,
-        activation_bytes=32768,
-        parameter_depth=128,
-        partial_sum_depth=128,
+        requantizers=1,
+        weight_depth=16384,
+        activation_bytes=4096,
+        parameter_depth=256,
+        partial_sum_depth=256,
         program_depth=128,
+        output_depth=2,
     ),
     # Every look-up table shares its logic cell with one flip-flop.
     resources=Resources(lut=5_280, ff=5_280, bram=30, dsp=8, spram=4),

@@ -94,7 +94,7 @@ class CodeWriter(wiring.Component):
         beat = Signal(3)
         offset, tile_offset = Signal(16), Signal(16)  # bytes within the pixel
         pixel_base = Signal(range(self.depth))
-        pixel, tile = Signal(32), Signal(16)
+        pixel, tile = Signal(range(self.depth)), Signal(16)
         full = Signal()
         end_offset, tile_end = Signal(16), Signal(16)
         pixel_done = Signal()

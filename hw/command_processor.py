@@ -1,6 +1,6 @@
 """The command processor: requests from the link turned into accesses and frames of the engine."""
 
-from amaranth import Cat, Const, Module, Signal, Value
+from amaranth import Array, Cat, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,6 +17,7 @@ __all__ = ["IMAGE_FORMAT", "CommandProcessor"]
 IMAGE_FORMAT = 1
 """Version of the image that this accelerator loads."""
 ALL_SECTIONS = 0b1110
+INFO_BYTES = 8
 
 
 class CommandProcessor(wiring.Component):
@@ -83,7 +84,6 @@ class CommandProcessor(wiring.Component):
         self._loading = Signal()
         self._loaded = Signal(4)
         self._address = Signal(24)
-        self._reply = Signal(Value.cast(self.counters).shape())
         self._reply_left = Signal(16)
         m.d.comb += [
             self.write.data.eq(self._byte),
@@ -93,6 +93,21 @@ class CommandProcessor(wiring.Component):
             self._crc.data.eq(self._byte),
         ]
 
+        # Reply: bytes of what the command asks for, counted down.
+        info = [
+            *(PROTOCOL_VERSION, IMAGE_FORMAT, self._loaded, 0),
+            *self.config.fingerprint.to_bytes(4, "little"),
+        ]
+        counters = Value.cast(self.counters)
+        self._body = Signal(8)
+        with m.Switch(self._command):
+            with m.Case(Command.INFO):
+                m.d.comb += self._body.eq(Array(info)[(-self._reply_left)[:3]])
+            with m.Case(Command.RUN):
+                m.d.comb += self._body.eq(counters.word_select((-self._reply_left)[:4], 8))
+            with m.Default():
+                m.d.comb += self._body.eq(self.read_data)
+
         with m.FSM():
             self._parse(m)
             with m.State("Execute"):
@@ -100,12 +115,9 @@ class CommandProcessor(wiring.Component):
             self._write(m)
             with m.State("Frame"), m.If(self.done):
                 m.d.sync += self._reply_left.eq(Counters.as_shape().size // 8)
-                with m.If(self.missing):
-                    m.d.sync += [self._error.eq(LinkError.NO_WIDTH), self._reply_left.eq(0)]
-                m.next = "Counters"
-            with m.State("Counters"):
-                m.d.sync += self._reply.eq(self.counters)
                 m.next = "Reply tag"
+                with m.If(self.missing):
+                    self._fail(m, LinkError.NO_WIDTH)
             self._answer(m)
 
         return m
@@ -180,14 +192,7 @@ class CommandProcessor(wiring.Component):
             self._fail(m, LinkError.BAD_LENGTH)
         with m.Else(), m.Switch(self._command):
             with m.Case(Command.INFO):
-                info = Cat(
-                    Const(PROTOCOL_VERSION, 8),
-                    Const(IMAGE_FORMAT, 8),
-                    self._loaded,
-                    Const(0, 12),
-                    Const(self.config.fingerprint, 32),
-                )
-                m.d.sync += [self._reply.eq(info), self._reply_left.eq(len(info) // 8)]
+                m.d.sync += self._reply_left.eq(INFO_BYTES)
             with m.Case(Command.WRITE):
                 m.d.sync += [self.region.eq(Region.ACTIVATIONS), self._address.eq(argument[-24:])]
                 m.next = "Write"
@@ -278,22 +283,16 @@ class CommandProcessor(wiring.Component):
                 with m.Elif(self._command == Command.READ):
                     m.next = "Read"
 
-        # Bytes of memory stand in `reply` one at a time.
+        # A byte of memory stays until the next read.
         with m.State("Read"):
             m.d.comb += self.read_enable.eq(1)
             m.d.sync += self._address.eq(self._address + 1)
-            m.next = "Read byte"
-        with m.State("Read byte"):
-            m.d.sync += self._reply.eq(self.read_data)
             m.next = "Reply body"
 
         with m.State("Reply body"):
-            m.d.comb += [self.o.valid.eq(1), self.o.p.data.eq(self._reply)]
+            m.d.comb += [self.o.valid.eq(1), self.o.p.data.eq(self._body)]
             with m.If(self.o.ready):
-                m.d.sync += [
-                    self._reply.eq(self._reply >> 8),
-                    self._reply_left.eq(self._reply_left - 1),
-                ]
+                m.d.sync += self._reply_left.eq(self._reply_left - 1)
                 with m.If(self._reply_left == 1):
                     m.next = "Reply end"
                 with m.Elif(self._command == Command.READ):

@@ -27,6 +27,8 @@ __all__ = ["PARAMETER_BYTES", "PROGRAM_BYTES", "Counters", "Engine", "Region"]
 
 PARAMETER_BYTES = 8
 """Bytes of one channel in the parameter store."""
+COUNTER_WIDTH = 24
+"""Bits that count: 0.2 seconds at 80 MHz."""
 PROGRAM_BYTES = 4
 """Bytes of one word of the program."""
 
@@ -210,16 +212,18 @@ class Engine(wiring.Component):
         ]
 
         # Counters.
-        count = Signal(Counters)
-        m.d.comb += self.counters.eq(count)
-        with m.If(self.busy):
-            m.d.sync += [
-                count.cycles.eq(count.cycles + 1),
-                count.vectors.eq(count.vectors + (array.i_acts.valid & array.i_acts.ready)),
-                count.weight_words.eq(count.weight_words + loader.read_enable),
-                count.output_wait.eq(count.output_wait + (sums.o.valid & ~sums.o.ready)),
-            ]
-        with m.Elif(self.start):
-            m.d.sync += count.eq(0)
+        events = {
+            "cycles": 1,
+            "vectors": array.i_acts.valid & array.i_acts.ready,
+            "weight_words": loader.read_enable,
+            "output_wait": sums.o.valid & ~sums.o.ready,
+        }
+        for name, event in events.items():
+            count = Signal(COUNTER_WIDTH, name=name)
+            m.d.comb += self.counters[name].eq(count)
+            with m.If(self.busy):
+                m.d.sync += count.eq(count + event)
+            with m.Elif(self.start):
+                m.d.sync += count.eq(0)
 
         return m

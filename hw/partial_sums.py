@@ -62,7 +62,7 @@ class PartialSums(wiring.Component):
         Complete sums; `end` with the last pixel.
     """
 
-    latency = 3
+    latency = 2
 
     i: stream.Interface
     o: stream.Interface
@@ -94,6 +94,7 @@ class PartialSums(wiring.Component):
         busy = Signal()
         m.d.comb += [
             advance.eq(~self.o.valid | self.o.ready),
+            self.o.valid.eq(held.valid & held.dots.tags.last),
             busy.eq(
                 (looked.valid & (looked.pixel == pixel)) | (held.valid & (held.pixel == pixel))
             ),
@@ -125,11 +126,6 @@ class PartialSums(wiring.Component):
             write.data.eq(total),
             write.en.eq(advance & held.valid & ~held.dots.tags.last),
         ]
-        with m.If(advance):
-            m.d.sync += [
-                self.o.valid.eq(held.valid & held.dots.tags.last),
-                self.o.p.sums.eq(total),
-                self.o.p.end.eq(held.dots.tags.end),
-            ]
+        m.d.comb += [self.o.p.sums.eq(total), self.o.p.end.eq(held.dots.tags.end)]
 
         return m

@@ -134,17 +134,18 @@ class _Channel(wiring.Component):
         multiplier = Signal(16)
         shifts = [Signal(6, name=f"shift_{k}") for k in range(1, 5)]
         # Cycle 2: multiply the halves, each in one hard multiplier.
-        low, high = Signal(32), Signal(signed(33))
+        low, high = Signal(32), Signal(32)
+        minus = Signal(16)  # what the sign of the sum takes off
         # Cycle 3: add the halves; a guard bit below will hold the half.
         product = Signal(signed(50))
-        # Cycle 4: shift by eights.
-        coarse, coarse_rest = Signal(signed(50)), Signal()
-        # Cycle 5: shift by ones.
+        # Cycle 4: shift by ones.
         fine, fine_rest = Signal(signed(50)), Signal()
-        # Cycle 6: nine bits, a sign and the guard are enough beyond the range of any code.
+        # Cycle 5: shift by eights. Nine bits, a sign and the guard are enough: beyond them lies the
+        # range of no code.
+        coarse, coarse_rest = Signal(signed(11)), Signal()
+        inside, negative = Signal(), Signal()
+        # Cycle 6: saturate.
         narrow, rest = Signal(signed(11)), Signal()
-        inside = Signal()
-        m.d.comb += inside.eq((fine[10:] == 0) | fine[10:].all())
 
         # Cycle 7: round half to even, move to the zero point, clip.
         floor = narrow[1:].as_signed()
@@ -157,21 +158,25 @@ class _Channel(wiring.Component):
                 biased.eq(self.acc + self.bias),
                 multiplier.eq(self.multiplier),
                 low.eq(biased[:16] * multiplier),
-                high.eq(biased[16:].as_signed() * multiplier),
-                product.eq(((high << 16) + low) << 1),
-                fine.eq(coarse >> shifts[3][:3]),
-                fine_rest.eq(coarse_rest | (coarse & ((1 << shifts[3][:3]) - 1)).any()),
-                narrow.eq(Mux(inside, fine[:11].as_signed(), Mux(fine[-1], -1024, 1023))),
-                rest.eq(fine_rest),
+                high.eq(biased[16:32] * multiplier),
+                minus.eq(Mux(biased[32], multiplier, 0)),
+                product.eq((((high - (minus << 16)) << 16) + low) << 1),
+                fine.eq(product >> shifts[2][:3]),
+                fine_rest.eq((product & ((1 << shifts[2][:3]) - 1)).any()),
+                negative.eq(fine[-1]),
+                narrow.eq(Mux(inside, coarse, Mux(negative, -1024, 1023))),
+                rest.eq(coarse_rest),
                 self.code.eq(Mux(moved < 0, 0, Mux(moved > self.out_max, self.out_max, moved))),
             ]
             m.d.sync += [shifts[0].eq(self.shift), Cat(shifts[1:]).eq(Cat(shifts))]
-            with m.Switch(shifts[2][3:]):
+            with m.Switch(shifts[3][3:]):
                 for eights in range(8):
+                    above = fine[min(8 * eights + 10, 49) :]
                     with m.Case(eights):
                         m.d.sync += [
-                            coarse.eq(product >> 8 * eights),
-                            coarse_rest.eq(product[: 8 * eights].any()),
+                            coarse.eq(fine >> 8 * eights),
+                            coarse_rest.eq(fine_rest | fine[: 8 * eights].any()),
+                            inside.eq((above == 0) | above.all()),
                         ]
 
         return m

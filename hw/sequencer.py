@@ -1,6 +1,6 @@
 """The sequencer: runs the program of a width, layer by layer."""
 
-from amaranth import Cat, Module, Signal, Value
+from amaranth import Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -89,6 +89,7 @@ class Sequencer(wiring.Component):
         address = Signal(range(self.depth))
         left = Signal(range(DESCRIPTOR_WORDS + 1))
         word = Value.cast(self.read_data)
+        layer_words = [Value.cast(self.layer).word_select(k, 32) for k in range(DESCRIPTOR_WORDS)]
 
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("Idle"))
@@ -111,15 +112,16 @@ class Sequencer(wiring.Component):
                     m.d.comb += [self.done.eq(1), self.missing.eq(1)]
                     m.next = "Idle"
 
-            # Words shift in from the top: the first one ends up lowest.
+            # The word asked for a cycle before goes to its place in the descriptor.
             with m.State("Fetch"):
                 m.d.comb += [
                     self.read_address.eq(address),
                     self.read_enable.eq(1),
                 ]
                 m.d.sync += left.eq(left - 1)
-                with m.If(left != DESCRIPTOR_WORDS):
-                    m.d.sync += self.layer.eq(Cat(Value.cast(self.layer)[32:], word))
+                for index in range(DESCRIPTOR_WORDS):
+                    with m.If(left == DESCRIPTOR_WORDS - 1 - index):
+                        m.d.sync += layer_words[index].eq(word)
                 with m.If(left == 0):
                     m.next = "Start"
                 with m.Else():

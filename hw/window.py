@@ -220,7 +220,9 @@ class _Walk(wiring.Component):
             layer.last_pool_column, layer.last_pool_row, layer.last_column, layer.last_row,
             layer.last_chunk, layer.last_kernel_row, layer.last_tile,
         ]  # fmt: skip
-        counters = [Signal(len(last), name=f"loop_{k}") for k, last in enumerate(lasts)]
+        counters = [
+            Signal(min(len(last), len(row)), name=f"loop_{k}") for k, last in enumerate(lasts)
+        ]
         at_last = Signal(len(lasts))
         m.d.comb += at_last.eq(
             Cat(counter == last for counter, last in zip(counters, lasts, strict=True))
@@ -233,48 +235,54 @@ class _Walk(wiring.Component):
         with m.If(self.running & self.advance & at_last.all()):
             m.d.sync += self.running.eq(0)
 
-        # Positions at which the window, the pooled pixel and the tile began.
+        # Positions at which the pooled pixel, the line of pixels and the tile began: each step goes
+        # on from one of them, and those of the loops inside it follow.
         shape = row.shape()
         pooled_row, pooled_column = Signal(shape), Signal(shape)
         tile_row, tile_column = Signal(shape), Signal(shape)
-
-        def go(to_row, to_column, *, pixel=False, line=False, tile=False):
-            yield from (row.eq(to_row), column.eq(to_column))
-            if pixel:
-                yield pooled_column.eq(to_column)
-            if line:
-                yield pooled_row.eq(to_row)
-            if tile:
-                yield from (tile_row.eq(to_row), tile_column.eq(to_column))
-
-        next_column = Signal(shape)
-        next_row = Signal(shape)
-        m.d.comb += [
-            next_column.eq(pooled_column + layer.step_column),
-            next_row.eq(pooled_row + layer.step_row),
-        ]
-        everything = {"pixel": True, "line": True, "tile": True}
-        for step, moves in zip(
-            steps,
+        begin = Signal()
+        row_base, row_step = Signal(shape), Signal(shape)
+        column_base, column_step = Signal(shape), Signal(shape)
+        m.d.comb += begin.eq(self.start & ~self.running)
+        for step, (from_row, by_row, from_column, by_column) in zip(
+            [*steps, begin],
             (
-                go(row, column + layer.step_x),
-                go(row + layer.step_y, pooled_column),
-                go(pooled_row, next_column, pixel=True),
-                go(next_row, tile_column, pixel=True, line=True),
-                go(tile_row, tile_column + self.chunk_bytes, **everything),
-                go(tile_row + layer.row_bytes, layer.column_start, **everything),
-                go(layer.row_start, layer.column_start, **everything),
+                (row, 0, column, layer.step_x),
+                (row, layer.step_y, pooled_column, 0),
+                (pooled_row, 0, pooled_column, layer.step_column),
+                (pooled_row, layer.step_row, tile_column, 0),
+                (tile_row, 0, tile_column, self.chunk_bytes),
+                (tile_row, layer.row_bytes, layer.column_start, 0),
+                (layer.row_start, 0, layer.column_start, 0),
+                (layer.row_start, 0, layer.column_start, 0),
             ),
             strict=True,
         ):
             with m.If(step):
-                m.d.sync += list(moves)
-        with m.If(self.start & ~self.running):
-            m.d.sync += [
-                self.running.eq(1),
-                *(counter.eq(0) for counter in counters),
-                *go(layer.row_start, layer.column_start, **everything),
-            ]
+                m.d.comb += [
+                    row_base.eq(from_row),
+                    row_step.eq(by_row),
+                    column_base.eq(from_column),
+                    column_step.eq(by_column),
+                ]
+        next_row, next_column = Signal(shape), Signal(shape)
+        m.d.comb += [
+            next_row.eq(row_base + row_step),
+            next_column.eq(column_base + column_step),
+        ]
+        moving = Cat(steps, begin)
+        for position, following, moves in (
+            (row, next_row, moving),
+            (column, next_column, moving),
+            (pooled_column, next_column, moving[2:]),
+            (pooled_row, next_row, moving[3:]),
+            (tile_row, next_row, moving[4:]),
+            (tile_column, next_column, moving[4:]),
+        ):
+            with m.If(moves.any()):
+                m.d.sync += position.eq(following)
+        with m.If(begin):
+            m.d.sync += [self.running.eq(1), *(counter.eq(0) for counter in counters)]
 
         # The first and last tile of the depth, the last vector of a tile.
         m.d.comb += [

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from downshift.hw.errors import DownshiftError
 from downshift.sw.cli.build import board_entry
 from downshift.sw.cli.console import Bars, print_json, print_table, progress_bars
 from downshift.sw.cli.options import json_option
@@ -39,7 +40,9 @@ def demo(out, as_json):
         print_json(report)
     else:
         _show(report, out)
-    return 1 if any(entry["mismatches"] for entry in report["widths"].values()) else 0
+    wrong = any(entry["mismatches"] for entry in report["widths"].values())
+    failed = any("error" in entry for entry in report["boards"].values())
+    return 1 if wrong or failed else 0
 
 
 def run_demo(out: Path, bars: Bars) -> dict[str, Any]:
@@ -163,18 +166,24 @@ def _train(out: Path, bars: Bars) -> dict[str, Any]:
 
 
 def _route(board, out: Path, bars: Bars) -> dict[str, Any]:
-    """Build a board's bitstream."""
+    """Build a board's bitstream, or say why there is none."""
     from downshift.boards.build import build
 
     began = time.monotonic()
-    report = build(
-        board,
-        board.config,
-        out,
-        progress=lambda text: bars.report(board.name, None, None, text),
-    )
-    bars.finish(board.name, f"{report.fmax_mhz:.0f} MHz")
-    return {**board_entry(report), "seconds": time.monotonic() - began}
+    try:
+        report = build(
+            board,
+            board.config,
+            out,
+            progress=lambda text: bars.report(board.name, None, None, text),
+        )
+    except DownshiftError as error:
+        bars.finish(board.name, "failed")
+        entry = {"error": str(error)}
+    else:
+        bars.finish(board.name, f"{report.fmax_mhz:.0f} MHz")
+        entry = board_entry(report)
+    return {**entry, "seconds": time.monotonic() - began}
 
 
 def _show(report: dict[str, Any], out: Path) -> None:
@@ -203,8 +212,12 @@ def _show(report: dict[str, Any], out: Path) -> None:
                 entry["dsp"], entry["bitstream"],
             ]
             for name, entry in report["boards"].items()
+            if "error" not in entry
         ],
     )  # fmt: skip
+    for name, entry in report["boards"].items():
+        if "error" in entry:
+            click.echo(f"No bitstream for {name}: {entry['error']}")
     switch = report["switch"]
     click.echo(
         f"Switching width between frames: {switch['host_bytes']} bytes over the link, "
