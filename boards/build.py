@@ -120,11 +120,13 @@ def build(
         generate(board, config, folder, seed=seed, core=core)
         for step in flow:
             progress(step.title)
-            failed = _run(step, folder, progress)
+            status = _run(step, folder, progress)
             log = (folder / step.log).read_text(errors="replace")
+            if status < 0:
+                raise DownshiftError(f"{step.tool} was ended by signal {-status}; start it again")
             check_fit(board, log)
-            if failed:
-                raise DownshiftError(f"{step.tool} failed: {_last_error(log)}")
+            if status:
+                raise DownshiftError(f"{step.tool} failed: {_reason(log)}")
         bitstream = flow[-1].arguments[-1]
         report = read_report(
             board,
@@ -162,8 +164,8 @@ def _program(step: Step) -> list[str]:
     raise DownshiftError(f"A bitstream needs {step.tool}, which is not installed: {INSTALL}")
 
 
-def _run(step: Step, folder: Path, progress: Progress) -> bool:
-    """Run a step in `folder`, its output into its log; return whether it failed."""
+def _run(step: Step, folder: Path, progress: Progress) -> int:
+    """Run a step in `folder`, its output into its log; return its exit status."""
     with (folder / step.log).open("w") as log, subprocess.Popen(
         [*_program(step), *step.arguments],
         cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -179,11 +181,11 @@ def _run(step: Step, folder: Path, progress: Progress) -> bool:
         except BaseException:
             process.kill()
             raise
-    return process.returncode != 0
+    return process.returncode
 
 
-def _last_error(log: str) -> str:
-    """The line of a log that says best what went wrong."""
+def _reason(log: str) -> str:
+    """The line of a log that says best what went wrong: the first error, or what came last."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    errors = [line for line in lines if "error" in line.lower()]
-    return (errors or lines or ["it printed nothing"])[0]
+    errors = [line for line in lines if line.lower().startswith("error")]
+    return [*errors[:1], *lines[-1:], "it printed nothing"][0]

@@ -1,5 +1,6 @@
 # amaranth: UnusedElaboratable=no
 import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -79,6 +80,26 @@ def test_a_missing_tool_is_named(tmp_path, monkeypatch, missing, message, make_s
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        (
+            "print('Info: a'); print('ERROR: b'); print('c'); raise SystemExit(1)",
+            "failed: ERROR: b",
+        ),
+        ("print('Info: a'); print('c'); raise SystemExit(1)", "failed: c"),
+        ("raise SystemExit(1)", "failed: it printed nothing"),
+        ("import os; os.kill(os.getpid(), 15)", "was ended by signal 15; start it again"),
+    ],
+)
+def test_a_failing_tool_is_explained(tmp_path, monkeypatch, make_stand_in, program, message):
+    monkeypatch.setattr(build_module, "_program", lambda step: [sys.executable, "-c", program])
+    with pytest.raises(DownshiftError) as caught:
+        build(find("icebreaker"), None, tmp_path / "out", core=make_stand_in)
+    assert str(caught.value) == f"downshift.boards.synthesize {message}"
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.slow
 @every_board
 def test_bitstream_twice_the_same(tmp_path, board, make_stand_in):
@@ -100,7 +121,7 @@ def test_bitstream_twice_the_same(tmp_path, board, make_stand_in):
 
 @pytest.mark.slow
 def test_what_does_not_fit_leaves_nothing(tmp_path, make_large_stand_in):
-    message = r"^The accelerator needs 32 single-port RAMs, icebreaker has 4: 28 too many; use "
+    message = r"^The accelerator needs 16 single-port RAMs, icebreaker has 4: 12 too many; use "
     with pytest.raises(DownshiftError, match=message):
         build(find("icebreaker"), None, tmp_path / "out", core=make_large_stand_in)
     assert list(tmp_path.iterdir()) == []
