@@ -93,7 +93,7 @@ class Accelerator:
     def __init__(self, transport: Transport):
         self.transport = transport
         self.image: Image | None = None
-        self.bytes_sent = 0
+        self.bytes_sent = 0  # of requests, before framing
         self._tag = 0
         self._received = b""
 
@@ -226,9 +226,9 @@ class Accelerator:
         attempts = 1 if command == Command.DATA else ATTEMPTS
         for attempt in range(attempts):
             self._tag = (self._tag + 1) & 0xFF
-            frame = encode_frame(bytes([self._tag, command]) + payload)
-            self.transport.write(frame)
-            self.bytes_sent += len(frame)
+            content = bytes([self._tag, command]) + payload
+            self.transport.write(encode_frame(content))
+            self.bytes_sent += len(content)
             reply = self._reply()
             if reply is None:
                 continue

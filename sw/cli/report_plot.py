@@ -31,7 +31,8 @@ def plot_report(report: dict[str, Any], path: Path) -> None:
     canvas = FigureCanvasAgg(figure)
     for axes, (title, values, form) in zip(figure.subplots(1, len(panels)), panels, strict=True):
         bars = axes.bar(widths, values, color="#35618f", width=0.6)
-        axes.bar_label(bars, [form.format(value) for value in values], padding=2, fontsize=9)
+        labels = [form.format(value) for value in values]
+        axes.bar_label(bars, labels, padding=-14, fontsize=9, color="white")
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("bits")
         axes.margins(y=0.15)
