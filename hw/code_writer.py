@@ -71,24 +71,27 @@ class CodeWriter(wiring.Component):
         arrived = Signal()
         m.d.comb += arrived.eq(self.i.valid | self.i_logits.valid)
 
-        # Pack: beats of less than a byte wait for each other.
+        # Pack: beats of less than a byte wait for each other. How many, and how many bytes they give,
+        # stands for the whole layer and has registers.
         size = Signal(range(self.lanes + 1))  # bytes to write at once
         chunk = Signal(8 * self.lanes)
         beats = Signal(3)  # beats that fill them, less one
         held = Signal(8)
         with m.If(layer.logits):
-            m.d.comb += [size.eq(LOGIT_BYTES), chunk.eq(self.i_logits.payload)]
+            m.d.sync += [size.eq(LOGIT_BYTES), beats.eq(0)]
+            m.d.comb += chunk.eq(self.i_logits.payload)
         with m.Else(), m.Switch(layer.out_pack):
             for pack in range(3):
                 width = 8 >> pack
                 packed = Cat(code[:width] for code in self.i.p)
                 with m.Case(pack):
+                    m.d.sync += beats.eq(max(8 // len(packed), 1) - 1)
                     if len(packed) < 8:
                         with m.If(arrived):
                             m.d.sync += held.eq(Cat(held, packed)[len(packed) :])
                         packed = Cat(held, packed)[-8:]
-                        m.d.comb += beats.eq(8 // (width * self.channels) - 1)
-                    m.d.comb += [size.eq(len(packed) // 8), chunk.eq(packed)]
+                    m.d.sync += size.eq(len(packed) // 8)
+                    m.d.comb += chunk.eq(packed)
 
         # Count beats of a chunk, chunks of a pixel, pixels of a tile, tiles of the layer.
         beat = Signal(3)

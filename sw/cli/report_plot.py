@@ -30,7 +30,7 @@ def plot_report(report: dict[str, Any], path: Path) -> None:
     figure = Figure(figsize=(10, 3.2), layout="constrained")
     canvas = FigureCanvasAgg(figure)
     for axes, (title, values, form) in zip(figure.subplots(1, len(panels)), panels, strict=True):
-        bars = axes.bar(widths, values, color="#35618f", width=0.6)
+        bars = axes.bar(widths, values, color="#35618f", width=0.75)
         labels = [form.format(value) for value in values]
         axes.bar_label(bars, labels, padding=-14, fontsize=9, color="white")
         axes.set_title(title, fontsize=10)
