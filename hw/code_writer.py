@@ -71,8 +71,8 @@ class CodeWriter(wiring.Component):
         arrived = Signal()
         m.d.comb += arrived.eq(self.i.valid | self.i_logits.valid)
 
-        # Pack: beats of less than a byte wait for each other. How many, and how many bytes they give,
-        # stands for the whole layer and has registers.
+        # Pack: beats of less than a byte wait for each other. How many, and the bytes they give,
+        # stand for the whole layer and have registers.
         size = Signal(range(self.lanes + 1))  # bytes to write at once
         chunk = Signal(8 * self.lanes)
         beats = Signal(3)  # beats that fill them, less one

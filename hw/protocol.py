@@ -98,7 +98,7 @@ def encode_frame(content: bytes) -> bytes:
     Examples
     --------
     >>> encode_frame(bytes([0xC0])).hex()
-    'c0dbdc6e475d9bdbdcc0'
+    'c0dbdc3d2d6649c0'
     """
     whole = content + zlib.crc32(content).to_bytes(CRC_BYTES, "little")
     escaped = whole.replace(bytes([ESC]), bytes([ESC, ESC_ESC]))
