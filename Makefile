@@ -18,7 +18,6 @@ test-all: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check --ignore-noqa
 	$(BIN)/ruff format --check
-	$(BIN)/lint-imports
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

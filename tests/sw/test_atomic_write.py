@@ -1,6 +1,7 @@
 import re
 
 import pytest
+
 from downshift.hw.errors import DownshiftError
 from downshift.sw.atomic_write import atomic_folder, atomic_path, write_atomically
 
