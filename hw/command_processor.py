@@ -100,13 +100,14 @@ class CommandProcessor(wiring.Component):
         ]
         counters = Value.cast(self.counters)
         self._body = Signal(8)
+        self._read = Signal(8)  # from memory
         with m.Switch(self._command):
             with m.Case(Command.INFO):
                 m.d.comb += self._body.eq(Array(info)[(-self._reply_left)[:3]])
             with m.Case(Command.RUN):
                 m.d.comb += self._body.eq(counters.word_select((-self._reply_left)[:4], 8))
             with m.Default():
-                m.d.comb += self._body.eq(self.read_data)
+                m.d.comb += self._body.eq(self._read)
 
         with m.FSM():
             self._parse(m)
@@ -283,10 +284,12 @@ class CommandProcessor(wiring.Component):
                 with m.Elif(self._command == Command.READ):
                     m.next = "Read"
 
-        # A byte of memory stays until the next read.
         with m.State("Read"):
             m.d.comb += self.read_enable.eq(1)
             m.d.sync += self._address.eq(self._address + 1)
+            m.next = "Read byte"
+        with m.State("Read byte"):
+            m.d.sync += self._read.eq(self.read_data)
             m.next = "Reply body"
 
         with m.State("Reply body"):
