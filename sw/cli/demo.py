@@ -204,12 +204,12 @@ def _show(report: dict[str, Any], out: Path) -> None:
         title=f"One set of {report['weights_stored_bytes']:,} bytes of weights",
     )  # fmt: skip
     print_table(
-        ["Board", "fmax", "LUT", "FF", "BRAM", "DSP", "Bitstream"],
+        ["Board", "fmax", "LUT", "FF", "BRAM", "DSP"],
         [
             [
                 name, f"{entry['fmax_mhz']:.1f} MHz",
                 f"{entry['lut']:,} of {entry['lut_available']:,}", entry["ff"], entry["bram"],
-                entry["dsp"], entry["bitstream"],
+                entry["dsp"],
             ]
             for name, entry in report["boards"].items()
             if "error" not in entry
@@ -218,6 +218,8 @@ def _show(report: dict[str, Any], out: Path) -> None:
     for name, entry in report["boards"].items():
         if "error" in entry:
             click.echo(f"No bitstream for {name}: {entry['error']}")
+        else:
+            click.echo(f"Bitstream for {name}: {entry['bitstream']}")
     switch = report["switch"]
     click.echo(
         f"Switching width between frames: {switch['host_bytes']} bytes over the link, "
