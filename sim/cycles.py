@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from downshift.hw.brick import tree_latency
 from downshift.hw.channel_serializer import ChannelSerializer
 from downshift.hw.descriptor import descriptor_fields
+from downshift.hw.digit_tree import tree_latency
 from downshift.hw.errors import DownshiftError
 from downshift.hw.partial_sums import PartialSums
 from downshift.hw.requantize import Requantize
