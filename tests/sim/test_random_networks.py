@@ -41,4 +41,6 @@ def test_rtl_equals_golden(simulation, tmp_path):
             assert report.mismatches == 0, where
             assert report.logits_compared > 0, where
             predicted = cycles(case.image, width).total
-            assert report.cycles == pytest.approx([predicted] * 2, rel=0.02), where
+            # Exact, but for stalls behind a queue of two pixels: there one case is known to differ.
+            slack = predicted // 50 if simulation.config.output_depth == 2 else 0
+            assert all(abs(cycles_run - predicted) <= slack for cycles_run in report.cycles), where
