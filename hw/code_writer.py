@@ -3,7 +3,7 @@
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import exact_log2
+from amaranth.utils import bits_for, exact_log2
 
 from downshift.hw.descriptor import LayerDescriptor
 
@@ -28,6 +28,8 @@ class CodeWriter(wiring.Component):
         Banks of the activation memory, at least 4.
     depth : int
         Bytes of the activation memory.
+    pixels : int
+        Most pixels of a pass.
 
     Members
     -------
@@ -47,11 +49,12 @@ class CodeWriter(wiring.Component):
     i: stream.Interface
     i_logits: stream.Interface
 
-    def __init__(self, *, channels: int, groups: int, lanes: int, depth: int):
+    def __init__(self, *, channels: int, groups: int, lanes: int, depth: int, pixels: int):
         self.channels = channels
         self.groups = groups
         self.lanes = lanes
         self.depth = depth
+        self.pixels = pixels
         super().__init__(
             {
                 "layer": In(LayerDescriptor),
@@ -95,20 +98,22 @@ class CodeWriter(wiring.Component):
 
         # Count beats of a chunk, chunks of a pixel, pixels of a tile, tiles of the layer.
         beat = Signal(3)
-        offset, tile_offset = Signal(16), Signal(16)  # bytes within the pixel
+        offset_width = bits_for(self.depth + LOGIT_BYTES * self.channels * self.groups)
+        offset, tile_offset = Signal(offset_width), Signal(offset_width)  # bytes within the pixel
         pixel_base = Signal(range(self.depth))
-        pixel, tile = Signal(range(self.depth)), Signal(16)
+        pixel, tile = Signal(range(self.pixels)), Signal(range(self.depth))
         full = Signal()
-        end_offset, tile_end = Signal(16), Signal(16)
+        end_offset, tile_end = Signal(offset_width), Signal(offset_width)
+        last_pixel, last_tile = Signal(), Signal()
         pixel_done = Signal()
         m.d.comb += [
             full.eq(arrived & (beat == beats)),
             end_offset.eq(offset + size),
             pixel_done.eq(full & (end_offset == tile_end)),
+            last_pixel.eq(pixel == layer.last_pixel[: len(pixel)]),
+            last_tile.eq(tile == layer.last_tile[: len(tile)]),
         ]
-        m.d.sync += self.done.eq(
-            pixel_done & (pixel == layer.last_pixel) & (tile == layer.last_tile)
-        )
+        m.d.sync += self.done.eq(pixel_done & last_pixel & last_tile)
         with m.If(arrived):
             m.d.sync += beat.eq(Mux(full, 0, beat + 1))
         with m.If(full):
@@ -119,7 +124,7 @@ class CodeWriter(wiring.Component):
                 pixel_base.eq(pixel_base + layer.out_pixel_bytes),
                 pixel.eq(pixel + 1),
             ]
-            with m.If(pixel == layer.last_pixel):
+            with m.If(last_pixel):
                 m.d.sync += [
                     offset.eq(end_offset),
                     tile_offset.eq(end_offset),
@@ -141,7 +146,7 @@ class CodeWriter(wiring.Component):
         write = Signal()
         m.d.comb += [
             address.eq(pixel_base + offset),
-            write.eq(full & (offset < layer.out_pixel_bytes)),
+            write.eq(full & (offset < layer.out_pixel_bytes[:offset_width])),
             self.write_address.eq(address[split:]),
         ]
         for power in range(split + 1):

@@ -117,9 +117,14 @@ class Engine(wiring.Component):
         )
         m.submodules.sequencer = sequencer = Sequencer(depth=c.program_depth)
         m.submodules.loader = loader = WeightLoader(
-            rows=c.rows, lanes=c.lanes, depth=c.weight_depth
+            rows=c.rows,
+            lanes=c.lanes,
+            depth=c.weight_depth,
+            activation_bytes=c.activation_bytes,
         )
-        m.submodules.window = window = Window(lanes=c.lanes, depth=c.activation_bytes)
+        m.submodules.window = window = Window(
+            lanes=c.lanes, depth=c.activation_bytes, pixels=c.partial_sum_depth
+        )
         m.submodules.array = array = BrickArray(rows=c.rows, lanes=c.lanes)
         m.submodules.sums = sums = PartialSums(
             rows=c.rows, dot_width=dot_width(c.lanes), depth=c.partial_sum_depth
@@ -131,8 +136,10 @@ class Engine(wiring.Component):
             rows=c.rows, requantizers=c.requantizers, depth=c.parameter_depth
         )
         m.submodules.requantize = requantize = Requantize(channels=c.requantizers)
-        m.submodules.pool = pool = MaxPool(**beat)
-        m.submodules.writer = writer = CodeWriter(**beat, lanes=c.lanes, depth=c.activation_bytes)
+        m.submodules.pool = pool = MaxPool(**beat, pixels=c.partial_sum_depth)
+        m.submodules.writer = writer = CodeWriter(
+            **beat, lanes=c.lanes, depth=c.activation_bytes, pixels=c.partial_sum_depth
+        )
 
         # Data.
         for source, sink, name in (

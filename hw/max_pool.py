@@ -47,10 +47,12 @@ class MaxPool(wiring.Component):
         Channels of a beat.
     groups : int
         Beats of a pixel.
+    pixels : int
+        Most pixels of a window.
 
     Members
     -------
-    last_pool : ``In(16)``
+    last_pool : ``In(range(pixels))``
         Pixels of a window, less one.
     i, o : ``stream.Signature(ArrayLayout(8, channels))``
         Codes.
@@ -61,13 +63,13 @@ class MaxPool(wiring.Component):
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(self, *, channels: int, groups: int):
+    def __init__(self, *, channels: int, groups: int, pixels: int):
         self.channels = channels
         self.groups = groups
         codes = data.ArrayLayout(8, channels)
         super().__init__(
             {
-                "last_pool": In(16),
+                "last_pool": In(range(pixels)),
                 "i": In(stream.Signature(codes)),
                 "o": Out(stream.Signature(codes)),
             }
@@ -79,7 +81,7 @@ class MaxPool(wiring.Component):
 
         # Position within the window.
         group = Signal(range(self.groups))
-        pixel = Signal(16)
+        pixel = Signal.like(self.last_pool)
         last = Signal()
         m.d.comb += last.eq(pixel == self.last_pool)
         with m.If(taken):

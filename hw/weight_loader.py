@@ -4,6 +4,7 @@ import numpy as np
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 from downshift.hw.descriptor import LayerDescriptor
 from downshift.hw.precision_switch import PrecisionSwitch
@@ -95,10 +96,11 @@ class WeightLoader(wiring.Component):
 
     o: stream.Interface
 
-    def __init__(self, *, rows: int, lanes: int, depth: int):
+    def __init__(self, *, rows: int, lanes: int, depth: int, activation_bytes: int):
         self.rows = rows
         self.lanes = lanes
         self.depth = depth
+        self.activation_bytes = activation_bytes
         super().__init__(
             {
                 "layer": In(LayerDescriptor),
@@ -120,11 +122,13 @@ class WeightLoader(wiring.Component):
         # A place holds a weight unless it fills up a pixel or the last chunk of a kernel row.
         running = Signal()
         advance = Signal()
-        slot, column = Signal(16), Signal(16)
+        count_width = min(16, ceil_log2(self.activation_bytes))
+        slot = Signal(count_width + 2)
+        column = Signal(range(256 + 4 * self.lanes))
         weight_here = Signal()
         address = Signal(range(self.depth))
         m.d.comb += [
-            weight_here.eq((slot < layer.channels) & (column < layer.kernel_columns)),
+            weight_here.eq((slot < layer.channels[: len(slot)]) & (column < layer.kernel_columns)),
             self.read_address.eq(address),
             self.read_enable.eq(running & advance & weight_here),
         ]
@@ -134,20 +138,20 @@ class WeightLoader(wiring.Component):
         # Places of a kernel row, in chunks.
         place = Signal(range(4 * self.lanes))
         last_place = Signal.like(place)
-        chunk, kernel_row, tile = Signal(16), Signal(8), Signal(16)
+        chunk, kernel_row, tile = Signal(count_width), Signal(8), Signal(count_width)
         m.d.comb += last_place.eq((self.lanes << layer.in_pack) - 1)
         with m.If(running & advance):
             m.d.sync += [place.eq(place + 1), slot.eq(slot + 1)]
-            with m.If(slot == layer.last_slot):
+            with m.If(slot == layer.last_slot[: len(slot)]):
                 m.d.sync += [slot.eq(0), column.eq(column + 1)]
             with m.If(place == last_place):
                 m.d.sync += [place.eq(0), chunk.eq(chunk + 1)]
-                with m.If(chunk == layer.last_chunk):
+                with m.If(chunk == layer.last_chunk[:count_width]):
                     m.d.sync += [chunk.eq(0), slot.eq(0), column.eq(0)]
                     m.d.sync += kernel_row.eq(kernel_row + 1)
                     with m.If(kernel_row == layer.last_kernel_row):
                         m.d.sync += [kernel_row.eq(0), tile.eq(tile + 1)]
-                        with m.If(tile == layer.last_tile):
+                        with m.If(tile == layer.last_tile[:count_width]):
                             m.d.sync += running.eq(0)
         with m.If(self.start & ~running):
             m.d.sync += [

@@ -4,7 +4,7 @@ import numpy as np
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2
+from amaranth.utils import ceil_log2, exact_log2
 from numpy.lib.stride_tricks import sliding_window_view
 
 from downshift.hw.descriptor import LayerDescriptor
@@ -96,7 +96,9 @@ class Window(wiring.Component):
     lanes : int
         Bytes in a vector.
     depth : int
-        Bytes of activation memory.
+        Bytes of activation memory; no map, and no loop over its bytes, is longer.
+    pixels : int
+        Most pixels of a pass, before pooling.
 
     Members
     -------
@@ -112,9 +114,10 @@ class Window(wiring.Component):
 
     o: stream.Interface
 
-    def __init__(self, *, lanes: int, depth: int):
+    def __init__(self, *, lanes: int, depth: int, pixels: int):
         self.lanes = lanes
         self.depth = depth
+        self.pixels = pixels
         super().__init__(
             {
                 "layer": In(LayerDescriptor),
@@ -131,7 +134,7 @@ class Window(wiring.Component):
         layer = self.layer
 
         # Where the window stands: byte offset of its row, and of its column within the row.
-        m.submodules.walk = walk = _Walk(position_width=ceil_log2(self.depth) + 2)
+        m.submodules.walk = walk = _Walk(depth=self.depth, pixels=self.pixels)
         advance = Signal()
         m.d.comb += [
             walk.layer.eq(layer),
@@ -141,10 +144,11 @@ class Window(wiring.Component):
         ]
 
         # Address, and whether the row is inside the map.
-        stage = data.StructLayout(
-            {"valid": 1, "tags": VectorTags, "row_inside": 1, "column": walk.column.shape()}
+        asked = Signal(
+            data.StructLayout(
+                {"valid": 1, "tags": VectorTags, "row_inside": 1, "column": walk.column.shape()}
+            )
         )
-        asked, read = Signal(stage), Signal(stage)
         with m.If(advance):
             m.d.sync += [
                 self.read_address.eq(layer.in_base + walk.row + walk.column),
@@ -152,16 +156,28 @@ class Window(wiring.Component):
                 asked.tags.eq(walk.tags),
                 asked.row_inside.eq((walk.row >= 0) & (walk.row < layer.map_bytes)),
                 asked.column.eq(walk.column),
-                read.eq(asked),
             ]
         m.d.comb += self.read_enable.eq(asked.valid & advance)
+
+        # Which lanes are inside: those from column 0, as many as the row has room for.
+        split = exact_log2(self.lanes)
+        read = Signal(data.StructLayout({"valid": 1, "tags": VectorTags, "inside": self.lanes}))
+        room = Signal(signed(len(walk.column) + 1))
+        m.d.comb += room.eq(layer.row_bytes[: len(walk.column)] - asked.column)
+        before = asked.column[-1]
+        near = asked.column[split:].all()  # less than a vector before column 0
+        full = room[split:].any()
+        with m.If(advance):
+            m.d.sync += [read.valid.eq(asked.valid), read.tags.eq(asked.tags)]
+            for lane in range(self.lanes):
+                begun = ~before | (near & (asked.column[:split] >= self.lanes - lane))
+                ended = room[-1] | ~(full | (room[:split] > lane))
+                m.d.sync += read.inside[lane].eq(asked.row_inside & begun & ~ended)
 
         # The bytes come a cycle later; those outside the map are replaced.
         vector = Signal(data.ArrayLayout(8, self.lanes))
         for lane in range(self.lanes):
-            place = read.column + lane
-            inside = read.row_inside & (place >= 0) & (place < layer.row_bytes)
-            m.d.comb += vector[lane].eq(Mux(inside, self.read_data[lane], layer.pad))
+            m.d.comb += vector[lane].eq(Mux(read.inside[lane], self.read_data[lane], layer.pad))
 
         m.d.comb += advance.eq(~self.o.valid | self.o.ready)
         with m.If(advance):
@@ -179,8 +195,8 @@ class _Walk(wiring.Component):
 
     Parameters
     ----------
-    position_width : int
-        Bits of a signed position.
+    depth, pixels : int
+        As for `Window`.
 
     Members
     -------
@@ -196,8 +212,10 @@ class _Walk(wiring.Component):
     tags : ``Out(VectorTags)``
     """
 
-    def __init__(self, *, position_width: int):
-        position = signed(position_width)
+    def __init__(self, *, depth: int, pixels: int):
+        self.depth = depth
+        self.pixels = pixels
+        position = signed(ceil_log2(depth) + 2)
         super().__init__(
             {
                 "layer": In(LayerDescriptor),
@@ -221,11 +239,17 @@ class _Walk(wiring.Component):
             layer.last_chunk, layer.last_kernel_row, layer.last_tile,
         ]  # fmt: skip
         counters = [
-            Signal(min(len(last), len(row)), name=f"loop_{k}") for k, last in enumerate(lasts)
+            Signal(
+                min(len(last), ceil_log2(self.pixels if k < 4 else self.depth)), name=f"loop_{k}"
+            )
+            for k, last in enumerate(lasts)
         ]
         at_last = Signal(len(lasts))
         m.d.comb += at_last.eq(
-            Cat(counter == last for counter, last in zip(counters, lasts, strict=True))
+            Cat(
+                counter == last[: len(counter)]
+                for counter, last in zip(counters, lasts, strict=True)
+            )
         )
         steps = [Signal(name=f"step_{k}") for k in range(len(lasts))]
         for k, (counter, step) in enumerate(zip(counters, steps, strict=True)):

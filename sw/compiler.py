@@ -50,7 +50,7 @@ def compile_graph(graph: IntegerGraph, config: AcceleratorConfig) -> Image:
             for index, layer in enumerate(graph.layers)
             for fields in _passes(
                 layer,
-                layer.settings[width],
+                width,
                 *maps[width][index : index + 2],
                 config,
                 weight_base=weight_bases[index],
@@ -135,6 +135,21 @@ def _check_sums(layer: Layer, width: int, setting: Setting) -> None:
         )
 
 
+def _check_reach(layer: Layer, width: int, source: Map, config: AcceleratorConfig) -> None:
+    """Prove that the window's counters hold every position, padding included."""
+    height, columns, _ = source.shape
+    top, bottom, left, right = layer.padding
+    reach = max(
+        (top + height + bottom) * source.row_bytes, (left + columns + right) * source.pixel_bytes
+    )
+    if reach > 2 * config.activation_bytes:
+        raise DownshiftError(
+            f"Layer {layer.name} at width {width}: its input with padding spans {reach:,} bytes, "
+            f"the accelerator counts to {2 * config.activation_bytes:,}; pad less or use more "
+            "activation_bytes"
+        )
+
+
 def _bands(rows: int, columns: int, pool_pixels: int, depth: int) -> Iterator[tuple[int, ...]]:
     """Split pooled pixels into bands (row, column, rows, columns) whose partial sums fit."""
     most = depth // pool_pixels  # pooled pixels
@@ -150,7 +165,7 @@ def _bands(rows: int, columns: int, pool_pixels: int, depth: int) -> Iterator[tu
 
 def _passes(
     layer: Layer,
-    setting: Setting,
+    width: int,
     source: Map,
     target: Map,
     config: AcceleratorConfig,
@@ -159,6 +174,7 @@ def _passes(
     parameter_base: int,
 ) -> Iterator[dict[str, int]]:
     """Descriptor fields of each pass over a layer."""
+    setting = layer.settings[width]
     pool = layer.pool or Pool(size=(1, 1), stride=(1, 1))
     pool_pixels = pool.size[0] * pool.size[1]
     if pool_pixels > config.partial_sum_depth:
@@ -172,6 +188,7 @@ def _passes(
     (kernel_rows, kernel_columns), (step_y, step_x) = layer.kernel, layer.stride
     top, _, left, _ = layer.padding
     run_bytes = kernel_columns * source.pixel_bytes
+    _check_reach(layer, width, source, config)
 
     for row, column, rows, columns in _bands(
         *target.shape[:2], pool_pixels, config.partial_sum_depth

@@ -25,7 +25,7 @@ def test_block_equals_golden(size, stride, channels, groups, gaps):
     expected = max_pool(codes[None], size=size, stride=stride).reshape(-1, channels)
     beats = window_order(codes, size, stride).reshape(-1, channels)
     taken, cycles = run(
-        MaxPool(channels=channels, groups=groups), {"i": beats.tolist()},
+        MaxPool(channels=channels, groups=groups, pixels=64), {"i": beats.tolist()},
         outputs={"o": len(expected)}, settings={"last_pool": size[0] * size[1] - 1}, gaps=gaps,
     )  # fmt: skip
     assert np.array_equal([list(o) for o in taken["o"]], expected)

@@ -159,7 +159,10 @@ def test_writer_packs_codes(width, channels, requantizers, rows, lanes):
         "out_pack": per_byte.bit_length() - 1, "last_pixel": pixels - 1, "last_tile": tiles - 1,
         "tile_bytes": rows // per_byte, "out_base": base, "out_pixel_bytes": packed.shape[1],
     }  # fmt: skip
-    dut = CodeWriter(channels=requantizers, groups=rows // requantizers, lanes=lanes, depth=256)
+    dut = CodeWriter(
+        channels=requantizers, groups=rows // requantizers, lanes=lanes,
+        depth=256, pixels=64,
+    )  # fmt: skip
     beats = codes.reshape(pixels, tiles, -1, requantizers).swapaxes(0, 1).reshape(-1, requantizers)
     memory = write(dut, beats.tolist(), layer)
     # Channels beyond the last may fill up the pixel; nothing else is touched.
@@ -175,7 +178,7 @@ def test_writer_packs_codes(width, channels, requantizers, rows, lanes):
 def test_writer_spells_out_logits():
     logits = np.random.default_rng(0).integers(-(1 << 31), 1 << 31, 8)
     layer = {"logits": 1, "last_tile": 1, "tile_bytes": 16, "out_base": 4, "out_pixel_bytes": 20}
-    dut = CodeWriter(channels=1, groups=4, lanes=4, depth=64)
+    dut = CodeWriter(channels=1, groups=4, lanes=4, depth=64, pixels=64)
     memory = write(dut, logits.tolist(), layer, logits=True)
     assert np.array_equal(memory[4:24].view("<i4"), logits[:5])
     assert not memory[24:].any()

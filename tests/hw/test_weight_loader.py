@@ -20,7 +20,7 @@ class LoaderWithStore(wiring.Component):
 
     def __init__(self, words):
         self.words = words
-        self.loader = WeightLoader(rows=ROWS, lanes=LANES, depth=DEPTH)
+        self.loader = WeightLoader(rows=ROWS, lanes=LANES, depth=DEPTH, activation_bytes=256)
         super().__init__(
             {
                 "layer": In(LayerDescriptor),

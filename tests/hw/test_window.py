@@ -18,7 +18,7 @@ class WindowWithMemory(wiring.Component):
 
     def __init__(self, content):
         self.content = content
-        self.window = Window(lanes=LANES, depth=DEPTH)
+        self.window = Window(lanes=LANES, depth=DEPTH, pixels=256)
         super().__init__(
             {
                 "layer": In(LayerDescriptor),

@@ -99,10 +99,12 @@ def test_widths_without_a_program_are_zero():
     assert np.flatnonzero(starts).tolist() == [6, 7, 8]
 
 
-def network(*, channels=1, outputs=2, shape=(4, 4), kernel=(1, 1), pool=None, bias=0, depth=1):
+def network(
+    *, channels=1, outputs=2, shape=(4, 4), kernel=(1, 1), pool=None, bias=0, depth=1, bottom=0
+):
     """Layers `conv` on codes of 8 bits, all weights 127, and one that gives logits."""
 
-    def layer(name, weight, out_width, pool=None, bias=0):
+    def layer(name, weight, out_width, pool=None, bias=0, bottom=0):
         n = len(weight)
         logits = out_width == 32
         setting = Setting(
@@ -111,11 +113,13 @@ def network(*, channels=1, outputs=2, shape=(4, 4), kernel=(1, 1), pool=None, bi
             multiplier=np.full(n, 0 if logits else 1 << 15, np.uint16),
         )  # fmt: skip
         return Layer(
-            name=name, weight=weight, stride=(1, 1), padding=(0, 0, 0, 0), pool=pool,
+            name=name, weight=weight, stride=(1, 1), padding=(0, bottom, 0, 0), pool=pool,
             settings={8: setting, 4: replace(setting, weight_width=4)},
         )  # fmt: skip
 
-    first = layer("conv", np.full((outputs, channels, *kernel), 127, np.int8), 8, pool, bias)
+    first = layer(
+        "conv", np.full((outputs, channels, *kernel), 127, np.int8), 8, pool, bias, bottom
+    )
     height, width, _ = first.out_shape((*shape, channels))
     middle = np.full((outputs, outputs, 1, 1), 1, np.int8)
     last = layer("linear", np.full((2, outputs, height, width), 1, np.int8), 32)
@@ -160,6 +164,14 @@ REFUSED = {
         (
             "Layer conv at width 8 needs 4,160 bytes of activation memory for its input and "
             "output, the accelerator has 4,096: 64 too few; use more activation_bytes"
+        ),
+    ),
+    "padding": (
+        network(kernel=(8, 1), bottom=7, shape=(1, 64), channels=5),
+        {"activation_bytes": 1024},
+        (
+            "Layer conv at width 8: its input with padding spans 2,560 bytes, "
+            "the accelerator counts to 2,048; pad less or use more activation_bytes"
         ),
     ),
     "sums": (
