@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from downshift.hw.digit_tree import DIGITS, DigitTree, tree_latency
 from downshift.hw.mac import VectorTags, array_signature, dot_width
+from downshift.hw.tile import MemoryTile, RegisterTile
 
 __all__ = ["BrickArray", "brick"]
 
@@ -45,10 +46,10 @@ def brick_product(a, b):
 
 
 class BrickRow(wiring.Component):
-    """One output channel of a `BrickArray`: held weights, bricks, tree, digit accumulator.
+    """One output channel of a `BrickArray`: bricks, tree, digit accumulator.
 
-    Weights are held offset by half their range, so that every brick and tree is unsigned; the
-    offset times the sum of the activations is taken off with the first digit.
+    Weights come offset by half their range, so that every brick and tree is unsigned; the offset
+    times the sum of the activations is taken off with the first digit.
 
     Parameters
     ----------
@@ -61,14 +62,8 @@ class BrickRow(wiring.Component):
         Advance the pipeline.
     pack : ``In(2)``
         log2 of the codes in a byte.
-    code : ``In(8)``
-        Weight to load, offset-binary.
-    load : ``In(4 * lanes)``
-        Which lane and digit positions take `code` into the shadow.
-    swap : ``In(1)``
-        Move the shadow weights to the active ones.
-    digit : ``In(2)``
-        Digit of the weights in use.
+    weights : ``In(ArrayLayout(ArrayLayout(2, 4), lanes))``
+        Digit of the weights in use, by lane and digit of the activation that it meets.
     acts : ``In(ArrayLayout(8, lanes))``
         Activations in use.
     first : ``In(1)``
@@ -86,10 +81,7 @@ class BrickRow(wiring.Component):
             {
                 "enable": In(1),
                 "pack": In(2),
-                "code": In(8),
-                "load": In(DIGITS * lanes),
-                "swap": In(1),
-                "digit": In(2),
+                "weights": In(data.ArrayLayout(data.ArrayLayout(2, DIGITS), lanes)),
                 "acts": In(data.ArrayLayout(8, lanes)),
                 "first": In(1),
                 "offset": In(signed(len(self._tree.o) + 1)),
@@ -102,22 +94,13 @@ class BrickRow(wiring.Component):
         m.submodules.tree = tree = self._tree
         m.d.comb += [tree.enable.eq(self.enable), tree.pack.eq(self.pack)]
 
+        # Bricks: one digit of the weight by one digit of the activation.
         for lane in range(self.lanes):
             for position in range(DIGITS):
-                # Weights: loaded into the shadow while the active ones work.
-                shadow = Signal(8, name=f"shadow_{lane}_{position}")
-                active = Signal(8, name=f"active_{lane}_{position}")
-                with m.If(self.load[lane * DIGITS + position]):
-                    m.d.sync += shadow.eq(self.code)
-                with m.If(self.swap):
-                    m.d.sync += active.eq(shadow)
-
-                # Brick: one digit of the weight by one digit of the activation.
                 product = Signal(4, name=f"product_{lane}_{position}")
-                weight_digit = active.word_select(self.digit, 2)
                 act_digit = self.acts[lane].word_select(position, 2)
                 with m.If(self.enable):
-                    m.d.sync += product.eq(brick_product(weight_digit, act_digit))
+                    m.d.sync += product.eq(brick_product(self.weights[lane][position], act_digit))
                 m.d.comb += tree.i[lane][position].eq(product)
 
         # Digits arrive highest first.
@@ -129,77 +112,12 @@ class BrickRow(wiring.Component):
         return m
 
 
-class TileLoad(wiring.Component):
-    """Count the words of a tile into its places.
-
-    Parameters
-    ----------
-    lanes : int
-        Activation bytes consumed at once.
-
-    Members
-    -------
-    pack : ``In(2)``
-        log2 of the codes in a byte.
-    valid, ready : ``In(1)``, ``Out(1)``
-        Handshake of the words.
-    load : ``Out(4 * lanes)``
-        Lane and digit positions that the word belongs to; 0 while none is taken.
-    full : ``Out(1)``
-        A whole tile waits.
-    swap : ``In(1)``
-        The waiting tile is taken over; the next word may arrive in the same cycle.
-    """
-
-    def __init__(self, *, lanes: int):
-        self.lanes = lanes
-        super().__init__(
-            {
-                "pack": In(2),
-                "valid": In(1),
-                "ready": Out(1),
-                "load": Out(DIGITS * lanes),
-                "full": Out(1),
-                "swap": In(1),
-            }
-        )
-
-    def elaborate(self, platform):
-        m = Module()
-        lane = Signal(range(self.lanes))
-        slot = Signal(2)  # code within the byte
-        taken = Signal()
-        m.d.comb += [
-            self.ready.eq(~self.full | self.swap),
-            taken.eq(self.valid & self.ready),
-        ]
-
-        with m.If(self.swap):
-            m.d.sync += self.full.eq(0)
-        with m.If(taken):
-            m.d.sync += slot.eq(slot + 1)
-            with m.If(slot == (1 << self.pack) - 1):
-                m.d.sync += [slot.eq(0), lane.eq(lane + 1)]
-                with m.If(lane == self.lanes - 1):
-                    m.d.sync += [lane.eq(0), self.full.eq(1)]
-
-        # A code of the byte covers all, two or one of the digit positions.
-        with m.Switch(self.pack):
-            for pack in range(3):
-                with m.Case(pack):
-                    for index in range(DIGITS * self.lanes):
-                        here = (lane == index // DIGITS) & (slot == index % DIGITS >> 2 - pack)
-                        m.d.comb += self.load[index].eq(taken & here)
-
-        return m
-
-
 class BrickArray(wiring.Component):
     """Dot products of `rows` weight vectors with an activation vector, in bricks.
 
     A vector of `lanes` bytes takes ``ceil(weight_width / 2)`` cycles, so throughput follows the
     width of the weights in steps of 2 bits, and that of the activations in steps of a packed code.
-    The next tile of weights is loaded behind the one in use, one word a cycle, and taken over
+    The next tile of weights is loaded behind the one in use, in `load_cycles`, and taken over
     without a gap. A result stays offered until it is taken, and stalls the array meanwhile.
     `weight_width` and `pack` must be stable while data flows.
 
@@ -209,6 +127,8 @@ class BrickArray(wiring.Component):
         Output channels.
     lanes : int
         Activation bytes consumed at once; a power of two.
+    tile_memory : bool
+        Hold the weights in a `MemoryTile` instead of a `RegisterTile`.
 
     Members
     -------
@@ -219,19 +139,24 @@ class BrickArray(wiring.Component):
     i_acts: stream.Interface
     o: stream.Interface
 
-    def __init__(self, *, rows: int, lanes: int):
+    def __init__(self, *, rows: int, lanes: int, tile_memory: bool = False):
         if not isinstance(rows, int) or rows < 1:
             raise ValueError(f"Rows must be a positive integer, not {rows!r}")
         if not isinstance(lanes, int) or lanes < 1 or lanes & (lanes - 1):
             raise ValueError(f"Lanes must be a power of two, not {lanes!r}")
         self.rows = rows
         self.lanes = lanes
+        self._tile = (MemoryTile if tile_memory else RegisterTile)(rows=rows, lanes=lanes)
         super().__init__(dict(array_signature(rows=rows, lanes=lanes).members))
 
     @property
     def latency(self) -> int:
         """Cycles from taking a vector to offering its result, for weights of one digit."""
-        return 1 + 1 + tree_latency(self.lanes) + 1
+        return 1 + self._tile.latency + 1 + tree_latency(self.lanes) + 1
+
+    def load_cycles(self, words: int, digits: int) -> int:
+        """Cycles from the first word of a tile to that of the next, for weights of `digits`."""
+        return self._tile.load_cycles(words, digits)
 
     def elaborate(self, platform):
         m = Module()
@@ -258,29 +183,38 @@ class BrickArray(wiring.Component):
             m.d.sync += digit.eq(digit - 1)
 
         # Weights of the next tile, taken over with the first vector after an `end`.
-        m.submodules.tile = tile = TileLoad(lanes=self.lanes)
+        m.submodules.tile = tile = self._tile
         held = Signal()
         m.d.comb += [
             self.i_acts.ready.eq(free & (held | tile.full)),
             tile.swap.eq(accept & ~held),
             tile.pack.eq(self.pack),
-            tile.valid.eq(self.i_weights.valid),
-            self.i_weights.ready.eq(tile.ready),
+            tile.top_digit.eq(top_digit),
+            tile.enable.eq(enable),
+            tile.digit.eq(digit),
         ]
+        wiring.connect(m, wiring.flipped(self.i_weights), tile.i)
         with m.If(accept):
             m.d.sync += held.eq(~self.i_acts.p.tags.end)
 
-        # The sum of the activations, in step with the rows: what the weights' offset multiplies.
+        # The activations in step with the weights, and the bricks; their sum is what the weights'
+        # offset multiplies.
+        acts = [vector.lanes]
+        for k in range(tile.latency + 1):
+            acts.append(Signal.like(vector.lanes, name=f"acts_{k}"))
+            with m.If(enable):
+                m.d.sync += acts[-1].eq(acts[-2])
         m.submodules.total = total = DigitTree(lanes=self.lanes, width=2)
-        m.d.comb += [total.enable.eq(enable), total.pack.eq(self.pack)]
-        acts = Signal.like(vector.lanes)
-        m.d.comb += Value.cast(total.i).eq(Value.cast(acts))
+        m.d.comb += [
+            total.enable.eq(enable),
+            total.pack.eq(self.pack),
+            Value.cast(total.i).eq(Value.cast(acts[-1])),
+        ]
 
         # Tags travel beside the trees.
-        stages = [Signal(_Stage, name=f"stage_{k}") for k in range(total.latency + 2)]
+        stages = [Signal(_Stage, name=f"stage_{k}") for k in range(self.latency - 1)]
         with m.If(enable):
             m.d.sync += [
-                acts.eq(vector.lanes),
                 stages[0].valid.eq(valid),
                 stages[0].first.eq(digit == top_digit),
                 stages[0].last.eq(digit == 0),
@@ -297,11 +231,8 @@ class BrickArray(wiring.Component):
             m.d.comb += [
                 row.enable.eq(enable),
                 row.pack.eq(self.pack),
-                row.code.eq(self.i_weights.p[index] ^ (2 << (top_digit << 1))),
-                row.load.eq(tile.load),
-                row.swap.eq(tile.swap),
-                row.digit.eq(digit),
-                row.acts.eq(vector.lanes),
+                row.weights.eq(tile.o[index]),
+                row.acts.eq(acts[-2]),
                 row.first.eq(stages[-2].first),
                 row.offset.eq(-(total.o << 1)),
                 self.o.p.sums[index].eq(row.o),
