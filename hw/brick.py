@@ -117,6 +117,7 @@ class BrickArray(wiring.Component):
 
     A vector of `lanes` bytes takes ``ceil(weight_width / 2)`` cycles, so throughput follows the
     width of the weights in steps of 2 bits, and that of the activations in steps of a packed code.
+    The vector is taken with its last digit.
     The next tile of weights is loaded behind the one in use, in `load_cycles`, and taken over
     without a gap. A result stays offered until it is taken, and stalls the array meanwhile.
     `weight_width` and `pack` must be stable while data flows.
@@ -151,8 +152,8 @@ class BrickArray(wiring.Component):
 
     @property
     def latency(self) -> int:
-        """Cycles from taking a vector to offering its result, for weights of one digit."""
-        return 1 + self._tile.latency + 1 + tree_latency(self.lanes) + 1
+        """Cycles from taking a vector, with its last digit, to offering its result."""
+        return 1 + tree_latency(self.lanes) + 1
 
     def load_cycles(self, words: int, digits: int) -> int:
         """Cycles from the first word of a tile to that of the next, for weights of `digits`."""
@@ -163,59 +164,57 @@ class BrickArray(wiring.Component):
         enable = Signal()
         m.d.comb += enable.eq(~self.o.valid | self.o.ready)
 
-        # Vector in use: it meets every digit of the weights, highest first.
-        vector = Signal.like(self.i_acts.p)
-        valid = Signal()
+        # A vector is offered until it has met every digit of the weights, highest first.
+        vector = self.i_acts.p
+        held = Signal()  # there are weights
         digit = Signal(2)
         top_digit = Signal(2)
-        free = Signal()
-        accept = Signal()
+        working = Signal()
+        done = Signal()
+        next_digit = Signal(2)
         m.d.comb += [
             top_digit.eq((self.weight_width - 1) >> 1),
-            free.eq(~valid | (enable & (digit == 0))),
-            accept.eq(self.i_acts.valid & self.i_acts.ready),
+            working.eq(self.i_acts.valid & held & enable),
+            done.eq(working & (digit == 0)),
+            self.i_acts.ready.eq(held & enable & (digit == 0)),
+            next_digit.eq(digit),
         ]
-        with m.If(accept):
-            m.d.sync += [vector.eq(self.i_acts.p), valid.eq(1), digit.eq(top_digit)]
-        with m.Elif(free):
-            m.d.sync += valid.eq(0)
-        with m.Elif(enable):
-            m.d.sync += digit.eq(digit - 1)
+        with m.If(done | ~(self.i_acts.valid & held)):
+            m.d.comb += next_digit.eq(top_digit)
+        with m.Elif(working):
+            m.d.comb += next_digit.eq(digit - 1)
+        m.d.sync += digit.eq(next_digit)
 
-        # Weights of the next tile, taken over with the first vector after an `end`.
+        # The next tile of weights takes over as soon as this one has met its last vector.
         m.submodules.tile = tile = self._tile
-        held = Signal()
+        finished = done & vector.tags.end
         m.d.comb += [
-            self.i_acts.ready.eq(free & (held | tile.full)),
-            tile.swap.eq(accept & ~held),
+            tile.swap.eq(tile.full & (~held | finished)),
             tile.pack.eq(self.pack),
             tile.top_digit.eq(top_digit),
-            tile.enable.eq(enable),
-            tile.digit.eq(digit),
+            tile.digit.eq(next_digit),
         ]
         wiring.connect(m, wiring.flipped(self.i_weights), tile.i)
-        with m.If(accept):
-            m.d.sync += held.eq(~self.i_acts.p.tags.end)
+        with m.If(tile.swap):
+            m.d.sync += held.eq(1)
+        with m.Elif(finished):
+            m.d.sync += held.eq(0)
 
-        # The activations in step with the weights, and the bricks; their sum is what the weights'
-        # offset multiplies.
-        acts = [vector.lanes]
-        for k in range(tile.latency + 1):
-            acts.append(Signal.like(vector.lanes, name=f"acts_{k}"))
-            with m.If(enable):
-                m.d.sync += acts[-1].eq(acts[-2])
+        # The sum of the activations, in step with the rows: what the weights' offset multiplies.
         m.submodules.total = total = DigitTree(lanes=self.lanes, width=2)
+        acts = Signal.like(vector.lanes)
         m.d.comb += [
             total.enable.eq(enable),
             total.pack.eq(self.pack),
-            Value.cast(total.i).eq(Value.cast(acts[-1])),
+            Value.cast(total.i).eq(Value.cast(acts)),
         ]
 
         # Tags travel beside the trees.
-        stages = [Signal(_Stage, name=f"stage_{k}") for k in range(self.latency - 1)]
+        stages = [Signal(_Stage, name=f"stage_{k}") for k in range(self.latency)]
         with m.If(enable):
             m.d.sync += [
-                stages[0].valid.eq(valid),
+                acts.eq(vector.lanes),
+                stages[0].valid.eq(working),
                 stages[0].first.eq(digit == top_digit),
                 stages[0].last.eq(digit == 0),
                 stages[0].tags.eq(vector.tags),
@@ -232,7 +231,7 @@ class BrickArray(wiring.Component):
                 row.enable.eq(enable),
                 row.pack.eq(self.pack),
                 row.weights.eq(tile.o[index]),
-                row.acts.eq(acts[-2]),
+                row.acts.eq(vector.lanes),
                 row.first.eq(stages[-2].first),
                 row.offset.eq(-(total.o << 1)),
                 self.o.p.sums[index].eq(row.o),

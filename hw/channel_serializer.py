@@ -1,5 +1,7 @@
 """The channel serializer: sums of all rows into beats of a few channels and their parameters."""
 
+from itertools import pairwise
+
 from amaranth import Array, Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -60,6 +62,8 @@ class ChannelSerializer(wiring.Component):
         Channels of a beat; divides `rows`.
     depth : int
         Words of the parameter store.
+    pipelined : bool
+        Give the store's output a register of its own.
 
     Members
     -------
@@ -75,18 +79,17 @@ class ChannelSerializer(wiring.Component):
         Logits, a cycle later.
     """
 
-    latency = 2
-
     i: stream.Interface
     o: stream.Interface
     o_logits: stream.Interface
 
-    def __init__(self, *, rows: int, requantizers: int, depth: int):
+    def __init__(self, *, rows: int, requantizers: int, depth: int, pipelined: bool = True):
         if rows % requantizers:
             raise ValueError(f"Requantizers must divide rows = {rows}, not be {requantizers!r}")
         self.rows = rows
         self.requantizers = requantizers
         self.depth = depth
+        self.latency = self.latency_of(pipelined=pipelined)
         super().__init__(
             {
                 "layer": In(LayerDescriptor),
@@ -99,6 +102,11 @@ class ChannelSerializer(wiring.Component):
                 "o_logits": Out(stream.Signature(signed(ACC_WIDTH))),
             }
         )
+
+    @staticmethod
+    def latency_of(*, pipelined: bool) -> int:
+        """Cycles from sums to their first beat."""
+        return 2 if pipelined else 1
 
     def elaborate(self, platform):
         m = Module()
@@ -129,25 +137,34 @@ class ChannelSerializer(wiring.Component):
         with m.If(self.start):
             m.d.sync += tile_base.eq(self.layer.parameter_base)
 
-        # Parameters arrive a cycle later, and join the sums of their channels in a register.
-        asked, beat = Signal(), Signal()
-        asked_channel, shown = Signal.like(channel), Signal.like(channel)
-        picked = Signal.like(self.o.p.sums)
+        # Parameters arrive a cycle later, when the sums of their channels are picked.
+        beats = [
+            Signal(
+                data.StructLayout(
+                    {"valid": 1, "channel": channel.shape(), "sums": self.o.p.sums.shape()}
+                ),
+                name=f"beat_{k}",
+            )
+            for k in range(self.latency)
+        ]
+        beat = beats[-1]
         sums = [self.i.p.sums[k] for k in range(self.rows)]
         with m.If(advance):
+            m.d.sync += [beats[0].valid.eq(self.i.valid), beats[0].channel.eq(channel)]
             m.d.sync += [
-                asked.eq(self.i.valid),
-                asked_channel.eq(channel),
-                beat.eq(asked),
-                shown.eq(asked_channel),
-                self.o.p.sums.eq(picked),
-                self.o.p.parameters.eq(self.read_data),
-            ]
-            m.d.sync += [
-                picked[k].eq(Array(sums[k :: self.requantizers])[group])
+                beats[0].sums[k].eq(Array(sums[k :: self.requantizers])[group])
                 for k in range(self.requantizers)
             ]
-        m.d.comb += self.o.valid.eq(beat & ~self.layer.logits)
+            m.d.sync += [later.eq(earlier) for earlier, later in pairwise(beats)]
+        if self.latency > 1:
+            with m.If(advance):
+                m.d.sync += self.o.p.parameters.eq(self.read_data)
+        else:
+            m.d.comb += self.o.p.parameters.eq(self.read_data)
+        m.d.comb += [
+            self.o.p.sums.eq(beat.sums),
+            self.o.valid.eq(beat.valid & ~self.layer.logits),
+        ]
 
         # Logits.
         logit_free = Signal()
@@ -156,12 +173,14 @@ class ChannelSerializer(wiring.Component):
         )
         m.d.comb += [
             logit_free.eq(~self.o_logits.valid | self.o_logits.ready),
-            advance.eq(~beat | (self.layer.logits & logit_free) | (self.o.valid & self.o.ready)),
+            advance.eq(
+                ~beat.valid | (self.layer.logits & logit_free) | (self.o.valid & self.o.ready)
+            ),
         ]
         with m.If(logit_free):
             m.d.sync += [
-                self.o_logits.valid.eq(beat & self.layer.logits),
-                self.o_logits.payload.eq(logits[shown]),
+                self.o_logits.valid.eq(beat.valid & self.layer.logits),
+                self.o_logits.payload.eq(logits[beat.channel]),
             ]
 
         return m

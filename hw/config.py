@@ -36,10 +36,19 @@ class AcceleratorConfig:
     program_depth: int = 512
     """32-bit words of program memory."""
     output_depth: int = 16
-    """Pixels (of `rows` accumulators each) queued before the requantizers."""
+    """Pixels (of `rows` accumulators each) queued before the requantizers; 1 for no queue."""
+    tile_memory: bool = False
+    """Hold the weights in use in block memory, which must write single bits (iCE40), instead of
+    flip-flops: much smaller, but a tile loads digit by digit."""
+    pipelined: bool = True
+    """Registers between blocks and behind memories, for clocks beyond about 30 MHz."""
 
     def __post_init__(self):
         for name, value in asdict(self).items():
+            if name in ("tile_memory", "pipelined"):
+                if not isinstance(value, bool):
+                    raise TypeError(f"{name} must be True or False, not {value!r}")
+                continue
             if not isinstance(value, int) or isinstance(value, bool):
                 raise TypeError(f"{name} must be an integer, not {value!r}")
             if not _is_power_of_two(value):
@@ -59,7 +68,7 @@ class AcceleratorConfig:
             ("parameter_depth", 2, 1 << 16),
             ("partial_sum_depth", 2, 1 << 16),
             ("program_depth", 64, 1 << 16),
-            ("output_depth", 2, 1 << 12),
+            ("output_depth", 1, 1 << 12),
         ):
             value = getattr(self, name)
             if not least <= value <= most:

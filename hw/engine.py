@@ -125,15 +125,20 @@ class Engine(wiring.Component):
         m.submodules.window = window = Window(
             lanes=c.lanes, depth=c.activation_bytes, pixels=c.partial_sum_depth
         )
-        m.submodules.array = array = BrickArray(rows=c.rows, lanes=c.lanes)
-        m.submodules.sums = sums = PartialSums(
-            rows=c.rows, dot_width=dot_width(c.lanes), depth=c.partial_sum_depth
+        m.submodules.array = array = BrickArray(
+            rows=c.rows, lanes=c.lanes, tile_memory=c.tile_memory
         )
-        m.submodules.queue = queue = SyncFIFOBuffered(
-            width=Value.cast(sums.o.p).shape().width, depth=c.output_depth
+        m.submodules.sums = sums = PartialSums(
+            rows=c.rows,
+            dot_width=dot_width(c.lanes),
+            depth=c.partial_sum_depth,
+            pipelined=c.pipelined,
         )
         m.submodules.serializer = serializer = ChannelSerializer(
-            rows=c.rows, requantizers=c.requantizers, depth=c.parameter_depth
+            rows=c.rows,
+            requantizers=c.requantizers,
+            depth=c.parameter_depth,
+            pipelined=c.pipelined,
         )
         m.submodules.requantize = requantize = Requantize(channels=c.requantizers)
         m.submodules.pool = pool = MaxPool(**beat, pixels=c.partial_sum_depth)
@@ -148,17 +153,26 @@ class Engine(wiring.Component):
             (array.o, sums.i, "dots_skid"),
             (pool.o, writer.i, "codes_skid"),
         ):
-            m.submodules[name] = skid = SkidBuffer(shape=source.p.shape())
-            connect(m, source, skid.i)
-            connect(m, skid.o, sink)
-        m.d.comb += [
-            queue.w_data.eq(sums.o.p),
-            queue.w_en.eq(sums.o.valid),
-            sums.o.ready.eq(queue.w_rdy),
-            Value.cast(serializer.i.p).eq(queue.r_data),
-            serializer.i.valid.eq(queue.r_rdy),
-            queue.r_en.eq(serializer.i.ready),
-        ]
+            if c.pipelined:
+                m.submodules[name] = skid = SkidBuffer(shape=source.p.shape())
+                connect(m, source, skid.i)
+                connect(m, skid.o, sink)
+            else:
+                connect(m, source, sink)
+        if c.output_depth > 1:
+            m.submodules.queue = queue = SyncFIFOBuffered(
+                width=Value.cast(sums.o.p).shape().width, depth=c.output_depth
+            )
+            m.d.comb += [
+                queue.w_data.eq(sums.o.p),
+                queue.w_en.eq(sums.o.valid),
+                sums.o.ready.eq(queue.w_rdy),
+                Value.cast(serializer.i.p).eq(queue.r_data),
+                serializer.i.valid.eq(queue.r_rdy),
+                queue.r_en.eq(serializer.i.ready),
+            ]
+        else:
+            connect(m, sums.o, serializer.i)
         connect(m, serializer.o, requantize.i)
         connect(m, requantize.o, pool.i)
         connect(m, serializer.o_logits, writer.i_logits)

@@ -42,8 +42,8 @@ class PartialSums(wiring.Component):
     """Hold a sum per row for up to `depth` pixels, and pass on those that are complete.
 
     The twin of `partial_sums`. One vector a cycle; a vector that needs a sum still on its way into
-    memory waits, which happens only with fewer than three pixels. `latency` cycles from a vector
-    tagged `last` to its sums.
+    memory waits, which happens only with one pixel, or two if `pipelined`. `latency` cycles from a
+    vector tagged `last` to its sums.
 
     Parameters
     ----------
@@ -53,6 +53,8 @@ class PartialSums(wiring.Component):
         Bits of an incoming dot product.
     depth : int
         Most vectors in a tile.
+    pipelined : bool
+        Give the memory's output, and the vector beside it, a register.
 
     Members
     -------
@@ -62,15 +64,15 @@ class PartialSums(wiring.Component):
         Complete sums; `end` with the last pixel.
     """
 
-    latency = 2
-
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(self, *, rows: int, dot_width: int, depth: int):
+    def __init__(self, *, rows: int, dot_width: int, depth: int, pipelined: bool = True):
         self.rows = rows
         self.dot_width = dot_width
         self.depth = depth
+        self.pipelined = pipelined
+        self.latency = self.latency_of(pipelined=pipelined)
         super().__init__(
             {
                 "i": In(stream.Signature(dot_layout(rows, dot_width))),
@@ -78,43 +80,53 @@ class PartialSums(wiring.Component):
             }
         )
 
+    @staticmethod
+    def latency_of(*, pipelined: bool) -> int:
+        """Cycles from a vector tagged `last` to its sums."""
+        return int(pipelined)
+
     def elaborate(self, platform):
         m = Module()
         sums = data.ArrayLayout(signed(ACC_WIDTH), self.rows)
         m.submodules.memory = memory = Memory(shape=sums, depth=self.depth, init=[])
         read, write = memory.read_port(), memory.write_port()
-        stage = data.StructLayout(
-            {"dots": self.i.p.shape(), "pixel": range(self.depth), "valid": 1}
-        )
 
-        # Look up the sum so far, unless it is still on its way.
-        pixel = Signal(range(self.depth))
-        looked, held = Signal(stage), Signal(stage)
+        # The sum so far of the next vector's pixel is read ahead, unless it is still on its way.
+        pixel, next_pixel = Signal(range(self.depth)), Signal(range(self.depth))
+        known = Signal()
         advance = Signal()
-        busy = Signal()
+        taken = Signal()
         m.d.comb += [
-            advance.eq(~self.o.valid | self.o.ready),
-            self.o.valid.eq(held.valid & held.dots.tags.last),
-            busy.eq(
-                (looked.valid & (looked.pixel == pixel)) | (held.valid & (held.pixel == pixel))
-            ),
-            self.i.ready.eq(advance & (self.i.p.tags.first | ~busy)),
-            read.addr.eq(pixel),
-            read.en.eq(advance),
+            self.i.ready.eq(advance & (self.i.p.tags.first | known)),
+            taken.eq(self.i.valid & self.i.ready),
+            next_pixel.eq(Mux(taken, Mux(self.i.p.tags.end, 0, pixel + 1), pixel)),
+            read.addr.eq(next_pixel),
+            read.en.eq(1),
         ]
-        with m.If(self.i.valid & self.i.ready):
-            m.d.sync += pixel.eq(Mux(self.i.p.tags.end, 0, pixel + 1))
-        with m.If(advance):
-            m.d.sync += [
-                looked.dots.eq(self.i.p),
-                looked.pixel.eq(pixel),
-                looked.valid.eq(self.i.valid & self.i.ready),
-            ]
+        m.d.sync += pixel.eq(next_pixel)
 
-        # The memory's output has a register of its own.
+        # The vector whose sum is made, and its pixel.
+        held = Signal(data.StructLayout({"dots": self.i.p.shape(), "pixel": pixel.shape()}))
+        valid = Signal()
         so_far = Signal(sums)
-        with m.If(advance):
-            m.d.sync += [held.eq(looked), so_far.eq(read.data)]
+        on_its_way = taken & (pixel == next_pixel)
+        if self.pipelined:
+            on_its_way |= valid & (held.pixel == next_pixel)
+            with m.If(advance):
+                m.d.sync += [
+                    held.dots.eq(self.i.p),
+                    held.pixel.eq(pixel),
+                    valid.eq(taken),
+                    so_far.eq(read.data),
+                ]
+        else:
+            m.d.comb += [
+                held.dots.eq(self.i.p),
+                held.pixel.eq(pixel),
+                valid.eq(self.i.valid & (self.i.p.tags.first | known)),
+                so_far.eq(read.data),
+            ]
+        m.d.sync += known.eq(~on_its_way)
 
         # Add, then keep or pass on.
         total = Signal(sums)
@@ -122,10 +134,13 @@ class PartialSums(wiring.Component):
             start = Mux(held.dots.tags.first, 0, so_far[k])
             m.d.comb += total[k].eq(start + held.dots.sums[k])
         m.d.comb += [
+            advance.eq(~self.o.valid | self.o.ready),
             write.addr.eq(held.pixel),
             write.data.eq(total),
-            write.en.eq(advance & held.valid & ~held.dots.tags.last),
+            write.en.eq(valid & ~held.dots.tags.last),
+            self.o.valid.eq(valid & held.dots.tags.last),
+            self.o.p.sums.eq(total),
+            self.o.p.end.eq(held.dots.tags.end),
         ]
-        m.d.comb += [self.o.p.sums.eq(total), self.o.p.end.eq(held.dots.tags.end)]
 
         return m

@@ -14,7 +14,7 @@ DIGIT = 2
 
 
 def tile_signature(*, rows, lanes):
-    """Ports of a tile store; both kinds are interchangeable behind them, but for their latency.
+    """Ports of a tile store; both kinds are interchangeable behind them.
 
     Returns
     -------
@@ -31,10 +31,10 @@ def tile_signature(*, rows, lanes):
             The next tile waits.
         swap : ``In(1)``
             From the next cycle on it is the one in use; only with `full`.
-        enable, digit : ``In(1)``, ``In(2)``
-            Show this digit of the weights in use.
+        digit : ``In(2)``
+            Digit to show in the next cycle.
         o : ``Out(ArrayLayout(ArrayLayout(ArrayLayout(2, 4), lanes), rows))``
-            It, by row, lane and digit of the activation that it meets, `latency` cycles later.
+            Digit of the weights in use, by row, lane and digit of the activation that it meets.
             Weights are offset by half their range, and so unsigned.
     """
     digits = data.ArrayLayout(data.ArrayLayout(DIGIT, DIGITS), lanes)
@@ -45,7 +45,6 @@ def tile_signature(*, rows, lanes):
             "i": In(stream.Signature(data.ArrayLayout(signed(8), rows))),
             "full": Out(1),
             "swap": In(1),
-            "enable": In(1),
             "digit": In(2),
             "o": Out(data.ArrayLayout(digits, rows)),
         }
@@ -123,8 +122,6 @@ class RegisterTile(wiring.Component):
     See `tile_signature`.
     """
 
-    latency = 0
-
     i: stream.Interface
 
     def __init__(self, *, rows: int, lanes: int):
@@ -148,6 +145,8 @@ class RegisterTile(wiring.Component):
             self.i.ready.eq(~self.full | self.swap),
         ]
 
+        digit = Signal.like(self.digit)
+        m.d.sync += digit.eq(self.digit)
         for row in range(self.rows):
             code = self.i.p[row] ^ (2 << (self.top_digit << 1))
             for lane in range(self.lanes):
@@ -158,9 +157,7 @@ class RegisterTile(wiring.Component):
                         m.d.sync += shadow.eq(code)
                     with m.If(self.swap):
                         m.d.sync += active.eq(shadow)
-                    m.d.comb += self.o[row][lane][position].eq(
-                        active.word_select(self.digit, DIGIT)
-                    )
+                    m.d.comb += self.o[row][lane][position].eq(active.word_select(digit, DIGIT))
 
         return m
 
@@ -178,8 +175,6 @@ class MemoryTile(wiring.Component):
     -------
     See `tile_signature`.
     """
-
-    latency = 1
 
     i: stream.Interface
 
@@ -232,8 +227,8 @@ class MemoryTile(wiring.Component):
         with m.If(self.swap):
             m.d.sync += in_use.eq(~in_use)
         m.d.comb += [
-            read.addr.eq(self.digit | (in_use << 2)),
-            read.en.eq(self.enable),
+            read.addr.eq(self.digit | ((in_use ^ self.swap) << 2)),
+            read.en.eq(1),
             Value.cast(self.o).eq(read.data),
         ]
 

@@ -6,7 +6,7 @@ from downshift.hw.partial_sums import PartialSums, partial_sums
 from downshift.sim.block_bench import run
 
 
-def run_tiles(dots, *, depth, gaps=0.0):
+def run_tiles(dots, *, depth, pipelined=True, gaps=0.0):
     tiles, vectors, rows = dots.shape
     values = [
         {"sums": dots[t, v].tolist(),
@@ -14,19 +14,18 @@ def run_tiles(dots, *, depth, gaps=0.0):
         for t in range(tiles) for v in range(vectors)
     ]  # fmt: skip
     # Twice: the second round must not see what the first left behind.
-    taken, cycles = run(
-        PartialSums(rows=rows, dot_width=20, depth=depth), {"i": values * 2},
-        outputs={"o": 2 * vectors}, gaps=gaps,
-    )  # fmt: skip
+    dut = PartialSums(rows=rows, dot_width=20, depth=depth, pipelined=pipelined)
+    taken, cycles = run(dut, {"i": values * 2}, outputs={"o": 2 * vectors}, gaps=gaps)
     return taken["o"], cycles
 
 
-@pytest.mark.parametrize("gaps", [0.0, 0.4])
+@pytest.mark.parametrize("pipelined", [True, False])
+@pytest.mark.parametrize("gaps", [0.0, 0.4, 0.8])
 @pytest.mark.parametrize(("tiles", "vectors"), [(1, 1), (1, 8), (5, 1), (4, 2), (3, 3), (3, 8)])
-def test_block_equals_golden(tiles, vectors, gaps):
+def test_block_equals_golden(tiles, vectors, gaps, pipelined):
     rng = np.random.default_rng(tiles)
     dots = rng.integers(-(1 << 19), 1 << 19, (tiles, vectors, 3))
-    taken, _ = run_tiles(dots, depth=8, gaps=gaps)
+    taken, _ = run_tiles(dots, depth=8, pipelined=pipelined, gaps=gaps)
     sums = [list(o.sums) for o in taken]
     assert np.array_equal(sums, np.tile(partial_sums(dots), (2, 1)))
     assert [o.end for o in taken] == [v == vectors - 1 for v in range(vectors)] * 2
@@ -38,8 +37,18 @@ def test_extremes_of_int32():
     assert taken[0].sums[0] == -(1 << 31)
 
 
-def test_latency_and_throughput():
+@pytest.mark.parametrize("pipelined", [True, False])
+def test_latency_and_throughput(pipelined):
     dots = np.ones((4, 6, 1), int)
-    _, cycles = run_tiles(dots, depth=8)
+    _, cycles = run_tiles(dots, depth=8, pipelined=pipelined)
     assert set(np.diff(cycles["i"])) == {1}
-    assert cycles["o"][0] - cycles["i"][18] == PartialSums.latency
+    latency = PartialSums.latency_of(pipelined=pipelined)
+    assert cycles["o"][0] - cycles["i"][18] == latency
+
+
+@pytest.mark.parametrize(
+    ("vectors", "pipelined", "step"), [(1, True, 3), (1, False, 2), (2, False, 1)]
+)
+def test_a_sum_on_its_way_is_waited_for(vectors, pipelined, step):
+    _, cycles = run_tiles(np.ones((5, vectors, 1), int), depth=8, pipelined=pipelined)
+    assert set(np.diff(cycles["i"][: 5 * vectors])) == {step}
