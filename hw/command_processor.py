@@ -4,10 +4,11 @@ from amaranth import Array, Cat, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from downshift.hw.checksum import Checksum
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.descriptor import PROFILES
 from downshift.hw.engine import PARAMETER_BYTES, PROGRAM_BYTES, Counters, Region
-from downshift.hw.frame import Frame, crc32
+from downshift.hw.frame import Frame
 from downshift.hw.protocol import ARGUMENT_BYTES, MAX_FRAME, PROTOCOL_VERSION, Command, LinkError
 from downshift.hw.slip import Symbol
 from downshift.hw.store import ByteWrite
@@ -67,7 +68,7 @@ class CommandProcessor(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.crc = self._crc = crc32.create()
+        m.submodules.crc = self._crc = Checksum()
 
         # Request: `byte` is the one at `at`, two cycles after that moves.
         self._at = Signal(range(MAX_FRAME))
@@ -90,7 +91,7 @@ class CommandProcessor(wiring.Component):
             self.write.address.eq(self._address),
             self.read_address.eq(self._address),
             self.profile.eq(self._arguments[-8:]),
-            self._crc.data.eq(self._byte),
+            self._crc.i.payload.eq(self._byte),
         ]
 
         # Reply: bytes of what the command asks for, counted down.
@@ -259,8 +260,8 @@ class CommandProcessor(wiring.Component):
                 m.next = "Reply tag"
             with m.Elif(self._address >= limit):
                 self._fail(m, LinkError.BAD_ADDRESS)
-            with m.Elif(self._settled):
-                m.d.comb += [self.write.enable.eq(1), self._crc.valid.eq(1)]
+            with m.Elif(self._settled & self._crc.i.ready):
+                m.d.comb += [self.write.enable.eq(1), self._crc.i.valid.eq(1)]
                 m.d.sync += self._address.eq(self._address + 1)
                 self._go_on(m)
 

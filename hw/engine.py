@@ -121,9 +121,13 @@ class Engine(wiring.Component):
             lanes=c.lanes,
             depth=c.weight_depth,
             activation_bytes=c.activation_bytes,
+            pipelined=c.pipelined,
         )
         m.submodules.window = window = Window(
-            lanes=c.lanes, depth=c.activation_bytes, pixels=c.partial_sum_depth
+            lanes=c.lanes,
+            depth=c.activation_bytes,
+            pixels=c.partial_sum_depth,
+            pipelined=c.pipelined,
         )
         m.submodules.array = array = BrickArray(
             rows=c.rows, lanes=c.lanes, tile_memory=c.tile_memory

@@ -2,17 +2,14 @@
 
 from amaranth import Module, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.crc.catalog import CRC32_ISO_HDLC
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from downshift.hw.checksum import Checksum
 from downshift.hw.protocol import CRC_BYTES, LinkError
 from downshift.hw.slip import Symbol
 
-__all__ = ["Frame", "FrameReceiver", "FrameTransmitter", "crc32"]
-
-crc32 = CRC32_ISO_HDLC(data_width=8)
-"""The CRC-32 of zlib, byte by byte; `crc32.compute` is its golden function."""
+__all__ = ["Frame", "FrameReceiver", "FrameTransmitter"]
 
 
 class Frame(data.Struct):
@@ -27,8 +24,9 @@ class Frame(data.Struct):
 class FrameReceiver(wiring.Component):
     """Keep a frame, once it is complete and its checksum agrees, until it is dealt with.
 
-    Symbols are taken at once, whatever happens; those of a frame that arrives while another waits
-    are lost, and what remains of it is refused. Empty frames are passed over.
+    A symbol is taken as soon as the checksum takes in the one before, whatever else happens; those
+    of a frame that arrives while another waits are lost, and what remains of it is refused. Empty
+    frames are passed over.
 
     Parameters
     ----------
@@ -37,7 +35,7 @@ class FrameReceiver(wiring.Component):
 
     Members
     -------
-    i : ``In(stream.Signature(Symbol, always_ready=True))``
+    i : ``In(stream.Signature(Symbol))``
     o : ``Out(stream.Signature(Frame))``
         A frame waits, `latency` cycles after its last symbol; taking it frees the buffer.
     read_address, read_data : ``In(range(size))``, ``Out(8)``
@@ -53,7 +51,7 @@ class FrameReceiver(wiring.Component):
         self.size = size
         super().__init__(
             {
-                "i": In(stream.Signature(Symbol, always_ready=True)),
+                "i": In(stream.Signature(Symbol)),
                 "o": Out(stream.Signature(Frame)),
                 "read_address": In(range(size)),
                 "read_data": Out(8),
@@ -63,7 +61,7 @@ class FrameReceiver(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.memory = memory = Memory(shape=8, depth=self.size, init=[])
-        m.submodules.crc = crc = crc32.create()
+        m.submodules.crc = crc = Checksum()
         read, write = memory.read_port(), memory.write_port()
         m.d.comb += [read.addr.eq(self.read_address), self.read_data.eq(read.data)]
 
@@ -73,14 +71,15 @@ class FrameReceiver(wiring.Component):
         symbol = self.i.p
         arrived = Signal()
         m.d.comb += [
-            arrived.eq(self.i.valid & ~self.o.valid),
+            self.i.ready.eq(crc.i.ready),
+            arrived.eq(self.i.valid & self.i.ready & ~self.o.valid),
             write.addr.eq(count),
             write.data.eq(symbol.data),
-            crc.data.eq(symbol.data),
+            crc.i.payload.eq(symbol.data),
             crc.start.eq((arrived & symbol.end) | (self.o.valid & self.o.ready)),
         ]
         with m.If(arrived & ~symbol.end):
-            m.d.comb += crc.valid.eq(1)
+            m.d.comb += crc.i.valid.eq(1)
             with m.If(count == self.size):
                 m.d.sync += too_long.eq(1)
             with m.Else():
@@ -98,7 +97,7 @@ class FrameReceiver(wiring.Component):
             ]
             with m.If(too_long):
                 m.d.sync += self.o.p.error.eq(LinkError.TOO_LONG)
-            with m.Elif((count <= CRC_BYTES) | ~crc.match_detected):
+            with m.Elif((count <= CRC_BYTES) | ~crc.matches):
                 m.d.sync += self.o.p.error.eq(LinkError.BAD_FRAME)
         with m.If(self.o.valid & self.o.ready):
             m.d.sync += self.o.valid.eq(0)
@@ -114,7 +113,8 @@ class FrameTransmitter(wiring.Component):
     i : ``In(stream.Signature(Symbol))``
         Bytes of a reply, and its end.
     o : ``Out(stream.Signature(Symbol))``
-        The same with what belongs to a frame; no register in the way.
+        The same with what belongs to a frame; no register in the way, but a byte waits until the
+        checksum takes in the one before.
     """
 
     latency = 0
@@ -124,10 +124,9 @@ class FrameTransmitter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.crc = crc = crc32.create()
-        left = Signal(range(CRC_BYTES + 1))
-        checksum = Signal(32)
-        m.d.comb += crc.data.eq(self.i.p.data)
+        m.submodules.crc = crc = Checksum()
+        at = Signal(range(CRC_BYTES + 1))
+        m.d.comb += crc.i.payload.eq(self.i.p.data)
 
         with m.FSM():
             with m.State("Open"):
@@ -137,23 +136,26 @@ class FrameTransmitter(wiring.Component):
 
             with m.State("Content"):
                 m.d.comb += self.o.p.data.eq(self.i.p.data)
-                with m.If(self.i.valid & self.i.p.end):
-                    m.d.sync += [checksum.eq(crc.crc), left.eq(CRC_BYTES)]
+                with m.If(self.i.valid & crc.i.ready & self.i.p.end):
                     m.next = "Checksum"
-                with m.Else():
+                with m.Elif(crc.i.ready):
                     m.d.comb += [
                         self.o.valid.eq(self.i.valid),
                         self.i.ready.eq(self.o.ready),
-                        crc.valid.eq(self.i.valid & self.o.ready),
+                        crc.i.valid.eq(self.i.valid & self.o.ready),
                     ]
 
             with m.State("Checksum"):
-                m.d.comb += [self.o.valid.eq(1), self.o.p.data.eq(checksum[:8])]
-                with m.If(left == 0):
+                m.d.comb += [
+                    self.o.valid.eq(1),
+                    self.o.p.data.eq(crc.crc.word_select(at[:2], 8)),
+                ]
+                with m.If(at == CRC_BYTES):
                     m.d.comb += [self.o.p.data.eq(0), self.o.p.end.eq(1)]
                 with m.If(self.o.ready):
-                    m.d.sync += [left.eq(left - 1), checksum.eq(checksum >> 8)]
-                    with m.If(left == 0):
+                    m.d.sync += at.eq(at + 1)
+                    with m.If(at == CRC_BYTES):
+                        m.d.sync += at.eq(0)
                         m.d.comb += self.i.ready.eq(1)
                         m.next = "Open"
 

@@ -131,21 +131,31 @@ class _Channel(wiring.Component):
 
         # Cycle 1: add the bias.
         biased = Signal(signed(33))
-        multiplier = Signal(16)
+        multiplier = Signal(16, reset_less=True)
         shifts = [Signal(6, name=f"shift_{k}") for k in range(1, 5)]
-        # Cycle 2: multiply the halves, each in one hard multiplier.
-        low, high = Signal(32), Signal(32)
+        # Cycle 2: multiply the halves, each in one hard multiplier; its registers take no reset.
+        low, high = Signal(32, reset_less=True), Signal(32, reset_less=True)
         minus = Signal(16)  # what the sign of the sum takes off
         # Cycle 3: add the halves; a guard bit below will hold the half.
         product = Signal(signed(50))
-        # Cycle 4: shift by ones.
-        fine, fine_rest = Signal(signed(50)), Signal()
-        # Cycle 5: shift by eights. Nine bits, a sign and the guard are enough: beyond them lies the
+        # Cycle 4: shift by eights. Of the rest only whether there is any counts, and of what lies
+        # above whether it is more than signs.
+        by_32, by_16 = Signal(signed(42)), Signal(signed(26))
+        coarse, coarse_rest, coarse_inside = Signal(signed(18)), Signal(), Signal()
+        negative = Signal(2)
+        # Cycle 5: shift by ones. Nine bits, a sign and the guard are enough: beyond them lies the
         # range of no code.
-        coarse, coarse_rest = Signal(signed(11)), Signal()
-        inside, negative = Signal(), Signal()
+        by_4, by_2 = Signal(signed(14)), Signal(signed(12))
+        fine, fine_rest, inside = Signal(signed(11)), Signal(), Signal()
         # Cycle 6: saturate.
         narrow, rest = Signal(signed(11)), Signal()
+        eights, ones = shifts[2][3:], shifts[3][:3]
+        m.d.comb += [
+            by_32.eq(Mux(eights[2], product >> 32, product)),
+            by_16.eq(Mux(eights[1], by_32 >> 16, by_32)),
+            by_4.eq(Mux(ones[2], coarse >> 4, coarse)),
+            by_2.eq(Mux(ones[1], by_4 >> 2, by_4)),
+        ]
 
         # Cycle 7: round half to even, move to the zero point, clip.
         floor = narrow[1:].as_signed()
@@ -161,22 +171,30 @@ class _Channel(wiring.Component):
                 high.eq(biased[16:32] * multiplier),
                 minus.eq(Mux(biased[32], multiplier, 0)),
                 product.eq((((high - (minus << 16)) << 16) + low) << 1),
-                fine.eq(product >> shifts[2][:3]),
-                fine_rest.eq((product & ((1 << shifts[2][:3]) - 1)).any()),
-                negative.eq(fine[-1]),
-                narrow.eq(Mux(inside, coarse, Mux(negative, -1024, 1023))),
-                rest.eq(coarse_rest),
+                coarse.eq(Mux(eights[0], by_16 >> 8, by_16)),
+                coarse_rest.eq(_any_below(product, eights, step=8)),
+                coarse_inside.eq(_signs_from(product, eights, first=17, step=8)),
+                fine.eq(Mux(ones[0], by_2 >> 1, by_2)),
+                fine_rest.eq(coarse_rest | _any_below(coarse, ones, step=1)),
+                inside.eq(coarse_inside & _signs_from(coarse, ones, first=10, step=1)),
+                negative.eq(Cat(product[-1], negative)),
+                narrow.eq(Mux(inside, fine, Mux(negative[1], -1024, 1023))),
+                rest.eq(fine_rest),
                 self.code.eq(Mux(moved < 0, 0, Mux(moved > self.out_max, self.out_max, moved))),
             ]
             m.d.sync += [shifts[0].eq(self.shift), Cat(shifts[1:]).eq(Cat(shifts))]
-            with m.Switch(shifts[3][3:]):
-                for eights in range(8):
-                    above = fine[min(8 * eights + 10, 49) :]
-                    with m.Case(eights):
-                        m.d.sync += [
-                            coarse.eq(fine >> 8 * eights),
-                            coarse_rest.eq(fine_rest | fine[: 8 * eights].any()),
-                            inside.eq((above == 0) | above.all()),
-                        ]
 
         return m
+
+
+def _any_below(value, steps, *, step):
+    """Whether any of the lowest ``steps * step`` bits of `value` is set; `steps` has 3 bits."""
+    parts = (value[k * step : (k + 1) * step].any() & (steps > k) for k in range(7))
+    return Cat(parts).any()
+
+
+def _signs_from(value, steps, *, first, step):
+    """Whether all bits of `value` from ``first + steps * step`` up are equal; `steps` has 3 bits."""
+    apart = value.as_unsigned() ^ value[-1].replicate(len(value))
+    parts = (apart[first + k * step :][:step].any() & (steps <= k) for k in range(8))
+    return ~Cat(parts).any()

@@ -80,6 +80,10 @@ class WeightLoader(wiring.Component):
         Bytes in a vector of activations.
     depth : int
         Words of the weight store.
+    activation_bytes : int
+        Bytes of activation memory; no loop over a map is longer.
+    pipelined : bool
+        Give the store's output a register of its own.
 
     Members
     -------
@@ -92,15 +96,17 @@ class WeightLoader(wiring.Component):
         Running weights.
     """
 
-    latency = 3 + PrecisionSwitch.latency
-
     o: stream.Interface
 
-    def __init__(self, *, rows: int, lanes: int, depth: int, activation_bytes: int):
+    def __init__(
+        self, *, rows: int, lanes: int, depth: int, activation_bytes: int, pipelined: bool = True
+    ):
         self.rows = rows
         self.lanes = lanes
         self.depth = depth
         self.activation_bytes = activation_bytes
+        self.pipelined = pipelined
+        self.latency = self.latency_of(pipelined=pipelined)
         super().__init__(
             {
                 "layer": In(LayerDescriptor),
@@ -111,6 +117,11 @@ class WeightLoader(wiring.Component):
                 "o": Out(stream.Signature(data.ArrayLayout(signed(8), rows))),
             }
         )
+
+    @staticmethod
+    def latency_of(*, pipelined: bool) -> int:
+        """Cycles from `start` to the first word."""
+        return 2 + pipelined + PrecisionSwitch.latency
 
     def elaborate(self, platform):
         m = Module()
@@ -160,18 +171,18 @@ class WeightLoader(wiring.Component):
                 *(counter.eq(0) for counter in (slot, column, place, chunk, kernel_row, tile)),
             ]
 
-        # The word comes a cycle later, and has a register of its own before the switch.
-        read, held = Signal(), Signal()
-        blank = Signal()
+        # The word comes a cycle later.
+        read, blank = Signal(), Signal()
         word = Signal.like(switch.i.p)
-        m.d.comb += [
-            advance.eq(~held | switch.i.ready),
-            switch.i.valid.eq(held),
-            switch.i.p.eq(word),
-        ]
+        for index in range(self.rows):
+            m.d.comb += word[index].eq(Mux(blank, 0, self.read_data[index].as_signed()))
         with m.If(advance):
-            m.d.sync += [read.eq(running), blank.eq(~weight_here), held.eq(read)]
-            for index in range(self.rows):
-                m.d.sync += word[index].eq(Mux(blank, 0, self.read_data[index].as_signed()))
+            m.d.sync += [read.eq(running), blank.eq(~weight_here)]
+        if self.pipelined:
+            with m.If(advance):
+                m.d.sync += [switch.i.valid.eq(read), switch.i.p.eq(word)]
+        else:
+            m.d.comb += [switch.i.valid.eq(read), switch.i.p.eq(word)]
+        m.d.comb += advance.eq(~switch.i.valid | switch.i.ready)
 
         return m

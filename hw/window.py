@@ -99,6 +99,8 @@ class Window(wiring.Component):
         Bytes of activation memory; no map, and no loop over its bytes, is longer.
     pixels : int
         Most pixels of a pass, before pooling.
+    pipelined : bool
+        Give the address a register of its own.
 
     Members
     -------
@@ -110,14 +112,14 @@ class Window(wiring.Component):
     o : ``Out(stream.Signature(vector_layout(lanes)))``
     """
 
-    latency = 4
-
     o: stream.Interface
 
-    def __init__(self, *, lanes: int, depth: int, pixels: int):
+    def __init__(self, *, lanes: int, depth: int, pixels: int, pipelined: bool = True):
         self.lanes = lanes
         self.depth = depth
         self.pixels = pixels
+        self.pipelined = pipelined
+        self.latency = 3 + pipelined
         super().__init__(
             {
                 "layer": In(LayerDescriptor),
@@ -149,14 +151,18 @@ class Window(wiring.Component):
                 {"valid": 1, "tags": VectorTags, "row_inside": 1, "column": walk.column.shape()}
             )
         )
-        with m.If(advance):
-            m.d.sync += [
-                self.read_address.eq(layer.in_base + walk.row + walk.column),
-                asked.valid.eq(walk.running),
-                asked.tags.eq(walk.tags),
-                asked.row_inside.eq((walk.row >= 0) & (walk.row < layer.map_bytes)),
-                asked.column.eq(walk.column),
-            ]
+        asking = [
+            self.read_address.eq(layer.in_base + walk.row + walk.column),
+            asked.valid.eq(walk.running),
+            asked.tags.eq(walk.tags),
+            asked.row_inside.eq((walk.row >= 0) & (walk.row < layer.map_bytes)),
+            asked.column.eq(walk.column),
+        ]
+        if self.pipelined:
+            with m.If(advance):
+                m.d.sync += asking
+        else:
+            m.d.comb += asking
         m.d.comb += self.read_enable.eq(asked.valid & advance)
 
         # Which lanes are inside: those from column 0, as many as the row has room for.

@@ -18,9 +18,11 @@ ROWS, LANES, DEPTH, BASE = 2, 4, 512, 5
 class LoaderWithStore(wiring.Component):
     """A loader on a store that holds `words` from `BASE` on."""
 
-    def __init__(self, words):
+    def __init__(self, words, *, pipelined):
         self.words = words
-        self.loader = WeightLoader(rows=ROWS, lanes=LANES, depth=DEPTH, activation_bytes=256)
+        self.loader = WeightLoader(
+            rows=ROWS, lanes=LANES, depth=DEPTH, activation_bytes=256, pipelined=pipelined
+        )
         super().__init__(
             {
                 "layer": In(LayerDescriptor),
@@ -48,10 +50,11 @@ class LoaderWithStore(wiring.Component):
         return m
 
 
+@pytest.mark.parametrize("pipelined", [True, False])
 @pytest.mark.parametrize("gaps", [0.0, 0.4])
 @pytest.mark.parametrize(("weight_width", "act_width"), [(8, 8), (5, 4), (4, 3), (2, 2), (7, 2)])
 @pytest.mark.parametrize("shape", [(2, 1, 1, 1), (3, 3, 3, 3), (5, 4, 2, 1), (1, 7, 1, 4)])
-def test_equals_golden(shape, weight_width, act_width, gaps):
+def test_equals_golden(shape, weight_width, act_width, gaps, pipelined):
     weights = np.random.default_rng(weight_width).integers(-128, 128, shape).astype(np.int8)
     per_byte = codes_per_byte(act_width)
     slots = -(-shape[1] // per_byte) * per_byte
@@ -64,14 +67,15 @@ def test_equals_golden(shape, weight_width, act_width, gaps):
     }  # fmt: skip
     running = precision_switch(weights, width=weight_width)
     expected = tile_words(running, rows=ROWS, chunk=chunk, slots=slots)
+    dut = LoaderWithStore(store_words(weights, rows=ROWS), pipelined=pipelined)
     taken, cycles = run(
-        LoaderWithStore(store_words(weights, rows=ROWS)), {},
+        dut, {},
         outputs={"o": 2 * len(expected)},  # start stays high: a second pass follows
         settings={"layer": layer, "start": 1}, gaps=gaps,
     )  # fmt: skip
     assert np.array_equal([list(o) for o in taken["o"]], np.tile(expected, (2, 1)))
     if not gaps:
-        assert cycles["o"][0] == WeightLoader.latency
+        assert cycles["o"][0] == WeightLoader.latency_of(pipelined=pipelined)
         assert set(np.diff(cycles["o"][: len(expected)])) <= {1}
 
 

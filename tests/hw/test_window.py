@@ -16,9 +16,9 @@ LANES, DEPTH, BASE = 4, 512, 9
 class WindowWithMemory(wiring.Component):
     """A window on a memory of bytes, read `LANES` at a time."""
 
-    def __init__(self, content):
+    def __init__(self, content, *, pipelined):
         self.content = content
-        self.window = Window(lanes=LANES, depth=DEPTH, pixels=256)
+        self.window = Window(lanes=LANES, depth=DEPTH, pixels=256, pipelined=pipelined)
         super().__init__(
             {
                 "layer": In(LayerDescriptor),
@@ -78,20 +78,22 @@ POOLS = {
 }
 
 
+@pytest.mark.parametrize("pipelined", [True, False])
 @pytest.mark.parametrize("gaps", [0.0, 0.4])
 @pytest.mark.parametrize("size", [1, 3, 8])
 @pytest.mark.parametrize(
     ("geometry", "pool"),
     [(g, p) for g in GEOMETRIES for p in POOLS if g != "whole" or p == "none"],
 )
-def test_equals_golden(geometry, pool, size, gaps):
+def test_equals_golden(geometry, pool, size, gaps, pipelined):
     content = np.random.default_rng(size).integers(0, 256, DEPTH).astype(np.uint8)
     pixels = content[BASE : BASE + 5 * 6 * size].reshape(5, 6, size)
     shape = GEOMETRIES[geometry] | POOLS[pool] | {"pad": 77}
     expected = window_vectors(pixels, **shape, lanes=LANES)
     rows, chunks, vectors, _ = expected.shape
+    dut = WindowWithMemory(content, pipelined=pipelined)
     taken, cycles = run(
-        WindowWithMemory(content), {},
+        dut, {},
         outputs={"o": 2 * rows * chunks * vectors},
         settings={"layer": descriptor(pixels.shape, **shape, tiles=2), "start": 1}, gaps=gaps,
     )  # fmt: skip
@@ -106,7 +108,7 @@ def test_equals_golden(geometry, pool, size, gaps):
     assert np.array_equal(tags[0, :, :, 1].all(1), np.arange(rows * chunks) == rows * chunks - 1)
     assert (tags[..., 2] == (np.arange(vectors) == vectors - 1)).all()
     if not gaps:
-        assert cycles["o"][0] == Window.latency
+        assert cycles["o"][0] == dut.window.latency
         assert set(np.diff(cycles["o"])) <= {1}
 
 
