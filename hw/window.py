@@ -257,25 +257,26 @@ class _Walk(wiring.Component):
                 for counter, last in zip(counters, lasts, strict=True)
             )
         )
+        go = Signal()
+        m.d.comb += go.eq(Mux(self.running, self.advance, self.start))
+        with m.If(go):
+            m.d.sync += self.running.eq(~(self.running & at_last.all()))
         steps = [Signal(name=f"step_{k}") for k in range(len(lasts))]
         for k, (counter, step) in enumerate(zip(counters, steps, strict=True)):
-            m.d.comb += step.eq(self.running & self.advance & at_last[:k].all() & ~at_last[k])
-            with m.If(step):
-                m.d.sync += [counter.eq(counter + 1), *(inner.eq(0) for inner in counters[:k])]
-        with m.If(self.running & self.advance & at_last.all()):
-            m.d.sync += self.running.eq(0)
+            m.d.comb += step.eq(self.running & at_last[:k].all() & ~at_last[k])
+            with m.If(go & (~self.running | at_last[:k].all())):
+                m.d.sync += counter.eq(Mux(step, counter + 1, 0))
 
         # Positions at which the pooled pixel, the line of pixels and the tile began: each step goes
-        # on from one of them, and those of the loops inside it follow.
+        # on from one of them, and those of the loops inside it follow. `advance` comes late: it only
+        # enables.
         shape = row.shape()
         pooled_row, pooled_column = Signal(shape), Signal(shape)
         tile_row, tile_column = Signal(shape), Signal(shape)
-        begin = Signal()
         row_base, row_step = Signal(shape), Signal(shape)
         column_base, column_step = Signal(shape), Signal(shape)
-        m.d.comb += begin.eq(self.start & ~self.running)
         for step, (from_row, by_row, from_column, by_column) in zip(
-            [*steps, begin],
+            [*steps, ~self.running],
             (
                 (row, 0, column, layer.step_x),
                 (row, layer.step_y, pooled_column, 0),
@@ -300,7 +301,7 @@ class _Walk(wiring.Component):
             next_row.eq(row_base + row_step),
             next_column.eq(column_base + column_step),
         ]
-        moving = Cat(steps, begin)
+        moving = Cat(steps, ~self.running)
         for position, following, moves in (
             (row, next_row, moving),
             (column, next_column, moving),
@@ -309,10 +310,8 @@ class _Walk(wiring.Component):
             (tile_row, next_row, moving[4:]),
             (tile_column, next_column, moving[4:]),
         ):
-            with m.If(moves.any()):
+            with m.If(go & moves.any()):
                 m.d.sync += position.eq(following)
-        with m.If(begin):
-            m.d.sync += [self.running.eq(1), *(counter.eq(0) for counter in counters)]
 
         # The first and last tile of the depth, the last vector of a tile.
         m.d.comb += [
