@@ -3,6 +3,7 @@
 from amaranth import Array, Cat, Module, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from downshift.hw.checksum import Checksum
 from downshift.hw.config import AcceleratorConfig
@@ -47,6 +48,12 @@ class CommandProcessor(wiring.Component):
 
     def __init__(self, *, config: AcceleratorConfig):
         self.config = config
+        self._sizes = {
+            Region.ACTIVATIONS: config.activation_bytes,
+            Region.PROGRAM: config.program_depth * PROGRAM_BYTES,
+            Region.WEIGHTS: config.weight_depth * config.rows,
+            Region.PARAMETERS: config.parameter_depth * config.requantizers * PARAMETER_BYTES,
+        }
         super().__init__(
             {
                 "i": In(stream.Signature(Frame)),
@@ -84,7 +91,7 @@ class CommandProcessor(wiring.Component):
         # Image: which sections are loaded, and where the next byte goes.
         self._loading = Signal()
         self._loaded = Signal(4)
-        self._address = Signal(24)
+        self._address = Signal(range(max(self._sizes.values()) + 1))
         self._reply_left = Signal(16)
         m.d.comb += [
             self.write.data.eq(self._byte),
@@ -101,14 +108,13 @@ class CommandProcessor(wiring.Component):
         ]
         counters = Value.cast(self.counters)
         self._body = Signal(8)
-        self._read = Signal(8)  # from memory
         with m.Switch(self._command):
             with m.Case(Command.INFO):
                 m.d.comb += self._body.eq(Array(info)[(-self._reply_left)[:3]])
             with m.Case(Command.RUN):
                 m.d.comb += self._body.eq(counters.word_select((-self._reply_left)[:4], 8))
             with m.Default():
-                m.d.comb += self._body.eq(self._read)
+                m.d.comb += self._body.eq(self.read_data)
 
         with m.FSM():
             self._parse(m)
@@ -188,6 +194,7 @@ class CommandProcessor(wiring.Component):
     def _execute(self, m):
         """Begin what the command asks for; only WRITE and DATA may have more bytes."""
         argument = self._arguments
+        within = exact_log2(self.config.activation_bytes)
         more = (self._command == Command.WRITE) | (self._command == Command.DATA)
         m.next = "Reply tag"
         with m.If((self._at != self.i.p.length) & ~more):
@@ -198,13 +205,14 @@ class CommandProcessor(wiring.Component):
             with m.Case(Command.WRITE):
                 m.d.sync += [self.region.eq(Region.ACTIVATIONS), self._address.eq(argument[-24:])]
                 m.next = "Write"
+                with m.If(argument[-24:][within:].any()):
+                    self._fail(m, LinkError.BAD_ADDRESS)
             with m.Case(Command.READ):
-                end = argument[24:48] + argument[48:]
-                m.d.sync += [
-                    self._address.eq(argument[24:48]),
-                    self._reply_left.eq(argument[48:]),
-                ]
-                with m.If(end > self.config.activation_bytes):
+                address, length = argument[24:48], argument[48:]
+                end = address[: within + 1] + length[: within + 1]
+                m.d.sync += [self._address.eq(address), self._reply_left.eq(length)]
+                beyond = Cat(address[within + 1 :], length[within + 1 :]).any()
+                with m.If(beyond | (end > self.config.activation_bytes)):
                     self._fail(m, LinkError.BAD_ADDRESS)
             with m.Case(Command.LOAD):
                 m.d.sync += self._loading.eq(0)
@@ -243,22 +251,15 @@ class CommandProcessor(wiring.Component):
 
     def _write(self, m):
         """Write what remains of the request."""
-        c = self.config
-        sizes = {
-            Region.ACTIVATIONS: c.activation_bytes,
-            Region.PROGRAM: c.program_depth * PROGRAM_BYTES,
-            Region.WEIGHTS: c.weight_depth * c.rows,
-            Region.PARAMETERS: c.parameter_depth * c.requantizers * PARAMETER_BYTES,
-        }
-        limit = Signal(25)
+        beyond = Signal()
         with m.State("Write"):
             with m.Switch(self.region):
-                for region, size in sizes.items():
+                for region, size in self._sizes.items():
                     with m.Case(region):
-                        m.d.comb += limit.eq(size)
+                        m.d.comb += beyond.eq(self._address[exact_log2(size) :].any())
             with m.If(self._at == self.i.p.length):
                 m.next = "Reply tag"
-            with m.Elif(self._address >= limit):
+            with m.Elif(beyond):
                 self._fail(m, LinkError.BAD_ADDRESS)
             with m.Elif(self._settled & self._crc.i.ready):
                 m.d.comb += [self.write.enable.eq(1), self._crc.i.valid.eq(1)]
@@ -288,9 +289,6 @@ class CommandProcessor(wiring.Component):
         with m.State("Read"):
             m.d.comb += self.read_enable.eq(1)
             m.d.sync += self._address.eq(self._address + 1)
-            m.next = "Read byte"
-        with m.State("Read byte"):
-            m.d.sync += self._read.eq(self.read_data)
             m.next = "Reply body"
 
         with m.State("Reply body"):

@@ -1,6 +1,6 @@
 """Tiles: the weights that a brick array works with, held by digit while the next are loaded."""
 
-from amaranth import Module, Signal, Value, signed
+from amaranth import Cat, Module, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -100,12 +100,14 @@ class TilePlaces(wiring.Component):
                     m.d.sync += [lane.eq(0), self.full.eq(1)]
 
         # A code of the byte covers all, two or one of the digit positions.
+        positions = Signal(DIGITS)
         with m.Switch(self.pack):
             for pack in range(3):
                 with m.Case(pack):
-                    for index in range(DIGITS * self.lanes):
-                        place = (lane == index // DIGITS) & (slot == index % DIGITS >> 2 - pack)
-                        m.d.comb += self.here[index].eq(place)
+                    m.d.comb += positions.eq(Cat(slot == k >> 2 - pack for k in range(DIGITS)))
+        m.d.comb += self.here.eq(
+            Cat((lane == k).replicate(DIGITS) & positions for k in range(self.lanes))
+        )
 
         return m
 
