@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from downshift.hw.digit_tree import DIGITS, DigitTree, tree_latency
 from downshift.hw.mac import VectorTags, array_signature, dot_width
-from downshift.hw.tile import MemoryTile, RegisterTile
+from downshift.hw.tile import tile_kind
 
 __all__ = ["BrickArray", "brick"]
 
@@ -118,7 +118,7 @@ class BrickArray(wiring.Component):
     A vector of `lanes` bytes takes ``ceil(weight_width / 2)`` cycles, so throughput follows the
     width of the weights in steps of 2 bits, and that of the activations in steps of a packed code.
     The vector is taken with its last digit.
-    The next tile of weights is loaded behind the one in use, in `load_cycles`, and taken over
+    The next tile of weights is loaded behind the one in use, and taken over
     without a gap. A result stays offered until it is taken, and stalls the array meanwhile.
     `weight_width` and `pack` must be stable while data flows.
 
@@ -147,17 +147,14 @@ class BrickArray(wiring.Component):
             raise ValueError(f"Lanes must be a power of two, not {lanes!r}")
         self.rows = rows
         self.lanes = lanes
-        self._tile = (MemoryTile if tile_memory else RegisterTile)(rows=rows, lanes=lanes)
+        self.latency = self.latency_of(lanes=lanes)
+        self._tile = tile_kind(in_memory=tile_memory)(rows=rows, lanes=lanes)
         super().__init__(dict(array_signature(rows=rows, lanes=lanes).members))
 
-    @property
-    def latency(self) -> int:
+    @staticmethod
+    def latency_of(*, lanes: int) -> int:
         """Cycles from taking a vector, with its last digit, to offering its result."""
-        return 1 + tree_latency(self.lanes) + 1
-
-    def load_cycles(self, words: int, digits: int) -> int:
-        """Cycles from the first word of a tile to that of the next, for weights of `digits`."""
-        return self._tile.load_cycles(words, digits)
+        return 1 + tree_latency(lanes) + 1
 
     def elaborate(self, platform):
         m = Module()

@@ -76,7 +76,7 @@ class FrameReceiver(wiring.Component):
             write.addr.eq(count),
             write.data.eq(symbol.data),
             crc.i.payload.eq(symbol.data),
-            crc.start.eq((arrived & symbol.end) | (self.o.valid & self.o.ready)),
+            crc.start.eq((arrived & symbol.end) | self.o.valid),
         ]
         with m.If(arrived & ~symbol.end):
             m.d.comb += crc.i.valid.eq(1)

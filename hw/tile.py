@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from downshift.hw.digit_tree import DIGITS
 
-__all__ = ["MemoryTile", "RegisterTile", "tile_signature"]
+__all__ = ["MemoryTile", "RegisterTile", "tile_kind", "tile_signature"]
 
 DIGIT = 2
 """Bits of a digit."""
@@ -124,6 +124,9 @@ class RegisterTile(wiring.Component):
     See `tile_signature`.
     """
 
+    load_gap = 0
+    """Cycles between the last word of a tile and the first of the next, at least."""
+
     i: stream.Interface
 
     def __init__(self, *, rows: int, lanes: int):
@@ -133,7 +136,7 @@ class RegisterTile(wiring.Component):
 
     @staticmethod
     def load_cycles(words, digits):
-        """Cycles from the first word of a tile to that of the next."""
+        """Cycles in which `words` of weights of `digits` are loaded."""
         return words
 
     def elaborate(self, platform):
@@ -178,6 +181,9 @@ class MemoryTile(wiring.Component):
     See `tile_signature`.
     """
 
+    load_gap = 1
+    """Cycles between the last word of a tile and the first of the next, at least."""
+
     i: stream.Interface
 
     def __init__(self, *, rows: int, lanes: int):
@@ -187,7 +193,7 @@ class MemoryTile(wiring.Component):
 
     @staticmethod
     def load_cycles(words, digits):
-        """Cycles from the first word of a tile to that of the next."""
+        """Cycles in which `words` of weights of `digits` are loaded."""
         return words * digits
 
     def elaborate(self, platform):
@@ -235,3 +241,8 @@ class MemoryTile(wiring.Component):
         ]
 
         return m
+
+
+def tile_kind(*, in_memory: bool):
+    """Return the class that holds the weights in use: `MemoryTile` or `RegisterTile`."""
+    return MemoryTile if in_memory else RegisterTile

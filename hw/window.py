@@ -239,7 +239,7 @@ class _Walk(wiring.Component):
         m = Module()
         layer, row, column = self.layer, self.row, self.column
 
-        # Loops, innermost first; a loop steps when all inside it are at their last.
+        # Loops, innermost first, counted down; a loop steps when all inside it are at their last.
         lasts = [
             layer.last_pool_column, layer.last_pool_row, layer.last_column, layer.last_row,
             layer.last_chunk, layer.last_kernel_row, layer.last_tile,
@@ -251,12 +251,6 @@ class _Walk(wiring.Component):
             for k, last in enumerate(lasts)
         ]
         at_last = Signal(len(lasts))
-        m.d.comb += at_last.eq(
-            Cat(
-                counter == last[: len(counter)]
-                for counter, last in zip(counters, lasts, strict=True)
-            )
-        )
         go = Signal()
         m.d.comb += go.eq(Mux(self.running, self.advance, self.start))
         with m.If(go):
@@ -265,7 +259,11 @@ class _Walk(wiring.Component):
         for k, (counter, step) in enumerate(zip(counters, steps, strict=True)):
             m.d.comb += step.eq(self.running & at_last[:k].all() & ~at_last[k])
             with m.If(go & (~self.running | at_last[:k].all())):
-                m.d.sync += counter.eq(Mux(step, counter + 1, 0))
+                last = lasts[k][: len(counter)]
+                m.d.sync += [
+                    counter.eq(Mux(step, counter - 1, last)),
+                    at_last[k].eq(Mux(step, counter == 1, last == 0)),
+                ]
 
         # Positions at which the pooled pixel, the line of pixels and the tile began: each step goes
         # on from one of them, and those of the loops inside it follow. `advance` comes late: it only
@@ -314,8 +312,11 @@ class _Walk(wiring.Component):
                 m.d.sync += position.eq(following)
 
         # The first and last tile of the depth, the last vector of a tile.
+        with m.If(go & (~self.running | steps[6])):
+            m.d.sync += self.tags.first.eq(1)
+        with m.Elif(go & (steps[4] | steps[5])):
+            m.d.sync += self.tags.first.eq(0)
         m.d.comb += [
-            self.tags.first.eq((counters[4] == 0) & (counters[5] == 0)),
             self.tags.last.eq(at_last[4:6].all()),
             self.tags.end.eq(at_last[:4].all()),
         ]

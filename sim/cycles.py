@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from downshift.hw.brick import BrickArray
 from downshift.hw.channel_serializer import ChannelSerializer
 from downshift.hw.descriptor import descriptor_fields
-from downshift.hw.digit_tree import tree_latency
 from downshift.hw.errors import DownshiftError
 from downshift.hw.partial_sums import PartialSums
 from downshift.hw.requantize import Requantize
 from downshift.hw.sequencer import Sequencer, program_layers
 from downshift.hw.skid_buffer import SkidBuffer
+from downshift.hw.tile import tile_kind
 from downshift.hw.weight_loader import WeightLoader
 from downshift.sw.image import Image
 
@@ -49,7 +50,7 @@ def cycles(image: Image, width: int) -> FrameCycles:
     Notes
     -----
     A tile of weights takes as long as its vectors, ``vectors * digits``, or as the load of the next
-    one, ``lanes * codes per byte``, whichever is longer. Complete sums queue for the requantizers,
+    one, ``lanes * codes per byte`` words, whichever is longer. Complete sums queue for the requantizers,
     which take ``groups`` cycles a pixel; a full queue stalls the array.
     """
     if width not in image.widths:
@@ -67,20 +68,28 @@ def _pass_cycles(layer: dict[str, int], image: Image) -> int:
     """Cycles from `start_layer` to `layer_done`."""
     config = image.config
     digits = (layer["weight_width"] + 1) // 2
-    load = config.lanes << layer["in_pack"]
+    tile = tile_kind(in_memory=config.tile_memory)
+    load = tile.load_cycles(config.lanes << layer["in_pack"], digits)
     depth_tiles = (layer["last_kernel_row"] + 1) * (layer["last_chunk"] + 1)
     vectors = (layer["last_pixel"] + 1) * (layer["last_pool"] + 1)
-    array_latency = tree_latency(config.lanes) + 3 + digits - 1
+    skid = SkidBuffer.latency * config.pipelined
+    output_latency = ChannelSerializer.latency_of(pipelined=config.pipelined)
     if layer["logits"]:
-        service, output_latency = config.rows, ChannelSerializer.latency + 1
+        service = config.rows
+        output_latency += 1
     else:
         service = config.groups
-        output_latency = ChannelSerializer.latency + Requantize.latency + SkidBuffer.latency
-    output = _Output(latency=array_latency, depth=config.output_depth, service=service)
+        output_latency += Requantize.latency + skid
+    output = _Output(
+        latency=digits - 1 + BrickArray.latency_of(lanes=config.lanes),
+        pipelined=config.pipelined,
+        depth=config.output_depth,
+        service=service,
+    )
 
-    # Of the first vector of a tile, without stalls.
-    enter = WeightLoader.latency + SkidBuffer.latency + load
-    entered = output.real(enter)
+    # When a vector meets its first digit, without stalls, and when its tile is there.
+    enter = WeightLoader.latency_of(pipelined=config.pipelined) + skid + load + 1
+    there = enter
     for _ in range(layer["last_tile"] + 1):
         for depth_tile in range(depth_tiles):
             complete = depth_tile + 1 == depth_tiles
@@ -90,10 +99,10 @@ def _pass_cycles(layer: dict[str, int], image: Image) -> int:
                     break
                 output.put(enter, complete=complete)
                 enter += digits
-                output.real(enter)
-            # The next tile enters once the array is free and its load, held up by no stall, done.
-            entered = max(entered + load, output.real(enter))
-            while (late := entered - output.real(enter)) > 0:
+                output.real(enter - 1)
+            # The next tile is there once this one is done with and its load, held up by no stall.
+            there = max(there + load + tile.load_gap, output.real(enter - 1) + 1)
+            while (late := there - output.real(enter)) > 0:
                 enter += 1 if output.can_stall else late
     return output.drained() + output_latency
 
@@ -106,28 +115,33 @@ class _Output:
     Parameters
     ----------
     latency : int
-        Cycles from a vector entering the array to its results.
+        Cycles from a vector's first digit to its results.
+    pipelined : bool
+        Whether there is a skid buffer, and a register in the partial sums.
     depth : int
         Pixels that the queue holds.
     service : int
         Cycles in which the requantizers work off a pixel.
     """
 
-    def __init__(self, *, latency: int, depth: int, service: int):
+    def __init__(self, *, latency: int, pipelined: bool, depth: int, service: int):
         self.latency = latency
+        self.pipelined = pipelined
         self.service = service
         self.array_stall = 0
+        self.now = 0
         self.left: deque[int] = deque(maxlen=2)  # when vectors left the skid buffer
         self.stalls: deque[tuple[int, int]] = deque()  # of the sums, those not over
         self.coming: deque[tuple[int, bool]] = deque()
         self.complete_coming = 0
         self.moved = 0  # when the last pixel reached the head of the queue
-        self.waiting: deque[int] = deque(maxlen=depth - 1)
+        self.waiting: deque[int] | None = deque(maxlen=depth - 1) if depth > 1 else None
 
     @property
     def can_stall(self) -> bool:
         """Whether a vector that enters now may meet a stall."""
-        return self.complete_coming > 0 or bool(self.stalls)
+        buffered = bool(self.left) and self.left[-1] >= self.now
+        return self.complete_coming > 0 or bool(self.stalls) or buffered
 
     def put(self, entered: int, *, complete: bool) -> None:
         """Let a vector enter the array; `complete` if its sums go to the queue."""
@@ -140,6 +154,10 @@ class _Output:
             offered, complete = self.coming.popleft()
             self.complete_coming -= complete
             buffered = offered + self.array_stall
+            if not self.pipelined:
+                if complete:
+                    self.array_stall = self._write(buffered) - offered
+                continue
             if len(self.left) == self.left.maxlen:
                 buffered = max(buffered, self.left[0] + 1)
             self.array_stall = buffered - offered
@@ -151,19 +169,25 @@ class _Output:
                 taken = max(taken, end)
             self.left.append(taken)
             if complete:
-                self._write(taken)
-        return time + self.array_stall
+                ready = taken + PartialSums.latency_of(pipelined=True)
+                ready += sum(end - start for start, end in self.stalls)
+                written = self._write(ready)
+                if written > ready:
+                    self.stalls.append((ready, written))
+        self.now = time + self.array_stall
+        return self.now
 
-    def _write(self, taken: int) -> None:
-        """Let complete sums, taken from the array, enter the queue as soon as there is room."""
-        ready = taken + PartialSums.latency + sum(end - start for start, end in self.stalls)
+    def _write(self, ready: int) -> int:
+        """Let complete sums enter the queue as soon as there is room; the cycle in which they do."""
+        if self.waiting is None:
+            self.moved = max(ready - 1, self.moved + self.service)
+            return self.moved + self.service
         written = ready
         if len(self.waiting) == self.waiting.maxlen:
             written = max(written, self.waiting[0] + 1)
-        if written > ready:
-            self.stalls.append((ready, written))
         self.moved = max(written + 1, self.moved + self.service)
         self.waiting.append(self.moved)
+        return written
 
     def drained(self) -> int:
         """Cycle after the requantizers took the last beat."""

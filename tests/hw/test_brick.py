@@ -6,6 +6,7 @@ from amaranth.sim import Simulator
 
 from downshift.hw.brick import BrickArray, brick, brick_product
 from downshift.hw.mac import codes_per_byte, multiply_accumulate
+from downshift.hw.tile import tile_kind
 from downshift.sim.block_bench import run
 
 TILES = [pytest.param(False, id="registers"), pytest.param(True, id="memory")]
@@ -118,7 +119,7 @@ def test_latency_and_throughput(weight_width, digits, tile_memory):
     assert cycles["o"][0] - cycles["i_acts"][0] == dut.latency
     assert set(np.diff(cycles["o"])) == {digits}  # no gap between tiles either
     loads = np.diff(cycles["i_weights"])[: dut.lanes - 1]
-    assert set(loads) == {dut.load_cycles(1, digits)}
+    assert set(loads) == {tile_kind(in_memory=tile_memory).load_cycles(1, digits)}
 
 
 @pytest.mark.parametrize(
