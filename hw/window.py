@@ -1,14 +1,15 @@
 """The window: which activation codes meet the weights at each pixel of a convolution."""
 
 import numpy as np
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
-from amaranth.utils import ceil_log2, exact_log2
+from amaranth.utils import exact_log2
 from numpy.lib.stride_tricks import sliding_window_view
 
 from downshift.hw.descriptor import LayerDescriptor
 from downshift.hw.mac import VectorTags, vector_layout
+from downshift.hw.walk import Walk
 
 __all__ = ["Window", "im2col", "window_vectors"]
 
@@ -119,7 +120,7 @@ class Window(wiring.Component):
         self.depth = depth
         self.pixels = pixels
         self.pipelined = pipelined
-        self.latency = 3 + pipelined
+        self.latency = 4 + pipelined
         super().__init__(
             {
                 "layer": In(LayerDescriptor),
@@ -136,7 +137,7 @@ class Window(wiring.Component):
         layer = self.layer
 
         # Where the window stands: byte offset of its row, and of its column within the row.
-        m.submodules.walk = walk = _Walk(depth=self.depth, pixels=self.pixels)
+        m.submodules.walk = walk = Walk(depth=self.depth, pixels=self.pixels)
         advance = Signal()
         m.d.comb += [
             walk.layer.eq(layer),
@@ -192,133 +193,5 @@ class Window(wiring.Component):
                 self.o.p.lanes.eq(vector),
                 self.o.p.tags.eq(read.tags),
             ]
-
-        return m
-
-
-class _Walk(wiring.Component):
-    """Count through tiles, kernel rows, chunks, output pixels and pooling windows.
-
-    Parameters
-    ----------
-    depth, pixels : int
-        As for `Window`.
-
-    Members
-    -------
-    layer, start : as for `Window`
-    chunk_bytes : ``In(16)``
-        Step from one chunk to the next.
-    advance : ``In(1)``
-        Go on to the next position.
-    running : ``Out(1)``
-        The position is part of the pass.
-    row, column : ``Out(signed(position_width))``
-        Bytes from the start of the map to the row, and from there to the column.
-    tags : ``Out(VectorTags)``
-    """
-
-    def __init__(self, *, depth: int, pixels: int):
-        self.depth = depth
-        self.pixels = pixels
-        position = signed(ceil_log2(depth) + 2)
-        super().__init__(
-            {
-                "layer": In(LayerDescriptor),
-                "start": In(1),
-                "chunk_bytes": In(16),
-                "advance": In(1),
-                "running": Out(1),
-                "row": Out(position),
-                "column": Out(position),
-                "tags": Out(VectorTags),
-            }
-        )
-
-    def elaborate(self, platform):
-        m = Module()
-        layer, row, column = self.layer, self.row, self.column
-
-        # Loops, innermost first, counted down; a loop steps when all inside it are at their last.
-        lasts = [
-            layer.last_pool_column, layer.last_pool_row, layer.last_column, layer.last_row,
-            layer.last_chunk, layer.last_kernel_row, layer.last_tile,
-        ]  # fmt: skip
-        counters = [
-            Signal(
-                min(len(last), ceil_log2(self.pixels if k < 4 else self.depth)), name=f"loop_{k}"
-            )
-            for k, last in enumerate(lasts)
-        ]
-        at_last = Signal(len(lasts))
-        go = Signal()
-        m.d.comb += go.eq(Mux(self.running, self.advance, self.start))
-        with m.If(go):
-            m.d.sync += self.running.eq(~(self.running & at_last.all()))
-        steps = [Signal(name=f"step_{k}") for k in range(len(lasts))]
-        for k, (counter, step) in enumerate(zip(counters, steps, strict=True)):
-            m.d.comb += step.eq(self.running & at_last[:k].all() & ~at_last[k])
-            with m.If(go & (~self.running | at_last[:k].all())):
-                last = lasts[k][: len(counter)]
-                m.d.sync += [
-                    counter.eq(Mux(step, counter - 1, last)),
-                    at_last[k].eq(Mux(step, counter == 1, last == 0)),
-                ]
-
-        # Positions at which the pooled pixel, the line of pixels and the tile began: each step goes
-        # on from one of them, and those of the loops inside it follow. `advance` comes late: it only
-        # enables.
-        shape = row.shape()
-        pooled_row, pooled_column = Signal(shape), Signal(shape)
-        tile_row, tile_column = Signal(shape), Signal(shape)
-        row_base, row_step = Signal(shape), Signal(shape)
-        column_base, column_step = Signal(shape), Signal(shape)
-        for step, (from_row, by_row, from_column, by_column) in zip(
-            [*steps, ~self.running],
-            (
-                (row, 0, column, layer.step_x),
-                (row, layer.step_y, pooled_column, 0),
-                (pooled_row, 0, pooled_column, layer.step_column),
-                (pooled_row, layer.step_row, tile_column, 0),
-                (tile_row, 0, tile_column, self.chunk_bytes),
-                (tile_row, layer.row_bytes, layer.column_start, 0),
-                (layer.row_start, 0, layer.column_start, 0),
-                (layer.row_start, 0, layer.column_start, 0),
-            ),
-            strict=True,
-        ):
-            with m.If(step):
-                m.d.comb += [
-                    row_base.eq(from_row),
-                    row_step.eq(by_row),
-                    column_base.eq(from_column),
-                    column_step.eq(by_column),
-                ]
-        next_row, next_column = Signal(shape), Signal(shape)
-        m.d.comb += [
-            next_row.eq(row_base + row_step),
-            next_column.eq(column_base + column_step),
-        ]
-        moving = Cat(steps, ~self.running)
-        for position, following, moves in (
-            (row, next_row, moving),
-            (column, next_column, moving),
-            (pooled_column, next_column, moving[2:]),
-            (pooled_row, next_row, moving[3:]),
-            (tile_row, next_row, moving[4:]),
-            (tile_column, next_column, moving[4:]),
-        ):
-            with m.If(go & moves.any()):
-                m.d.sync += position.eq(following)
-
-        # The first and last tile of the depth, the last vector of a tile.
-        with m.If(go & (~self.running | steps[6])):
-            m.d.sync += self.tags.first.eq(1)
-        with m.Elif(go & (steps[4] | steps[5])):
-            m.d.sync += self.tags.first.eq(0)
-        m.d.comb += [
-            self.tags.last.eq(at_last[4:6].all()),
-            self.tags.end.eq(at_last[:4].all()),
-        ]
 
         return m
