@@ -61,10 +61,13 @@ def synthesis_script(board: Board) -> str:
 
     Look-up tables are mapped by abc instead of the default abc9: in a third of the time to fewer of
     them, and abc9 of Yosys 0.70 has been seen to tie outputs of two block memories together.
+
+    No memory of the accelerator is read where it is written in the same cycle, or what was read does
+    not count, so Yosys need not rebuild what Verilog says about that case.
     """
     synth, map_luts = {
-        "ecp5": ("synth_ecp5", ECP5_LUTS),
-        "ice40": ("synth_ice40 -device u -dsp -spram", ICE40_LUTS),
+        "ecp5": ("synth_ecp5 -no-rw-check", ECP5_LUTS),
+        "ice40": ("synth_ice40 -no-rw-check -device u -dsp -spram", ICE40_LUTS),
     }[board.family]
     lines = [
         f"read_verilog {TOP}.v",

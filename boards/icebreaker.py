@@ -12,9 +12,10 @@ ICEBREAKER = Board(
     device="iCE40UP5K-SG48",
     place_options=("--up5k", "--package", "sg48"),
     oscillator_hz=12_000_000,
-    clock_hz=21_000_000,
+    clock_hz=24_000_000,
     baud=1_000_000,
-    # 64 KiB of weights in two SPRAMs; 23 of 30 EBRs: 8 activations, 8 partial sums, 4 parameters.
+    # 64 KiB of weights in two SPRAMs; 27 of 30 EBRs: 4 activations, 8 partial sums, 8 weights in
+    # use, 4 parameters, 2 program, 1 request.
     config=AcceleratorConfig(
         rows=4,
         lanes=4,

@@ -110,11 +110,11 @@ class CommandProcessor(wiring.Component):
         self._body = Signal(8)
         with m.Switch(self._command):
             with m.Case(Command.INFO):
-                m.d.comb += self._body.eq(Array(info)[(-self._reply_left)[:3]])
+                m.d.sync += self._body.eq(Array(info)[(-self._reply_left)[:3]])
             with m.Case(Command.RUN):
-                m.d.comb += self._body.eq(counters.word_select((-self._reply_left)[:4], 8))
+                m.d.sync += self._body.eq(counters.word_select((-self._reply_left)[:4], 8))
             with m.Default():
-                m.d.comb += self._body.eq(self.read_data)
+                m.d.sync += self._body.eq(self.read_data)
 
         with m.FSM():
             self._parse(m)
@@ -280,25 +280,26 @@ class CommandProcessor(wiring.Component):
         with m.State("Reply error"):
             m.d.comb += [self.o.valid.eq(1), self.o.p.data.eq(self._error)]
             with m.If(self.o.ready):
-                m.next = "Reply body"
+                m.next = "Read"
                 with m.If((self._error != LinkError.NONE) | (self._reply_left == 0)):
                     m.next = "Reply end"
-                with m.Elif(self._command == Command.READ):
-                    m.next = "Read"
 
+        # `body` is there two cycles later, and does not change until `reply_left` does.
         with m.State("Read"):
-            m.d.comb += self.read_enable.eq(1)
-            m.d.sync += self._address.eq(self._address + 1)
+            m.next = "Reply load"
+            with m.If(self._command == Command.READ):
+                m.d.comb += self.read_enable.eq(1)
+                m.d.sync += self._address.eq(self._address + 1)
+        with m.State("Reply load"):
             m.next = "Reply body"
 
         with m.State("Reply body"):
             m.d.comb += [self.o.valid.eq(1), self.o.p.data.eq(self._body)]
             with m.If(self.o.ready):
                 m.d.sync += self._reply_left.eq(self._reply_left - 1)
+                m.next = "Read"
                 with m.If(self._reply_left == 1):
                     m.next = "Reply end"
-                with m.Elif(self._command == Command.READ):
-                    m.next = "Read"
 
         with m.State("Reply end"):
             m.d.comb += [self.o.valid.eq(1), self.o.p.end.eq(1)]
