@@ -54,6 +54,8 @@ REQUANTIZE = "tests/hw/test_requantize.py"
 REQUANTIZE_BLOCK = f"{REQUANTIZE}::test_block_equals_golden"
 BRICK = "tests/hw/test_brick.py::test_equals_golden_at_every_pair_of_widths"
 WINDOW = "tests/hw/test_window.py"
+SUMS = "tests/hw/test_partial_sums.py"
+CHECKSUM = "tests/hw/test_checksum.py"
 POOL = "tests/hw/test_max_pool.py"
 SERIALIZER = "tests/hw/test_output_path.py::test_serializer_starts_at_the_parameters_of_its_layer"
 SEQUENCER = "tests/hw/test_sequencer.py"
@@ -82,7 +84,8 @@ SUBSTITUTIONS = {
         ("hw/rounding.py", "(rest > half) | ", "", SWITCH),
         ("hw/precision_switch.py", "(sticky | floor[0])", "floor[0]", SWITCH_BLOCK),
         ("hw/requantize.py", "(rest | floor[0])", "floor[0]", REQUANTIZE_BLOCK),
-        ("hw/requantize.py", "fine_rest | fine[: 8 * eights].any()", "fine[: 8 * eights].any()",
+        ("hw/requantize.py", "coarse_rest | _any_below(coarse", "_any_below(coarse", REQUANTIZE),
+        ("hw/requantize.py", "(coarse_rest | _any_below(coarse, ones, step=1))", "(coarse_rest)",
          REQUANTIZE),
         ("sw/freeze.py", "(raised & ((one << shift) - 1) == 0) & (shift > 0)", "shift > 0",
          FREEZE_SWITCH),
@@ -116,7 +119,10 @@ SUBSTITUTIONS = {
          SWITCH),
         ("hw/precision_switch.py", "stored = self.i.p[k]", "stored = self.i.p[k].as_unsigned()",
          SWITCH_BLOCK),
-        ("hw/brick.py", " ^ (2 << (top_digit << 1))", "", BRICK),
+        ("hw/tile.py", "code = self.i.p[row] ^ (2 << (self.top_digit << 1))\n            for lane",
+         "code = self.i.p[row]\n            for lane", BRICK),
+        ("hw/tile.py", "code = self.i.p[row] ^ (2 << (self.top_digit << 1))\n            for index",
+         "code = self.i.p[row]\n            for index", BRICK),
         ("hw/brick.py", "row.offset.eq(-(total.o << 1))", "row.offset.eq(0)", BRICK),
         ("hw/mac.py", "weights.T.astype(dtype)", "(weights.T.astype(np.uint8)).astype(dtype)",
          GOLDEN),
@@ -130,10 +136,10 @@ SUBSTITUTIONS = {
          "rounded = shift_half_even(codes, stored_width - width + 1)", SWITCH),
         ("hw/precision_switch.py", "stored >> drop", "stored >> drop + 1", SWITCH_BLOCK),
         ("hw/requantize.py", "np.int64), 51))", "np.int64), 51) + 1)", REQUANTIZE),
-        ("hw/requantize.py", "product >> shifts[2][:3])", "product >> shifts[2][:3] + 1)",
-         REQUANTIZE_BLOCK),
-        ("hw/requantize.py", "fine >> 8 * eights", "fine >> 8 * eights + 1",
-         REQUANTIZE_BLOCK),
+        ("hw/requantize.py", "by_16 >> 8,", "by_16 >> 7,", REQUANTIZE_BLOCK),
+        ("hw/requantize.py", "by_2 >> 1,", "by_2,", REQUANTIZE_BLOCK),
+        ("hw/requantize.py", "first=17", "first=18", REQUANTIZE_BLOCK),
+        ("hw/requantize.py", "first=10", "first=11", REQUANTIZE_BLOCK),
         ("sw/freeze.py", "drop = torch.tensor(8 - width)", "drop = torch.tensor(9 - width)",
          FREEZE_SWITCH),
         ("sw/freeze.py", 'get_buffer(f"shift_{width}"))', 'get_buffer(f"shift_{width}") + 1)',
@@ -146,8 +152,8 @@ SUBSTITUTIONS = {
     "numbers of another width": [
         ("sw/compiler.py", "parameter_bases[width][index]",
          "parameter_bases[graph.widths[0]][index]", COMPILER),
-        ("sw/compiler.py", "layer.settings[width],\n                *maps",
-         "layer.settings[graph.widths[0]],\n                *maps", COMPILER),
+        ("sw/compiler.py", "layer,\n                width,\n                *maps",
+         "layer,\n                graph.widths[0],\n                *maps", COMPILER),
         ("sw/compiler.py", "program[width] = len(program)",
          "program[graph.widths[0]] = program[width] = len(program)", COMPILER),
         ("sw/lowering.py", "            set_widths(model, width)",
@@ -168,20 +174,40 @@ SUBSTITUTIONS = {
     ],
     "padding with 0 instead of the zero point": [
         ("hw/window.py", "constant_values=zero_point", "constant_values=0", WINDOW),
-        ("hw/window.py", "Mux(inside, self.read_data[lane], layer.pad)",
-         "Mux(inside, self.read_data[lane], 0)", WINDOW),
+        ("hw/window.py", "Mux(read.inside[lane], self.read_data[lane], layer.pad)",
+         "Mux(read.inside[lane], self.read_data[lane], 0)", WINDOW),
         ("sw/freeze.py", "value=setting.zero_point_in", "value=0", FREEZE),
         ("sw/compiler.py", "setting.zero_point_in << k", "0 << k", COMPILER),
+    ],
+    "what is on its way not waited for": [
+        ("hw/partial_sums.py", "on_its_way |= valid & (held.pixel == next_pixel)", "pass", SUMS),
+        ("hw/partial_sums.py", "known.eq(~on_its_way)", "known.eq(1)", SUMS),
+        ("hw/tile.py", "(in_use ^ self.swap) << 2", "in_use << 2", BRICK),
+        ("hw/checksum.py", "self.i.ready.eq(left == 0)", "self.i.ready.eq(1)", CHECKSUM),
+    ],
+    "edge of the map off by one": [
+        ("hw/window.py", "self.lanes - lane", "self.lanes - lane + 1", WINDOW),
+        ("hw/window.py", "room[:split] > lane", "room[:split] >= lane", WINDOW),
+    ],
+    "a loop that goes on from elsewhere": [
+        ("hw/walk.py", '"row_by": 2, "column_from": Origin.TILE',
+         '"row_by": 2, "column_from": Origin.PIXEL', WINDOW),
+        ("hw/walk.py", '"row_by": 3, "column_from": Origin.PASS',
+         '"row_by": 3, "column_from": Origin.TILE', WINDOW),
+        ("hw/walk.py", "counter == 1, last[:bits] == 0", "counter == 1, 0", WINDOW),
     ],
     "guard left out": [
         ("sw/image.py", "            _check_plan(image)\n", "", IMAGE),
         ("sw/image.py", "zlib.crc32(body) != crc", "False", IMAGE),
         ("sw/driver.py", "1 if command == Command.DATA else ATTEMPTS", "ATTEMPTS", DRIVER),
         ("sw/compiler.py", "            _check_sums(layer, width, setting)\n", "", COMPILER),
+        ("sw/compiler.py", "    _check_reach(layer, width, source, config)\n", "", COMPILER),
     ],
     "wrong order of digits": [
-        ("hw/brick.py", "active.word_select(self.digit, 2)",
-         "active.word_select(self.digit ^ DIGITS - 1, 2)", BRICK),
+        ("hw/tile.py", "active.word_select(digit, DIGIT)",
+         "active.word_select(digit ^ DIGITS - 1, DIGIT)", BRICK),
+        ("hw/tile.py", "code.word_select(loading, DIGIT)",
+         "code.word_select(loading ^ DIGITS - 1, DIGIT)", BRICK),
         ("hw/brick.py", "self.acts[lane].word_select(position, 2)",
          "self.acts[lane].word_select(DIGITS - 1 - position, 2)", BRICK),
     ],
