@@ -65,15 +65,21 @@ def synthesis_script(board: Board) -> str:
     No memory of the accelerator is read where it is written in the same cycle, or what was read does
     not count, so Yosys need not rebuild what Verilog says about that case.
     """
-    synth, map_luts = {
-        "ecp5": ("synth_ecp5 -no-rw-check", ECP5_LUTS),
-        "ice40": ("synth_ice40 -no-rw-check -device u -dsp -spram", ICE40_LUTS),
+    synth, map_luts, finish = {
+        "ecp5": ("synth_ecp5 -no-rw-check", ECP5_LUTS, ()),
+        # Registers that a multiplier took in start at zero, as their wires still ask for.
+        "ice40": (
+            "synth_ice40 -no-rw-check -device u -dsp -spram",
+            ICE40_LUTS,
+            ("setattr -unset init */w:*",),
+        ),
     }[board.family]
     lines = [
         f"read_verilog {TOP}.v",
         f"{synth} -top {TOP} -run begin:map_luts",
         *map_luts,
         f"{synth} -top {TOP} -run map_cells: -json {TOP}.json",
+        *finish,
         "check -noinit -assert",
         "tee -q -o synthesis.json stat -json",
     ]
