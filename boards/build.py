@@ -1,5 +1,6 @@
 """From a configuration to Verilog, and on to a bitstream."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -79,6 +80,11 @@ def generate(
     return Path(out) / "top.v"
 
 
+def source_files(board: Board) -> tuple[str, ...]:
+    """Return the names of what `generate` writes."""
+    return ("top.v", constraints(board)[0], "synthesis.ys", "build.sh")
+
+
 def build(
     board: Board,
     config: AcceleratorConfig | None,
@@ -87,6 +93,7 @@ def build(
     seed: int = 1,
     progress: Progress = lambda line: None,
     core: Core | None = None,
+    sources: Path | None = None,
 ) -> BuildReport:
     """Generate Verilog, synthesise it, place, route and pack a bitstream.
 
@@ -107,6 +114,8 @@ def build(
         Called with a line before each step.
     core : callable, optional
         Another accelerator than `downshift.hw.top.Top`.
+    sources : Path, optional
+        Folder that `generate` wrote with the same arguments, to save doing it again.
 
     Raises
     ------
@@ -116,8 +125,12 @@ def build(
     check_tools(board)
     flow = steps(board, seed=seed)
     with atomic_folder(out) as folder:
-        progress("Generating Verilog")
-        generate(board, config, folder, seed=seed, core=core)
+        if sources is None:
+            progress("Generating Verilog")
+            generate(board, config, folder, seed=seed, core=core)
+        else:
+            for source in source_files(board):
+                shutil.copy2(sources / source, folder / source)
         for step in flow:
             progress(step.title)
             status = _run(step, folder, progress)

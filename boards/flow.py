@@ -62,8 +62,8 @@ def synthesis_script(board: Board) -> str:
     Look-up tables are mapped by abc instead of the default abc9: in a third of the time to fewer of
     them, and abc9 of Yosys 0.70 has been seen to tie outputs of two block memories together.
 
-    No memory of the accelerator is read where it is written in the same cycle, or what was read does
-    not count, so Yosys need not rebuild what Verilog says about that case.
+    No memory of the accelerator is read where it is written in the same cycle, unless what was read
+    does not count, so Yosys need not rebuild what Verilog says about that case.
     """
     synth, map_luts, finish = {
         "ecp5": ("synth_ecp5 -no-rw-check", ECP5_LUTS, ()),

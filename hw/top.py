@@ -23,7 +23,7 @@ class Top(wiring.Component):
     ----------
     config : AcceleratorConfig
     divisor : int
-        Clock cycles per bit of the UART, at least 4.
+        Clock cycles per bit of the UART, at least 2; on a board at least 8.
 
     Members
     -------

@@ -19,8 +19,8 @@ def uart_bits(byte):
 
 
 def _check_divisor(divisor):
-    if not isinstance(divisor, int) or divisor < 4:
-        raise ValueError(f"Divisor must be an integer of at least 4, not {divisor!r}")
+    if not isinstance(divisor, int) or divisor < 2:
+        raise ValueError(f"Divisor must be an integer of at least 2, not {divisor!r}")
 
 
 class UartReceiver(wiring.Component):
@@ -32,7 +32,7 @@ class UartReceiver(wiring.Component):
     Parameters
     ----------
     divisor : int
-        Cycles per bit, at least 4.
+        Cycles per bit, at least 2; on a line of another clock at least 8.
 
     Members
     -------
@@ -88,7 +88,7 @@ class UartTransmitter(wiring.Component):
     Parameters
     ----------
     divisor : int
-        Cycles per bit, at least 4.
+        Cycles per bit, at least 2; on a line of another clock at least 8.
 
     Members
     -------

@@ -50,8 +50,8 @@ def cycles(image: Image, width: int) -> FrameCycles:
     Notes
     -----
     A tile of weights takes as long as its vectors, ``vectors * digits``, or as the load of the next
-    one, ``lanes * codes per byte`` words, whichever is longer. Complete sums queue for the requantizers,
-    which take ``groups`` cycles a pixel; a full queue stalls the array.
+    one, ``lanes * codes per byte`` words, whichever is longer. Complete sums queue for the
+    requantizers, which take ``groups`` cycles a pixel; a full queue stalls the array.
     """
     if width not in image.widths:
         have = ", ".join(map(str, image.widths))
@@ -178,7 +178,7 @@ class _Output:
         return self.now
 
     def _write(self, ready: int) -> int:
-        """Let complete sums enter the queue as soon as there is room; the cycle in which they do."""
+        """Let complete sums enter the queue as soon as it has room; the cycle in which they do."""
         if self.waiting is None:
             self.moved = max(ready - 1, self.moved + self.service)
             return self.moved + self.service

@@ -19,7 +19,7 @@ from downshift.sim.serial_port import SerialPort
 
 __all__ = ["Simulation", "build_simulation"]
 
-DIVISOR = 4
+DIVISOR = 2
 """Clock cycles per bit of the simulated UART: the fewest, since the link takes most of the time."""
 VISIBLE = """`verilator_config
 public_flat_rw -module "serial_port" -var "clk"

@@ -72,19 +72,18 @@ def run_demo(out: Path, bars: Bars) -> dict[str, Any]:
     out.mkdir(parents=True, exist_ok=True)
     seconds = {}
 
-    began = time.monotonic()
-    bars.report("generate", 0, len(BOARDS))
-    for done, board in enumerate(BOARDS, start=1):
-        generate(board, board.config, out / board.name)
-        bars.report("generate", done, len(BOARDS))
-    seconds["generate"] = time.monotonic() - began
-
     # Routing needs nothing of what follows: all boards route beside it.
+    routes = {}
     with ThreadPoolExecutor(max_workers=len(BOARDS)) as pool:
-        routes = {
-            board.name: pool.submit(_route, board, out / board.name, bars) for board in BOARDS
-        }
         try:
+            began = time.monotonic()
+            bars.report("generate", 0, len(BOARDS))
+            for done, board in enumerate(BOARDS, start=1):
+                generate(board, board.config, out / board.name)
+                bars.report("generate", done, len(BOARDS))
+                routes[board.name] = pool.submit(_route, board, out / board.name, bars)
+            seconds["generate"] = time.monotonic() - began
+
             began = time.monotonic()
             trained = _train(out, bars)
             seconds["train"] = time.monotonic() - began
@@ -166,7 +165,7 @@ def _train(out: Path, bars: Bars) -> dict[str, Any]:
 
 
 def _route(board, out: Path, bars: Bars) -> dict[str, Any]:
-    """Build a board's bitstream, or say why there is none."""
+    """Build a board's bitstream from its generated sources, or say why there is none."""
     from downshift.boards.build import build
 
     began = time.monotonic()
@@ -175,6 +174,7 @@ def _route(board, out: Path, bars: Bars) -> dict[str, Any]:
             board,
             board.config,
             out,
+            sources=out,
             progress=lambda text: bars.report(board.name, None, None, text),
         )
     except DownshiftError as error:
