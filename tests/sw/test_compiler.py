@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from downshift.boards import find, names
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.descriptor import DESCRIPTOR_WORDS, PROFILES, descriptor_fields
 from downshift.hw.errors import DownshiftError
@@ -12,6 +13,7 @@ from downshift.hw.mac import codes_per_byte
 from downshift.hw.weight_loader import store_words
 from downshift.sim.random_networks import random_network
 from downshift.sw.compiler import compile_graph
+from downshift.sw.freeze import freeze
 from downshift.sw.integer_graph import IntegerGraph, Layer, Pool, Setting
 
 CONFIG = AcceleratorConfig(weight_depth=8192, program_depth=2048, parameter_depth=2048)
@@ -197,3 +199,9 @@ def test_what_does_not_fit_is_said(case):
 def test_sums_just_inside_int32_compile():
     graph = network(channels=255, bias=2**31 - 1 - 127 * 255 * 255)
     assert compile_graph(graph, AcceleratorConfig()).widths == (8, 4)
+
+
+@pytest.mark.parametrize("board", names())
+def test_the_demo_fits_every_board(board, untrained, digits):
+    frozen = freeze(untrained.eval(), input_shape=digits.input_shape, name="digits")
+    assert compile_graph(frozen.graph, find(board).config).widths == (8, 6, 4, 2)
