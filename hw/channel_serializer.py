@@ -114,7 +114,7 @@ class ChannelSerializer(wiring.Component):
 
         # Beats of a pixel; a beat of logits is spelled out channel by channel.
         group = Signal(range(groups))
-        channel = Signal(range(self.requantizers))
+        channel = Signal(range(max(self.requantizers, 2)))
         tile_base = Signal(range(self.depth))
         advance = Signal()
         channel_done = Signal()
