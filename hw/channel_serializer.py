@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from downshift.hw.descriptor import LayerDescriptor
 from downshift.hw.partial_sums import ACC_WIDTH, sums_layout
+from downshift.hw.store import read_port
 
 __all__ = ["ChannelParameters", "ChannelSerializer", "channel_beats", "channels_layout"]
 
@@ -70,7 +71,7 @@ class ChannelSerializer(wiring.Component):
     layer : ``In(LayerDescriptor)``
     start : ``In(1)``
         Begin a layer.
-    read_enable, read_address, read_data : ``Out(1)``, ``Out(range(depth))``, ``In(...)``
+    read : ``Out(read_port(depth, ...))``
         Port of the parameter store.
     i : ``In(stream.Signature(sums_layout(rows)))``
     o : ``Out(stream.Signature(channels_layout(requantizers)))``
@@ -94,9 +95,7 @@ class ChannelSerializer(wiring.Component):
             {
                 "layer": In(LayerDescriptor),
                 "start": In(1),
-                "read_enable": Out(1),
-                "read_address": Out(range(depth)),
-                "read_data": In(data.ArrayLayout(ChannelParameters, requantizers)),
+                "read": Out(read_port(depth, data.ArrayLayout(ChannelParameters, requantizers))),
                 "i": In(stream.Signature(sums_layout(rows))),
                 "o": Out(stream.Signature(channels_layout(requantizers))),
                 "o_logits": Out(stream.Signature(signed(ACC_WIDTH))),
@@ -123,8 +122,8 @@ class ChannelSerializer(wiring.Component):
             channel_done.eq(~self.layer.logits | (channel == self.requantizers - 1)),
             group_done.eq(channel_done & (group == groups - 1)),
             self.i.ready.eq(advance & group_done),
-            self.read_enable.eq(advance & self.i.valid),
-            self.read_address.eq(tile_base + group),
+            self.read.enable.eq(advance & self.i.valid),
+            self.read.address.eq(tile_base + group),
         ]
         with m.If(advance & self.i.valid):
             m.d.sync += channel.eq(channel + 1)
@@ -158,9 +157,9 @@ class ChannelSerializer(wiring.Component):
             m.d.sync += [later.eq(earlier) for earlier, later in pairwise(beats)]
         if self.latency > 1:
             with m.If(advance):
-                m.d.sync += self.o.p.parameters.eq(self.read_data)
+                m.d.sync += self.o.p.parameters.eq(self.read.data)
         else:
-            m.d.comb += self.o.p.parameters.eq(self.read_data)
+            m.d.comb += self.o.p.parameters.eq(self.read.data)
         m.d.comb += [
             self.o.p.sums.eq(beat.sums),
             self.o.valid.eq(beat.valid & ~self.layer.logits),

@@ -8,18 +8,23 @@ from amaranth.utils import exact_log2
 from downshift.hw.checksum import Checksum
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.descriptor import PROFILES
-from downshift.hw.engine import PARAMETER_BYTES, PROGRAM_BYTES, Counters, Region
+from downshift.hw.engine import Counters, Region, region_bytes
 from downshift.hw.frame import Frame
-from downshift.hw.protocol import ARGUMENT_BYTES, MAX_FRAME, PROTOCOL_VERSION, Command, LinkError
+from downshift.hw.protocol import (
+    ARGUMENT_BYTES,
+    IMAGE_FORMAT,
+    MAX_FRAME,
+    PROTOCOL_VERSION,
+    REPLY_BYTES,
+    Command,
+    LinkError,
+)
 from downshift.hw.slip import Symbol
-from downshift.hw.store import ByteWrite
+from downshift.hw.store import ByteWrite, read_port
 
-__all__ = ["IMAGE_FORMAT", "CommandProcessor"]
+__all__ = ["CommandProcessor"]
 
-IMAGE_FORMAT = 1
-"""Version of the image that this accelerator loads."""
 ALL_SECTIONS = 0b1110
-INFO_BYTES = 8
 
 
 class CommandProcessor(wiring.Component):
@@ -39,7 +44,7 @@ class CommandProcessor(wiring.Component):
         Bytes of the request, a cycle later.
     o : ``Out(stream.Signature(Symbol))``
         The reply.
-    region, write, read_enable, read_address, read_data, start, profile, done, missing, counters
+    region, write, read, start, profile, done, missing, counters
         As of `Engine`, from the other side.
     """
 
@@ -48,12 +53,7 @@ class CommandProcessor(wiring.Component):
 
     def __init__(self, *, config: AcceleratorConfig):
         self.config = config
-        self._sizes = {
-            Region.ACTIVATIONS: config.activation_bytes,
-            Region.PROGRAM: config.program_depth * PROGRAM_BYTES,
-            Region.WEIGHTS: config.weight_depth * config.rows,
-            Region.PARAMETERS: config.parameter_depth * config.requantizers * PARAMETER_BYTES,
-        }
+        self._sizes = region_bytes(config)
         super().__init__(
             {
                 "i": In(stream.Signature(Frame)),
@@ -62,9 +62,7 @@ class CommandProcessor(wiring.Component):
                 "o": Out(stream.Signature(Symbol)),
                 "region": Out(Region),
                 "write": Out(ByteWrite),
-                "read_enable": Out(1),
-                "read_address": Out(range(config.activation_bytes)),
-                "read_data": In(8),
+                "read": Out(read_port(config.activation_bytes, 8)),
                 "start": Out(1),
                 "profile": Out(range(PROFILES)),
                 "done": In(1),
@@ -96,7 +94,7 @@ class CommandProcessor(wiring.Component):
         m.d.comb += [
             self.write.data.eq(self._byte),
             self.write.address.eq(self._address),
-            self.read_address.eq(self._address),
+            self.read.address.eq(self._address),
             self.profile.eq(self._arguments[-8:]),
             self._crc.i.payload.eq(self._byte),
         ]
@@ -114,7 +112,7 @@ class CommandProcessor(wiring.Component):
             with m.Case(Command.RUN):
                 m.d.sync += self._body.eq(counters.word_select((-self._reply_left)[:4], 8))
             with m.Default():
-                m.d.sync += self._body.eq(self.read_data)
+                m.d.sync += self._body.eq(self.read.data)
 
         with m.FSM():
             self._parse(m)
@@ -122,7 +120,7 @@ class CommandProcessor(wiring.Component):
                 self._execute(m)
             self._write(m)
             with m.State("Frame"), m.If(self.done):
-                m.d.sync += self._reply_left.eq(Counters.as_shape().size // 8)
+                m.d.sync += self._reply_left.eq(REPLY_BYTES[Command.RUN])
                 m.next = "Reply tag"
                 with m.If(self.missing):
                     self._fail(m, LinkError.NO_WIDTH)
@@ -201,7 +199,7 @@ class CommandProcessor(wiring.Component):
             self._fail(m, LinkError.BAD_LENGTH)
         with m.Else(), m.Switch(self._command):
             with m.Case(Command.INFO):
-                m.d.sync += self._reply_left.eq(INFO_BYTES)
+                m.d.sync += self._reply_left.eq(REPLY_BYTES[Command.INFO])
             with m.Case(Command.WRITE):
                 m.d.sync += [self.region.eq(Region.ACTIVATIONS), self._address.eq(argument[-24:])]
                 m.next = "Write"
@@ -288,7 +286,7 @@ class CommandProcessor(wiring.Component):
         with m.State("Read"):
             m.next = "Reply load"
             with m.If(self._command == Command.READ):
-                m.d.comb += self.read_enable.eq(1)
+                m.d.comb += self.read.enable.eq(1)
                 m.d.sync += self._address.eq(self._address + 1)
         with m.State("Reply load"):
             m.next = "Reply body"

@@ -19,11 +19,11 @@ from downshift.hw.partial_sums import PartialSums
 from downshift.hw.requantize import Requantize
 from downshift.hw.sequencer import Sequencer
 from downshift.hw.skid_buffer import SkidBuffer
-from downshift.hw.store import ActivationStore, ByteWrite, Store
+from downshift.hw.store import ActivationStore, ByteWrite, Store, read_port
 from downshift.hw.weight_loader import WeightLoader
 from downshift.hw.window import Window
 
-__all__ = ["PARAMETER_BYTES", "PROGRAM_BYTES", "Counters", "Engine", "Region"]
+__all__ = ["PARAMETER_BYTES", "PROGRAM_BYTES", "Counters", "Engine", "Region", "region_bytes"]
 
 PARAMETER_BYTES = 8
 """Bytes of one channel in the parameter store."""
@@ -40,6 +40,16 @@ class Region(IntEnum):
     PROGRAM = 1
     WEIGHTS = 2
     PARAMETERS = 3
+
+
+def region_bytes(config):
+    """Bytes of each `Region`; all of them powers of two."""
+    return {
+        Region.ACTIVATIONS: config.activation_bytes,
+        Region.PROGRAM: config.program_depth * PROGRAM_BYTES,
+        Region.WEIGHTS: config.weight_depth * config.rows,
+        Region.PARAMETERS: config.parameter_depth * config.requantizers * PARAMETER_BYTES,
+    }
 
 
 class Counters(data.Struct):
@@ -72,8 +82,8 @@ class Engine(wiring.Component):
     -------
     region, write : ``In(2)``, ``In(ByteWrite)``
         Bytes from the link; not during a frame.
-    read_enable, read_address, read_data : ``In(1)``, ``In(range(...))``, ``Out(8)``
-        A byte of activation memory for the link, a cycle later; not during a frame.
+    read : ``In(read_port(activation_bytes, 8))``
+        A byte of activation memory for the link; not during a frame.
     start, profile : ``In(1)``, ``In(4)``
         Run a frame.
     busy, done, missing : ``Out(1)``
@@ -89,9 +99,7 @@ class Engine(wiring.Component):
             {
                 "region": In(Region),
                 "write": In(ByteWrite),
-                "read_enable": In(1),
-                "read_address": In(range(config.activation_bytes)),
-                "read_data": Out(8),
+                "read": In(read_port(config.activation_bytes, 8)),
                 "start": In(1),
                 "profile": In(range(PROFILES)),
                 "busy": Out(1),
@@ -209,10 +217,8 @@ class Engine(wiring.Component):
                 store.write.address.eq(self.write.address),
                 store.write.data.eq(self.write.data),
                 store.write.enable.eq(self.write.enable & (self.region == region)),
-                store.read_enable.eq(reader.read_enable),
-                store.read_address.eq(reader.read_address),
-                Value.cast(reader.read_data).eq(store.read_data),
             ]
+            connect(m, reader.read, store.read)
         split = exact_log2(c.lanes)
         by_link = self.write.enable & (self.region == Region.ACTIVATIONS)
         with m.If(self.busy):
@@ -220,27 +226,27 @@ class Engine(wiring.Component):
                 activations.write_enable.eq(writer.write_enable),
                 activations.write_address.eq(writer.write_address),
                 activations.write_data.eq(writer.write_data),
-                activations.read_enable.eq(window.read_enable),
-                activations.read_address.eq(window.read_address),
+                activations.read.enable.eq(window.read.enable),
+                activations.read.address.eq(window.read.address),
             ]
         with m.Else():
             m.d.comb += [
                 activations.write_enable.eq(Mux(by_link, 1 << self.write.address[:split], 0)),
                 activations.write_address.eq(self.write.address[split:]),
                 Value.cast(activations.write_data).eq(self.write.data.replicate(c.lanes)),
-                activations.read_enable.eq(self.read_enable),
-                activations.read_address.eq(self.read_address),
+                activations.read.enable.eq(self.read.enable),
+                activations.read.address.eq(self.read.address),
             ]
         m.d.comb += [
-            window.read_data.eq(activations.read_data),
-            self.read_data.eq(activations.read_data[0]),
+            window.read.data.eq(activations.read.data),
+            self.read.data.eq(activations.read.data[0]),
         ]
 
         # Counters.
         events = {
             "cycles": 1,
             "vectors": array.i_acts.valid & array.i_acts.ready,
-            "weight_words": loader.read_enable,
+            "weight_words": loader.read.enable,
             "output_wait": sums.o.valid & ~sums.o.ready,
         }
         for name, event in events.items():

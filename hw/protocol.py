@@ -6,14 +6,18 @@ from enum import IntEnum
 __all__ = [
     "ARGUMENT_BYTES",
     "ERROR_SENTENCES",
+    "IMAGE_FORMAT",
     "MAX_FRAME",
     "PROTOCOL_VERSION",
+    "REPLY_BYTES",
     "Command",
     "LinkError",
     "decode_frame",
     "encode_frame",
 ]
 
+IMAGE_FORMAT = 1
+"""Version of the image that an accelerator loads."""
 PROTOCOL_VERSION = 1
 MAX_FRAME = 512
 """Bytes of the largest request: tag, command, payload, checksum."""
@@ -54,6 +58,9 @@ ARGUMENT_BYTES = {
     Command.RUN: 1,
 }
 """Bytes of the fixed arguments."""
+
+REPLY_BYTES = {Command.INFO: 8, Command.RUN: 16}
+"""Bytes that a reply carries; READ has as many as it asks for, the others none."""
 
 
 class LinkError(IntEnum):

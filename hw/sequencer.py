@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from downshift.hw.descriptor import DESCRIPTOR_WORDS, PROFILES, LayerDescriptor
+from downshift.hw.store import read_port
 
 __all__ = ["Sequencer", "program_layers"]
 
@@ -59,7 +60,7 @@ class Sequencer(wiring.Component):
     layer : ``Out(LayerDescriptor)``
         In force from `start_layer` to `layer_done`.
     start_layer, layer_done : ``Out(1)``, ``In(1)``
-    read_enable, read_address, read_data : ``Out(1)``, ``Out(range(depth))``, ``In(...)``
+    read : ``Out(read_port(depth, ...))``
         Port of the program store.
     """
 
@@ -78,9 +79,7 @@ class Sequencer(wiring.Component):
                 "layer": Out(LayerDescriptor),
                 "start_layer": Out(1),
                 "layer_done": In(1),
-                "read_enable": Out(1),
-                "read_address": Out(range(depth)),
-                "read_data": In(data.ArrayLayout(8, 4)),
+                "read": Out(read_port(depth, data.ArrayLayout(8, 4))),
             }
         )
 
@@ -88,7 +87,7 @@ class Sequencer(wiring.Component):
         m = Module()
         address = Signal(range(self.depth))
         left = Signal(range(DESCRIPTOR_WORDS + 1))
-        word = Value.cast(self.read_data)
+        word = Value.cast(self.read.data)
         layer_words = [Value.cast(self.layer).word_select(k, 32) for k in range(DESCRIPTOR_WORDS)]
 
         with m.FSM() as fsm:
@@ -96,8 +95,8 @@ class Sequencer(wiring.Component):
 
             with m.State("Idle"):
                 m.d.comb += [
-                    self.read_address.eq(self.profile),
-                    self.read_enable.eq(self.start),
+                    self.read.address.eq(self.profile),
+                    self.read.enable.eq(self.start),
                 ]
                 with m.If(self.start):
                     m.next = "Lookup"
@@ -115,8 +114,8 @@ class Sequencer(wiring.Component):
             # The word asked for a cycle before goes to its place in the descriptor.
             with m.State("Fetch"):
                 m.d.comb += [
-                    self.read_address.eq(address),
-                    self.read_enable.eq(1),
+                    self.read.address.eq(address),
+                    self.read.enable.eq(1),
                 ]
                 m.d.sync += left.eq(left - 1)
                 for index in range(DESCRIPTOR_WORDS):

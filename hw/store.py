@@ -6,12 +6,20 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
-__all__ = ["ActivationStore", "ByteWrite", "Store"]
+__all__ = ["ActivationStore", "ByteWrite", "Store", "read_port"]
 
 
 def byte_write(address_width):
     """Signature of a port that writes one byte a cycle, without a way to refuse."""
     return wiring.Signature({"enable": Out(1), "address": Out(address_width), "data": Out(8)})
+
+
+def read_port(depth, shape):
+    """Signature of a port that reads one of `depth` words of `shape`.
+
+    A word comes in the cycle after it is asked for, and stays until the next one is.
+    """
+    return wiring.Signature({"enable": Out(1), "address": Out(range(depth)), "data": In(shape)})
 
 
 ByteWrite = byte_write(24)
@@ -35,11 +43,7 @@ class Store(wiring.Component):
     -------
     write : ``In(ByteWrite)``
         Bytes, lowest first in their word.
-    read_enable : ``In(1)``
-    read_address : ``In(range(depth))``
-        Word to read.
-    read_data : ``Out(ArrayLayout(8, word_bytes))``
-        The word, from the cycle after.
+    read : ``In(read_port(depth, ArrayLayout(8, word_bytes)))``
     """
 
     latency = 1
@@ -50,9 +54,7 @@ class Store(wiring.Component):
         super().__init__(
             {
                 "write": In(ByteWrite),
-                "read_enable": In(1),
-                "read_address": In(range(depth)),
-                "read_data": Out(data.ArrayLayout(8, word_bytes)),
+                "read": In(read_port(depth, data.ArrayLayout(8, word_bytes))),
             }
         )
 
@@ -67,11 +69,11 @@ class Store(wiring.Component):
         lane = exact_log2(self.word_bytes)
         address = Signal(range(self.depth))
         m.d.comb += [
-            address.eq(Mux(self.write.enable, self.write.address[lane:], self.read_address)),
+            address.eq(Mux(self.write.enable, self.write.address[lane:], self.read.address)),
             write.addr.eq(address),
             read.addr.eq(address),
-            read.en.eq(self.read_enable & ~self.write.enable),
-            self.read_data.eq(read.data),
+            read.en.eq(self.read.enable & ~self.write.enable),
+            self.read.data.eq(read.data),
         ]
         for index in range(self.word_bytes):
             here = self.write.address[:lane] == index
@@ -105,11 +107,8 @@ class ActivationStore(wiring.Component):
         Word, the same in all banks.
     write_data : ``In(ArrayLayout(8, lanes))``
         A byte for each bank.
-    read_enable : ``In(1)``
-    read_address : ``In(range(depth))``
-        First byte; addresses wrap at the end.
-    read_data : ``Out(ArrayLayout(8, lanes))``
-        Bytes in order of address, from the cycle after.
+    read : ``In(read_port(depth, ArrayLayout(8, lanes)))``
+        `lanes` bytes from an address on; addresses wrap at the end.
     """
 
     latency = 1
@@ -122,17 +121,15 @@ class ActivationStore(wiring.Component):
                 "write_enable": In(lanes),
                 "write_address": In(range(depth // lanes)),
                 "write_data": In(data.ArrayLayout(8, lanes)),
-                "read_enable": In(1),
-                "read_address": In(range(depth)),
-                "read_data": Out(data.ArrayLayout(8, lanes)),
+                "read": In(read_port(depth, data.ArrayLayout(8, lanes))),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         split = exact_log2(self.lanes)
-        first = self.read_address[:split]
-        word = self.read_address[split:]
+        first = self.read.address[:split]
+        word = self.read.address[split:]
 
         # Banks below the first byte hold the continuation, one word further on.
         banks = []
@@ -145,19 +142,19 @@ class ActivationStore(wiring.Component):
                 write.data.eq(self.write_data[index]),
                 write.en.eq(self.write_enable[index]),
                 read.addr.eq(word + (first > index)),
-                read.en.eq(self.read_enable),
+                read.en.eq(self.read.enable),
             ]
             banks.append(read.data)
 
         # Rotate the banks so that the first byte comes first.
         turn = Signal(split)
-        with m.If(self.read_enable):
+        with m.If(self.read.enable):
             m.d.sync += turn.eq(first)
         with m.Switch(turn):
             for amount in range(self.lanes):
                 with m.Case(amount):
                     m.d.comb += [
-                        self.read_data[k].eq(banks[(k + amount) % self.lanes])
+                        self.read.data[k].eq(banks[(k + amount) % self.lanes])
                         for k in range(self.lanes)
                     ]
 

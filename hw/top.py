@@ -55,13 +55,11 @@ class Top(wiring.Component):
         m.submodules.engine = engine = Engine(config=self.config)
         connect(m, requests.o, processor.i)
         connect(m, processor.write, engine.write)
+        connect(m, processor.read, engine.read)
         m.d.comb += [
             requests.read_address.eq(processor.buffer_address),
             processor.buffer_data.eq(requests.read_data),
             engine.region.eq(processor.region),
-            engine.read_enable.eq(processor.read_enable),
-            engine.read_address.eq(processor.read_address),
-            processor.read_data.eq(engine.read_data),
             engine.start.eq(processor.start),
             engine.profile.eq(processor.profile),
             processor.done.eq(engine.done),

@@ -8,6 +8,7 @@ from amaranth.utils import ceil_log2
 
 from downshift.hw.descriptor import LayerDescriptor
 from downshift.hw.precision_switch import PrecisionSwitch
+from downshift.hw.store import read_port
 
 __all__ = ["WeightLoader", "store_words", "tile_words"]
 
@@ -90,7 +91,7 @@ class WeightLoader(wiring.Component):
     layer : ``In(LayerDescriptor)``
     start : ``In(1)``
         Begin a pass; ignored during one.
-    read_enable, read_address, read_data : ``Out(1)``, ``Out(range(depth))``, ``In(...)``
+    read : ``Out(read_port(depth, ...))``
         Port of the weight store.
     o : ``Out(stream.Signature(ArrayLayout(signed(8), rows)))``
         Running weights.
@@ -111,9 +112,7 @@ class WeightLoader(wiring.Component):
             {
                 "layer": In(LayerDescriptor),
                 "start": In(1),
-                "read_enable": Out(1),
-                "read_address": Out(range(depth)),
-                "read_data": In(data.ArrayLayout(8, rows)),
+                "read": Out(read_port(depth, data.ArrayLayout(8, rows))),
                 "o": Out(stream.Signature(data.ArrayLayout(signed(8), rows))),
             }
         )
@@ -140,10 +139,10 @@ class WeightLoader(wiring.Component):
         address = Signal(range(self.depth))
         m.d.comb += [
             weight_here.eq((slot < layer.channels[: len(slot)]) & (column < layer.kernel_columns)),
-            self.read_address.eq(address),
-            self.read_enable.eq(running & advance & weight_here),
+            self.read.address.eq(address),
+            self.read.enable.eq(running & advance & weight_here),
         ]
-        with m.If(self.read_enable):
+        with m.If(self.read.enable):
             m.d.sync += address.eq(address + 1)
 
         # Places of a kernel row, in chunks.
@@ -175,7 +174,7 @@ class WeightLoader(wiring.Component):
         read, blank = Signal(), Signal()
         word = Signal.like(switch.i.p)
         for index in range(self.rows):
-            m.d.comb += word[index].eq(Mux(blank, 0, self.read_data[index].as_signed()))
+            m.d.comb += word[index].eq(Mux(blank, 0, self.read.data[index].as_signed()))
         with m.If(advance):
             m.d.sync += [read.eq(running), blank.eq(~weight_here)]
         if self.pipelined:

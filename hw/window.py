@@ -9,6 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from downshift.hw.descriptor import LayerDescriptor
 from downshift.hw.mac import VectorTags, vector_layout
+from downshift.hw.store import read_port
 from downshift.hw.walk import Walk
 
 __all__ = ["Window", "im2col", "window_vectors"]
@@ -108,7 +109,7 @@ class Window(wiring.Component):
     layer : ``In(LayerDescriptor)``
     start : ``In(1)``
         Begin a pass; ignored during one.
-    read_enable, read_address, read_data : ``Out(1)``, ``Out(range(depth))``, ``In(...)``
+    read : ``Out(read_port(depth, ...))``
         Port of the activation memory.
     o : ``Out(stream.Signature(vector_layout(lanes)))``
     """
@@ -125,9 +126,7 @@ class Window(wiring.Component):
             {
                 "layer": In(LayerDescriptor),
                 "start": In(1),
-                "read_enable": Out(1),
-                "read_address": Out(range(depth)),
-                "read_data": In(data.ArrayLayout(8, lanes)),
+                "read": Out(read_port(depth, data.ArrayLayout(8, lanes))),
                 "o": Out(stream.Signature(vector_layout(lanes))),
             }
         )
@@ -153,7 +152,7 @@ class Window(wiring.Component):
             )
         )
         asking = [
-            self.read_address.eq(layer.in_base + walk.row + walk.column),
+            self.read.address.eq(layer.in_base + walk.row + walk.column),
             asked.valid.eq(walk.running),
             asked.tags.eq(walk.tags),
             asked.row_inside.eq((walk.row >= 0) & (walk.row < layer.map_bytes)),
@@ -164,7 +163,7 @@ class Window(wiring.Component):
                 m.d.sync += asking
         else:
             m.d.comb += asking
-        m.d.comb += self.read_enable.eq(asked.valid & advance)
+        m.d.comb += self.read.enable.eq(asked.valid & advance)
 
         # Which lanes are inside: those from column 0, as many as the row has room for.
         split = exact_log2(self.lanes)
@@ -184,7 +183,7 @@ class Window(wiring.Component):
         # The bytes come a cycle later; those outside the map are replaced.
         vector = Signal(data.ArrayLayout(8, self.lanes))
         for lane in range(self.lanes):
-            m.d.comb += vector[lane].eq(Mux(read.inside[lane], self.read_data[lane], layer.pad))
+            m.d.comb += vector[lane].eq(Mux(read.inside[lane], self.read.data[lane], layer.pad))
 
         m.d.comb += advance.eq(~self.o.valid | self.o.ready)
         with m.If(advance):

@@ -97,6 +97,10 @@ def damaged_images(accelerator: Accelerator, *, image: str, inputs: str) -> dict
     results["missing width"] = {
         "error": _refusal(lambda: accelerator.request(Command.RUN, bytes([missing])))[0]
     }
+    # A check whose reply was lost is sent again, and changes nothing.
+    section, body = list(good.sections().items())[-1]
+    check = good.checksum(section).to_bytes(4, "little") + len(body).to_bytes(3, "little")
+    accelerator.request(Command.CHECK, check)
     results["good"] = {"logits": accelerator.run(x, good.widths[0]).logits.tolist()}
     # An image that is refused at the door leaves the one before in force.
     _refusal(lambda: _load(accelerator, *images["other configuration"]))

@@ -10,13 +10,15 @@ from downshift.hw.errors import DownshiftError
 from downshift.hw.protocol import (
     END,
     ERROR_SENTENCES,
+    IMAGE_FORMAT,
     PROTOCOL_VERSION,
+    REPLY_BYTES,
     Command,
     LinkError,
     decode_frame,
     encode_frame,
 )
-from downshift.sw.image import FORMAT_VERSION, Image
+from downshift.sw.image import Image
 
 __all__ = ["Accelerator", "AcceleratorError", "FrameResult", "Information", "Transport"]
 
@@ -132,7 +134,7 @@ class Accelerator:
         self.image = None
         self.request(
             Command.LOAD,
-            bytes([FORMAT_VERSION]) + image.config.fingerprint.to_bytes(4, "little"),
+            bytes([IMAGE_FORMAT]) + image.config.fingerprint.to_bytes(4, "little"),
         )
         sections = image.sections()
         total = sum(map(len, sections.values()))
@@ -242,7 +244,15 @@ class Accelerator:
                 continue
             if error != LinkError.NONE:
                 raise AcceleratorError(error)
-            return reply[3:]
+            body, due = reply[3:], REPLY_BYTES.get(command, 0)
+            if command == Command.READ:
+                due = int.from_bytes(payload[3:], "little")
+            if len(body) != due:
+                raise DownshiftError(
+                    f"The accelerator answers {command.name} with {len(body)} bytes instead of "
+                    f"{due}; update its bitstream"
+                )
+            return body
         raise DownshiftError(
             f"The accelerator does not answer {command.name}; check port, speed and bitstream"
         )

@@ -14,12 +14,12 @@ import numpy as np
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.errors import DownshiftError
 from downshift.hw.packing import pack_codes, pixel_bytes, unpack_codes
+from downshift.hw.protocol import IMAGE_FORMAT
 from downshift.sw.memory_plan import Map
 
-__all__ = ["FORMAT_VERSION", "Image", "Section"]
+__all__ = ["Image", "Section"]
 
 MAGIC = b"DWNSHIFT"
-FORMAT_VERSION = 1
 HEADER = struct.Struct("<8sIII")  # magic, version, fingerprint, number of sections
 ENTRY = struct.Struct("<IIII")  # section, offset, length, CRC-32
 MAX_SECTIONS = 16
@@ -89,7 +89,7 @@ class Image:
             "maps": {str(w): [asdict(entry) for entry in maps] for w, maps in self.maps.items()},
         }
         bodies = {**self.sections(), Section.PLAN: json.dumps(plan, sort_keys=True).encode()}
-        header = HEADER.pack(MAGIC, FORMAT_VERSION, self.config.fingerprint, len(bodies))
+        header = HEADER.pack(MAGIC, IMAGE_FORMAT, self.config.fingerprint, len(bodies))
         offset = HEADER.size + len(bodies) * ENTRY.size + 4
         for section, body in bodies.items():
             header += ENTRY.pack(section, offset, len(body), zlib.crc32(body))
@@ -228,10 +228,9 @@ def _read_sections(content: bytes, name: str) -> dict[int, bytes]:
     if len(content) < HEADER.size or content[: len(MAGIC)] != MAGIC:
         raise DownshiftError(f"{name} is not a Downshift image; make one with `downshift export`")
     _, version, _, count = HEADER.unpack_from(content)
-    if version != FORMAT_VERSION:
+    if version != IMAGE_FORMAT:
         raise DownshiftError(
-            f"{name} has image format {version}, this release reads {FORMAT_VERSION}; "
-            "export it again"
+            f"{name} has image format {version}, this release reads {IMAGE_FORMAT}; export it again"
         )
     end = HEADER.size + count * ENTRY.size
     if count > MAX_SECTIONS or len(content) < end + 4:

@@ -164,8 +164,8 @@ SUBSTITUTIONS = {
          'get_buffer(f"bias_{max(self.layer.settings)}")', FREEZE),
         ("hw/channel_serializer.py", "tile_base.eq(self.layer.parameter_base)", "tile_base.eq(0)",
          SERIALIZER),
-        ("hw/sequencer.py", "self.read_address.eq(self.profile)",
-         "self.read_address.eq(self.profile ^ 1)", SEQUENCER),
+        ("hw/sequencer.py", "self.read.address.eq(self.profile)",
+         "self.read.address.eq(self.profile ^ 1)", SEQUENCER),
     ],
     "pooling keeps another code than the largest": [
         ("hw/max_pool.py", ".max(axis=(-2, -1))", "[..., 0, 0]", POOL),
@@ -174,8 +174,8 @@ SUBSTITUTIONS = {
     ],
     "padding with 0 instead of the zero point": [
         ("hw/window.py", "constant_values=zero_point", "constant_values=0", WINDOW),
-        ("hw/window.py", "Mux(read.inside[lane], self.read_data[lane], layer.pad)",
-         "Mux(read.inside[lane], self.read_data[lane], 0)", WINDOW),
+        ("hw/window.py", "Mux(read.inside[lane], self.read.data[lane], layer.pad)",
+         "Mux(read.inside[lane], self.read.data[lane], 0)", WINDOW),
         ("sw/freeze.py", "value=setting.zero_point_in", "value=0", FREEZE),
         ("sw/compiler.py", "setting.zero_point_in << k", "0 << k", COMPILER),
     ],

@@ -39,9 +39,9 @@ class SerializerWithStore(wiring.Component):
         read = memory.read_port()
         m.d.comb += [
             serializer.layer.eq(self.layer),
-            read.en.eq(serializer.read_enable),
-            read.addr.eq(serializer.read_address),
-            serializer.read_data.as_value().eq(read.data),
+            read.en.eq(serializer.read.enable),
+            read.addr.eq(serializer.read.address),
+            serializer.read.data.as_value().eq(read.data),
         ]
         wiring.connect(m, wiring.flipped(self.i), serializer.i)
         wiring.connect(m, serializer.o, wiring.flipped(self.o))
@@ -96,7 +96,7 @@ def test_serializer_starts_at_the_parameters_of_its_layer():
         await ctx.tick()
         ctx.set(dut.start, 0)
         ctx.set(dut.i.valid, 1)
-        assert (ctx.get(dut.read_enable), ctx.get(dut.read_address)) == (1, 37)
+        assert (ctx.get(dut.read.enable), ctx.get(dut.read.address)) == (1, 37)
 
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)

@@ -34,9 +34,9 @@ class SequencerWithProgram(wiring.Component):
         m.submodules.memory = memory = Memory(shape=32, depth=256, init=self.words)
         read = memory.read_port()
         m.d.comb += [
-            read.en.eq(sequencer.read_enable),
-            read.addr.eq(sequencer.read_address),
-            sequencer.read_data.as_value().eq(read.data),
+            read.en.eq(sequencer.read.enable),
+            read.addr.eq(sequencer.read.address),
+            sequencer.read.data.as_value().eq(read.data),
         ]
         for name in ("start", "profile", "layer_done"):
             m.d.comb += getattr(sequencer, name).eq(getattr(self, name))

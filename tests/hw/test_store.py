@@ -26,12 +26,12 @@ def test_store_gives_back_words(word_bytes, depth):
             await ctx.tick()
         ctx.set(dut.write.enable, 0)
         for address in reversed(range(depth)):
-            ctx.set(dut.read_enable, 1)
-            ctx.set(dut.read_address, address)
+            ctx.set(dut.read.enable, 1)
+            ctx.set(dut.read.address, address)
             await ctx.tick()
-            ctx.set(dut.read_enable, 0)
+            ctx.set(dut.read.enable, 0)
             for _ in range(2):  # the word stays
-                assert list(ctx.get(dut.read_data)) == content[address]
+                assert list(ctx.get(dut.read.data)) == content[address]
                 await ctx.tick()
 
     simulate(dut, bench)
@@ -50,11 +50,11 @@ def test_activations_are_read_at_any_byte(lanes):
             await ctx.tick()
         ctx.set(dut.write_enable, 0)
         for address in range(64):
-            ctx.set(dut.read_enable, 1)
-            ctx.set(dut.read_address, address)
+            ctx.set(dut.read.enable, 1)
+            ctx.set(dut.read.address, address)
             await ctx.tick()
-            ctx.set(dut.read_enable, 0)
+            ctx.set(dut.read.enable, 0)
             await ctx.tick()
-            assert list(ctx.get(dut.read_data)) == (content * 2)[address : address + lanes]
+            assert list(ctx.get(dut.read.data)) == (content * 2)[address : address + lanes]
 
     simulate(dut, bench)

@@ -42,9 +42,9 @@ class LoaderWithStore(wiring.Component):
         m.d.comb += [
             loader.layer.eq(self.layer),
             loader.start.eq(self.start),
-            read.en.eq(loader.read_enable),
-            read.addr.eq(loader.read_address),
-            Value.cast(loader.read_data).eq(read.data),
+            read.en.eq(loader.read.enable),
+            read.addr.eq(loader.read.address),
+            Value.cast(loader.read.data).eq(read.data),
         ]
         wiring.connect(m, loader.o, wiring.flipped(self.o))
         return m

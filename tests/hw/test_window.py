@@ -37,9 +37,9 @@ class WindowWithMemory(wiring.Component):
         m.d.comb += [
             window.layer.eq(self.layer),
             window.start.eq(self.start),
-            read.en.eq(window.read_enable),
-            read.addr.eq(window.read_address),
-            window.read_data.as_value().eq(read.data),
+            read.en.eq(window.read.enable),
+            read.addr.eq(window.read.address),
+            window.read.data.as_value().eq(read.data),
         ]
         wiring.connect(m, window.o, wiring.flipped(self.o))
         return m

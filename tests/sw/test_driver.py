@@ -125,6 +125,11 @@ def refused(reply):
     return encode_frame(bytes([0, 0, LinkError.BAD_FRAME]))
 
 
+def shortened(reply):
+    tag, command, error, *body = decode_frame(reply.strip(b"\xc0"))
+    return encode_frame(bytes([tag, command, error, *body[:-1]]))
+
+
 def noisy(reply):
     return b"\x00noise" + reply
 
@@ -203,6 +208,12 @@ def test_every_error_has_its_sentence(error):
 def test_errors_of_later_releases_are_said():
     with pytest.raises(DownshiftError, match=r"^The accelerator answers INFO with error 77, which"):
         Accelerator(Model(error=77)).information()
+
+
+def test_replies_of_another_length_are_said():
+    message = r"^The accelerator answers INFO with 7 bytes instead of 8; update its bitstream$"
+    with pytest.raises(DownshiftError, match=message):
+        Accelerator(Model(faults={0: shortened})).information()
 
 
 def test_images_of_another_configuration_are_refused():
