@@ -112,7 +112,33 @@ class TilePlaces(wiring.Component):
         return m
 
 
-class RegisterTile(wiring.Component):
+class _Tile(wiring.Component):
+    """What both kinds of tile store share: ports, and where the words go."""
+
+    i: stream.Interface
+
+    def __init__(self, *, rows: int, lanes: int):
+        self.rows = rows
+        self.lanes = lanes
+        super().__init__(dict(tile_signature(rows=rows, lanes=lanes).members))
+
+    def _count(self, m):
+        """Count words into their places."""
+        m.submodules.places = places = TilePlaces(lanes=self.lanes)
+        m.d.comb += [
+            places.pack.eq(self.pack),
+            places.swap.eq(self.swap),
+            places.taken.eq(self.i.valid & self.i.ready),
+            self.full.eq(places.full),
+        ]
+        return places
+
+    def _unsigned(self, row):
+        """The weight of a row, offset by half its range."""
+        return self.i.p[row] ^ (2 << (self.top_digit << 1))
+
+
+class RegisterTile(_Tile):
     """Two tiles in flip-flops: a word a cycle, and the next tile may begin as this one is swapped.
 
     Parameters
@@ -127,13 +153,6 @@ class RegisterTile(wiring.Component):
     load_gap = 0
     """Cycles between the last word of a tile and the first of the next, at least."""
 
-    i: stream.Interface
-
-    def __init__(self, *, rows: int, lanes: int):
-        self.rows = rows
-        self.lanes = lanes
-        super().__init__(dict(tile_signature(rows=rows, lanes=lanes).members))
-
     @staticmethod
     def load_cycles(words, digits):
         """Cycles in which `words` of weights of `digits` are loaded."""
@@ -141,19 +160,13 @@ class RegisterTile(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.places = places = TilePlaces(lanes=self.lanes)
-        m.d.comb += [
-            places.pack.eq(self.pack),
-            places.swap.eq(self.swap),
-            places.taken.eq(self.i.valid & self.i.ready),
-            self.full.eq(places.full),
-            self.i.ready.eq(~self.full | self.swap),
-        ]
+        places = self._count(m)
+        m.d.comb += self.i.ready.eq(~self.full | self.swap)
 
         digit = Signal.like(self.digit)
         m.d.sync += digit.eq(self.digit)
         for row in range(self.rows):
-            code = self.i.p[row] ^ (2 << (self.top_digit << 1))
+            code = self._unsigned(row)
             for lane in range(self.lanes):
                 for position in range(DIGITS):
                     shadow = Signal(8, name=f"shadow_{row}_{lane}_{position}")
@@ -167,7 +180,7 @@ class RegisterTile(wiring.Component):
         return m
 
 
-class MemoryTile(wiring.Component):
+class MemoryTile(_Tile):
     """Two tiles in block memory, a word for each digit: small, but a digit a cycle to load.
 
     It takes a memory that writes single bits, as that of iCE40.
@@ -184,13 +197,6 @@ class MemoryTile(wiring.Component):
     load_gap = 1
     """Cycles between the last word of a tile and the first of the next, at least."""
 
-    i: stream.Interface
-
-    def __init__(self, *, rows: int, lanes: int):
-        self.rows = rows
-        self.lanes = lanes
-        super().__init__(dict(tile_signature(rows=rows, lanes=lanes).members))
-
     @staticmethod
     def load_cycles(words, digits):
         """Cycles in which `words` of weights of `digits` are loaded."""
@@ -198,7 +204,7 @@ class MemoryTile(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.places = places = TilePlaces(lanes=self.lanes)
+        places = self._count(m)
         m.submodules.memory = memory = Memory(
             shape=data.ArrayLayout(DIGIT, self.rows * self.lanes * DIGITS),
             depth=2 * DIGITS,
@@ -213,10 +219,6 @@ class MemoryTile(wiring.Component):
         m.d.comb += [
             load.eq(self.i.valid & ~self.full),
             self.i.ready.eq(~self.full & (loading == self.top_digit)),
-            places.pack.eq(self.pack),
-            places.swap.eq(self.swap),
-            places.taken.eq(self.i.valid & self.i.ready),
-            self.full.eq(places.full),
             write.addr.eq(Value.cast(loading) | (~in_use << 2)),
         ]
         with m.If(load):
@@ -224,7 +226,7 @@ class MemoryTile(wiring.Component):
             with m.If(self.i.ready):
                 m.d.sync += loading.eq(0)
         for row in range(self.rows):
-            code = self.i.p[row] ^ (2 << (self.top_digit << 1))
+            code = self._unsigned(row)
             for index in range(self.lanes * DIGITS):
                 place = row * self.lanes * DIGITS + index
                 m.d.comb += [
