@@ -39,7 +39,7 @@ def plot_report(report: dict[str, Any], path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
     accuracy = figure.axes[0]
     lowest = min(100 * report["fp32_accuracy"], *panels[0][1])
-    accuracy.set_ylim(max(0, lowest - 5), 101)
+    accuracy.set_ylim(max(0, lowest - 5), 100)
     accuracy.axhline(100 * report["fp32_accuracy"], color="#b0413e", linewidth=1, linestyle="--")
     accuracy.annotate(
         "FP32", (0.99, 100 * report["fp32_accuracy"]), xycoords=("axes fraction", "data"),
