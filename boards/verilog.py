@@ -6,7 +6,7 @@ from downshift.boards.board import Board
 from downshift.boards.board_top import BoardTop
 from downshift.hw.generate import generate_verilog
 
-__all__ = ["TOP", "board_verilog"]
+__all__ = ["TOP", "board_verilog", "plain_verilog"]
 
 TOP = "top"
 """Name of the top module."""
@@ -35,5 +35,10 @@ def board_verilog(board: Board, core) -> str:
     str
         The same for the same arguments.
     """
-    text = generate_verilog(BoardTop(board=board, core=core), name=TOP)
+    return plain_verilog(BoardTop(board=board, core=core), name=TOP)
+
+
+def plain_verilog(component, *, name):
+    """Write a component as `generate_verilog` does, without paths and zeros of memories."""
+    text = generate_verilog(component, name=name)
     return SOURCE.sub("", ZERO_MEMORY.sub("", text))

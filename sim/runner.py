@@ -17,7 +17,7 @@ from downshift.hw.generate import generate_verilog
 from downshift.hw.top import Top
 from downshift.sim.serial_port import SerialPort
 
-__all__ = ["Simulation", "build_simulation", "verilator_environment"]
+__all__ = ["DIVISOR", "Simulation", "build_simulation", "verilator_environment"]
 
 DIVISOR = 2
 """Clock cycles per bit of the simulated UART: the fewest, since the link takes most of the time."""
@@ -95,7 +95,9 @@ class Simulation:
         return json.loads(result.read_text())
 
 
-def build_simulation(config: AcceleratorConfig, folder: Path) -> Simulation:
+def build_simulation(
+    config: AcceleratorConfig, folder: Path, *, verilog: str | None = None
+) -> Simulation:
     """Generate the Verilog of an accelerator and build its simulator.
 
     A simulator that was built in the same folder from the same Verilog is used again.
@@ -104,6 +106,9 @@ def build_simulation(config: AcceleratorConfig, folder: Path) -> Simulation:
     ----------
     config : AcceleratorConfig
     folder : Path
+    verilog : str, optional
+        What to simulate instead, such as a netlist: module ``accelerator``, with a UART of
+        `DIVISOR` cycles a bit.
 
     Raises
     ------
@@ -114,7 +119,8 @@ def build_simulation(config: AcceleratorConfig, folder: Path) -> Simulation:
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     sources = {
-        "accelerator.v": generate_verilog(Top(config=config, divisor=DIVISOR), name="accelerator"),
+        "accelerator.v": verilog
+        or generate_verilog(Top(config=config, divisor=DIVISOR), name="accelerator"),
         "serial_port.v": generate_verilog(
             SerialPort(divisor=DIVISOR, module="accelerator"), name="serial_port"
         ),
