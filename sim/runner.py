@@ -16,6 +16,7 @@ from downshift.hw.errors import DownshiftError
 from downshift.hw.generate import generate_verilog
 from downshift.hw.top import Top
 from downshift.sim.serial_port import SerialPort
+from downshift.sw.atomic_write import make_folder
 
 __all__ = ["DIVISOR", "Simulation", "build_simulation", "verilator_environment"]
 
@@ -70,7 +71,7 @@ class Simulation:
         """
         from downshift.sim.bench import JOB_VARIABLE
 
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         job, result, log = (out.resolve() / name for name in ("job.json", "result.json", "sim.log"))
         result.unlink(missing_ok=True)
         job.write_text(json.dumps({"work": work, "arguments": arguments, "result": str(result)}))
@@ -116,8 +117,8 @@ def build_simulation(
         If a tool is missing (names it), or the build fails (names the log).
     """
     _check_tools()
+    make_folder(folder)
     folder = folder.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
     sources = {
         "accelerator.v": verilog
         or generate_verilog(Top(config=config, divisor=DIVISOR), name="accelerator"),

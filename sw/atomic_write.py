@@ -9,7 +9,7 @@ from pathlib import Path
 
 from downshift.hw.errors import DownshiftError
 
-__all__ = ["atomic_folder", "atomic_path", "write_atomically"]
+__all__ = ["atomic_folder", "atomic_path", "check_writable", "make_folder", "write_atomically"]
 
 
 @contextmanager
@@ -66,6 +66,23 @@ def write_atomically(path: Path | str, data: bytes | str) -> None:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)
 
 
+def check_writable(path: Path | str) -> None:
+    """Raise `DownshiftError` if a file could not be written to `path`; what stands there stays."""
+    path = Path(path)
+    with _explained(path):
+        if path.is_dir():
+            raise IsADirectoryError(None, "it is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+
+
+def make_folder(path: Path | str) -> None:
+    """Make a folder and those above it, or raise `DownshiftError`."""
+    with _explained(Path(path)):
+        Path(path).mkdir(parents=True, exist_ok=True)
+
+
 @contextmanager
 def atomic_folder(path: Path | str) -> Iterator[Path]:
     """Give a temporary folder beside `path`, whose files move into `path` when the body ends.
@@ -95,6 +112,9 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         with _explained(path):
             yield temporary
             path.mkdir(exist_ok=True)
+            for file in temporary.iterdir():
+                if (path / file.name).is_dir():
+                    raise IsADirectoryError(None, f"{file.name} in it is a folder")
             for file in sorted(temporary.iterdir()):
                 file.replace(path / file.name)
     finally:
@@ -107,7 +127,11 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DownshiftError(f"Cannot write {path}: {error.strerror or error}") from error
+        reason = error.strerror or str(error)
+        for above in path.parents:
+            if above.exists() and not above.is_dir():
+                reason = f"{above} is a file"
+        raise DownshiftError(f"Cannot write {path}: {reason}") from error
 
 
 def _umask() -> int:

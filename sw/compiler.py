@@ -78,7 +78,7 @@ def _check_room(what: str, needed: int, available: int, field: str) -> None:
     if needed > available:
         raise DownshiftError(
             f"The network needs {needed:,} {what}, the accelerator has {available:,}: "
-            f"{needed - available:,} too few; use more {field}"
+            f"{needed - available:,} too few; use an AcceleratorConfig with more {field}"
         )
 
 
@@ -145,8 +145,8 @@ def _check_reach(layer: Layer, width: int, source: Map, config: AcceleratorConfi
     if reach > 2 * config.activation_bytes:
         raise DownshiftError(
             f"Layer {layer.name} at width {width}: its input with padding spans {reach:,} bytes, "
-            f"the accelerator counts to {2 * config.activation_bytes:,}; pad less or use more "
-            "activation_bytes"
+            f"the accelerator counts to {2 * config.activation_bytes:,}; pad less or use an "
+            "AcceleratorConfig with more activation_bytes"
         )
 
 
@@ -180,7 +180,7 @@ def _passes(
     if pool_pixels > config.partial_sum_depth:
         raise DownshiftError(
             f"Layer {layer.name} pools over {pool_pixels} pixels, the accelerator holds sums of "
-            f"{config.partial_sum_depth}; use more partial_sum_depth"
+            f"{config.partial_sum_depth}; use an AcceleratorConfig with more partial_sum_depth"
         )
     per_byte = codes_per_byte(setting.in_width)
     logits = setting.out_width == LOGIT_WIDTH

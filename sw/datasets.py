@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import lzma
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Images", "load_codes", "load_digits", "load_images"]
 
+DAMAGED = (
+    EOFError, MemoryError, NotImplementedError, RuntimeError, SyntaxError, ValueError,
+    lzma.LZMAError, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""What numpy and the libraries below it raise for a damaged file."""
+NPY_MAGIC = b"\x93NUMPY"
 MOST_CLASSES = 1024
 """Beyond it a label is rather a mistake than a class."""
 
@@ -84,7 +92,7 @@ def load_images(path: Path) -> Images:
         x, y = arrays[f"{part}_x"], arrays[f"{part}_y"]
         if x.dtype != np.uint8 or x.ndim not in (3, 4):
             raise DownshiftError(
-                f"{path}: {part}_x must be uint8 of shape (images, height, width, channels), "
+                f"{path}: {part}_x must be uint8 of shape (images, height, width[, channels]), "
                 f"not {x.dtype} of shape {x.shape}"
             )
         if not np.issubdtype(y.dtype, np.integer) or y.ndim != 1:
@@ -93,10 +101,13 @@ def load_images(path: Path) -> Images:
                 f"not {y.dtype} of shape {y.shape}"
             )
         if not x.size:
-            raise DownshiftError(f"{path}: {part}_x holds no images, its shape is {x.shape}")
+            raise DownshiftError(
+                f"{path}: {part}_x holds no images, its shape is {x.shape}; give some"
+            )
         if len(x) != len(y):
             raise DownshiftError(
-                f"{path}: {part}_x holds {len(x)} images, {part}_y {len(y)} labels"
+                f"{path}: {part}_x holds {len(x)} images, {part}_y {len(y)} labels; "
+                "give one to each"
             )
         arrays[f"{part}_x"] = x[..., None] if x.ndim == 3 else x
     train, test = arrays["train_x"], arrays["test_x"]
@@ -127,8 +138,10 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
                     raise DownshiftError(f"{path} lacks the array {missing[0]}; {advice}")
                 return {name: np.asarray(archive[name]) for name in names}
     except OSError as error:
-        raise DownshiftError(f"Cannot read images {path}: {error.strerror or error}") from None
-    except (ValueError, EOFError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error):
+        raise DownshiftError(
+            f"Cannot read images {path}: {error.strerror or error}; check the path"
+        ) from None
+    except DAMAGED:
         raise DownshiftError(f"{path} is damaged, or holds more than arrays; {advice}") from None
 
 
@@ -140,13 +153,17 @@ def _checked_classes(train_labels: np.ndarray, test_labels: np.ndarray, path: Pa
         ("test_y", test_labels, classes),
     ):
         if labels.min() < 0:
-            raise DownshiftError(f"{path}: {name} holds the negative label {labels.min()}")
+            raise DownshiftError(
+                f"{path}: {name} holds the negative label {labels.min()}; count from 0"
+            )
         if labels.max() >= limit:
             raise DownshiftError(
                 f"{path}: {name} holds the label {labels.max()}, beyond the last class {limit - 1}"
             )
-    if classes < 2:
-        raise DownshiftError(f"{path}: train_y must hold at least 2 classes, not only label 0")
+    if train_labels.min() == train_labels.max():
+        raise DownshiftError(
+            f"{path}: train_y must hold at least 2 classes, not only label {classes - 1}"
+        )
     return classes
 
 
@@ -209,13 +226,16 @@ def load_codes(path: Path | None, graph: IntegerGraph, n: int, *, seed: int = 0)
         shape = (n, *graph.input_shape)
         return np.random.default_rng(seed).integers(0, 1 << bits, shape).astype(np.uint8)
     try:
+        with path.open("rb") as file:
+            if file.read(len(NPY_MAGIC)) != NPY_MAGIC:
+                raise ValueError
         codes = np.load(path, allow_pickle=False, mmap_mode="r")
     except OSError as error:
-        raise DownshiftError(f"Cannot read input {path}: {error.strerror or error}") from None
-    except (ValueError, EOFError):
+        raise DownshiftError(
+            f"Cannot read input {path}: {error.strerror or error}; check the path"
+        ) from None
+    except DAMAGED:
         raise DownshiftError(f"{path} is not a .npy file; save one with numpy.save") from None
-    if not isinstance(codes, np.ndarray):
-        raise DownshiftError(f"{path} holds several arrays; give a .npy file with one")
     if codes.ndim == 3 and graph.input_shape[2] == 1:
         codes = codes[..., None]
     if codes.dtype != np.uint8 or codes.shape[1:] != graph.input_shape or not len(codes):

@@ -75,10 +75,14 @@ def load_graph(path: Path | str) -> IntegerGraph:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise DownshiftError(f"Cannot read {path}: {error.strerror or error}") from error
+        raise DownshiftError(
+            f"Cannot read {path}: {error.strerror or error}; check the path"
+        ) from error
     except ValueError as error:
         raise DownshiftError(f"Cannot read {str(path)!r}: {error}") from error
     try:
+        if data.startswith(b"PK"):
+            raise DownshiftError("not an integer graph; make one with `downshift export`")
         header, body = _split(data)
         metadata = _metadata(header)
         tensors = _tensors(header, body)

@@ -224,6 +224,7 @@ def _bare_layer(block: _Block, shape: tuple[int, int, int]) -> Layer:
     )
 
 
+@np.errstate(all="ignore")  # what is not finite is refused below
 def _setting(block: _Block, layer: Layer, entering: ActivationQuantizer, width: int) -> Setting:
     """Integers of a layer at the width that the model runs at."""
     where = f"Layer {block.path} at width {width}"

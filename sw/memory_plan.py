@@ -92,7 +92,8 @@ def plan_maps(graph: IntegerGraph, width: int, *, lanes: int, capacity: int) -> 
                 raise DownshiftError(
                     f"Layer {layer.name} at width {width} needs {used:,} bytes of activation "
                     f"memory for its input and output, the accelerator has {capacity:,}: "
-                    f"{used - capacity:,} too few; use more activation_bytes"
+                    f"{used - capacity:,} too few; use an AcceleratorConfig with more "
+                    "activation_bytes"
                 )
     return tuple(
         Map(

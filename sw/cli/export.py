@@ -22,7 +22,7 @@ def export(model, board, out, as_json):
     model.safetensors, which runs anywhere, and model.img, which the board's accelerator loads.
     """
     from downshift.boards import find
-    from downshift.sw.atomic_write import write_atomically
+    from downshift.sw.atomic_write import atomic_path
     from downshift.sw.compiler import compile_graph
     from downshift.sw.graph_file import load_graph, save_graph
 
@@ -35,8 +35,9 @@ def export(model, board, out, as_json):
         graph = load_checkpoint(model).graph()
     content = compile_graph(graph, config).to_bytes()
     files = {"graph": out / "model.safetensors", "image": out / "model.img"}
-    save_graph(graph, files["graph"])
-    write_atomically(files["image"], content)
+    with atomic_path(files["graph"]) as graph_path, atomic_path(files["image"]) as image_path:
+        save_graph(graph, graph_path)
+        image_path.write_bytes(content)
     if as_json:
         print_json(
             {

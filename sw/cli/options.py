@@ -23,6 +23,8 @@ class WidthsType(click.ParamType):
         for width in widths:
             if not 2 <= width <= 8:
                 self.fail(f"Width must be in 2..8, not {width}", param, ctx)
+        if len(set(widths)) < len(widths):
+            self.fail(f"Widths must each be named once, not {value!r}", param, ctx)
         return widths
 
 

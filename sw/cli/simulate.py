@@ -40,6 +40,8 @@ def simulate(model, board, input_path, images, widths, out, as_json):
     graph = load_graph(model)
     config = find(board).config
     x = load_codes(input_path, graph, images)
+    for width in widths or ():
+        graph.check_width(width)
     with progress_bars() as bars:
         reports = cosimulate(
             graph, config, x, out, widths=widths or graph.widths, progress=bars.report

@@ -21,13 +21,20 @@ __all__ = ["train"]
     "Default: scikit-learn's digits.",
 )  # fmt: skip
 @widths_option
-@click.option("--seed", type=int, default=0, show_default=True, help="Of weights and batches.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="Of weights and batches.",
+)
 @click.option(
     "--epochs", type=click.IntRange(min=1), metavar="N", help="Passes in FP32 and at all widths."
 )
 @json_option
 def train(out, data, widths, seed, epochs, as_json):
     """Train a small CNN: in FP32, then one set of int8 weights for all widths."""
+    from downshift.sw.atomic_write import check_writable
     from downshift.sw.checkpoint import save_checkpoint
     from downshift.sw.datasets import load_digits, load_images
     from downshift.sw.freeze import freeze
@@ -35,11 +42,12 @@ def train(out, data, widths, seed, epochs, as_json):
 
     choices = {"seed": seed}
     if widths:
-        choices["widths"] = widths
+        choices["widths"] = tuple(sorted(widths, reverse=True))
     if epochs is not None:
         choices |= {"float_epochs": epochs, "quantized_epochs": epochs}
     config = TrainingConfig(**choices)
     images = load_images(data) if data else load_digits()
+    check_writable(out)  # before the work, not after
     with progress_bars() as bars:
         training = train_small_net(
             config,

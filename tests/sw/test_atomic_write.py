@@ -3,7 +3,12 @@ import re
 import pytest
 
 from downshift.hw.errors import DownshiftError
-from downshift.sw.atomic_write import atomic_folder, atomic_path, write_atomically
+from downshift.sw.atomic_write import (
+    atomic_folder,
+    atomic_path,
+    check_writable,
+    write_atomically,
+)
 
 
 def names(folder):
@@ -46,14 +51,34 @@ def test_an_error_leaves_no_folder(tmp_path):
 def test_a_path_through_a_file_is_refused(tmp_path, writer):
     (tmp_path / "file").write_text("")
     path = tmp_path / "file" / "a.txt"
-    with pytest.raises(DownshiftError, match=rf"^Cannot write {re.escape(str(path))}: \w"):
+    message = re.escape(f"Cannot write {path}: {path.parent} is a file")
+    with pytest.raises(DownshiftError, match=f"^{message}$"):
         with writer(path) or pytest.fail("written"):
             pass
 
 
 def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path):
-    with pytest.raises(DownshiftError, match=r"^Cannot write .*: it is a folder$"):
-        write_atomically(tmp_path, b"")
+    for writer in (lambda path: write_atomically(path, b""), check_writable):
+        with pytest.raises(DownshiftError, match=r"^Cannot write .*: it is a folder$"):
+            writer(tmp_path)
+
+
+def test_a_folder_in_the_place_of_one_of_several_files_leaves_all(tmp_path):
+    (tmp_path / "out" / "b").mkdir(parents=True)
+    with (
+        pytest.raises(DownshiftError, match=r"^Cannot write .*: b in it is a folder$"),
+        atomic_folder(tmp_path / "out") as folder,
+    ):
+        (folder / "a").write_text("")
+        (folder / "b").write_text("")
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["b"]
+
+
+def test_looking_whether_a_path_can_be_written_changes_nothing(tmp_path):
+    (tmp_path / "a").write_text("kept")
+    check_writable(tmp_path / "a")
+    assert (tmp_path / "a").read_text() == "kept"
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_file_in_the_place_of_a_folder_is_refused(tmp_path):

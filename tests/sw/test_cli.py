@@ -90,7 +90,9 @@ def test_starts_at_once(arguments):
         (["train", "--data", "missing.npz"], 1, "missing.npz"),
         (["train", "--widths", "9,4"], 2, "Width must be in 2..8, not 9"),
         (["train", "--widths", "4,x"], 2, "Widths must be numbers separated by commas, not '4,x'"),
-        (["train", "--widths", "2,4"], 1, "Widths must fall"),
+        (["train", "--widths", "4,4"], 2, "Widths must each be named once, not '4,4'"),
+        (["train", "--seed", "-1"], 2, "'--seed'"),
+        (["train", "--seed", "9" * 30], 2, "'--seed'"),
         (["simulate", "x.safetensors", "--images", "0"], 2, "'--images'"),
         (["nonsense"], 2, "No such command 'nonsense'"),
         (["build", "--bored"], 2, "No such option"),
@@ -145,18 +147,44 @@ def test_without_a_compiler(run, tmp_path, monkeypatch):
     [
         (np.zeros((2, 3), np.uint8), "must hold uint8 codes of shape (images,"),
         (np.zeros((2, 5, 7, 2), np.float32), "not float32"),
-        (None, "is not a .npy file"),
+        (b"no array", "is not a .npy file"),
+        (b"PK\3\4 cut short", "is not a .npy file"),
+        (b"\x93NUMPY\1\0\x10\0{('descr'       \n", "is not a .npy file"),
     ],
 )
 def test_inputs_that_do_not_fit(run, tmp_path, array, sentence):
     save_graph(a_graph(), tmp_path / "model.safetensors")
-    if array is None:
-        (tmp_path / "x.npy").write_bytes(b"no array")
+    if isinstance(array, bytes):
+        (tmp_path / "x.npy").write_bytes(array)
     else:
         np.save(tmp_path / "x.npy", array)
     status, _, err = run("simulate", "model.safetensors", "--input", "x.npy")
     assert status == 1
     assert sentence in err
+
+
+@pytest.mark.parametrize("command", ["simulate", "export"])
+def test_a_folder_below_a_file(run, tmp_path, command):
+    save_graph(a_graph(), tmp_path / "mine.safetensors")
+    (tmp_path / "file").write_text("")
+    status, out, err = run(command, "mine.safetensors", "-o", "file/out")
+    assert (status, out) == (1, "")
+    assert err.splitlines()[-1].startswith("downshift: Cannot write")
+    assert err.rstrip().endswith("file is a file")
+
+
+def test_train_looks_first_whether_it_can_write(run, tmp_path):
+    (tmp_path / "file").write_text("")
+    status, _, err = run("train", "-o", "file/model.pt")
+    assert (status, err) == (1, "downshift: Cannot write file/model.pt: file is a file\n")
+
+
+def test_export_writes_both_files_or_none(run, tmp_path):
+    save_graph(a_graph(), tmp_path / "mine.safetensors")
+    (tmp_path / "out" / "model.img").mkdir(parents=True)
+    status, _, err = run("export", "mine.safetensors", "-o", "out")
+    assert (status, err) == (1, "downshift: Cannot write out/model.img: it is a folder\n")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["model.img"]
 
 
 def test_export_writes_both_files(run, tmp_path):

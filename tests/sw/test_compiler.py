@@ -136,28 +136,28 @@ REFUSED = {
         network(channels=64, outputs=64, kernel=(3, 3)), {},
         (
             "The network needs 4,864 words of 8 weights, the accelerator has 2,048: "
-            "2,816 too few; use more weight_depth"
+            "2,816 too few; use an AcceleratorConfig with more weight_depth"
         ),
     ),
     "program": (
         network(depth=9), {},
         (
             "The network needs 416 program words, the accelerator has 256: "
-            "160 too few; use more program_depth"
+            "160 too few; use an AcceleratorConfig with more program_depth"
         ),
     ),
     "parameters": (
         network(outputs=256), {"weight_depth": 8192},
         (
             "The network needs 264 words of 2 channels' parameters, the accelerator has 128: "
-            "136 too few; use more parameter_depth"
+            "136 too few; use an AcceleratorConfig with more parameter_depth"
         ),
     ),
     "pool": (
         network(pool=Pool(size=(4, 4), stride=(1, 1))), {"partial_sum_depth": 8},
         (
             "Layer conv pools over 16 pixels, the accelerator holds sums of 8; "
-            "use more partial_sum_depth"
+            "use an AcceleratorConfig with more partial_sum_depth"
         ),
     ),
     "maps": (
@@ -165,7 +165,8 @@ REFUSED = {
         {"activation_bytes": 4096},
         (
             "Layer conv at width 8 needs 4,160 bytes of activation memory for its input and "
-            "output, the accelerator has 4,096: 64 too few; use more activation_bytes"
+            "output, the accelerator has 4,096: 64 too few; "
+            "use an AcceleratorConfig with more activation_bytes"
         ),
     ),
     "padding": (
@@ -173,7 +174,8 @@ REFUSED = {
         {"activation_bytes": 1024},
         (
             "Layer conv at width 8: its input with padding spans 2,560 bytes, "
-            "the accelerator counts to 2,048; pad less or use more activation_bytes"
+            "the accelerator counts to 2,048; pad less or "
+            "use an AcceleratorConfig with more activation_bytes"
         ),
     ),
     "sums": (

@@ -71,10 +71,10 @@ WRONG = {
     r"test_x must be uint8 .* not uint8 of shape \(8, 4\)$": {"test_x": ones(8, 4)},
     r"train_y must be integers .* not float64 of shape \(30,\)$": {"train_y": np.ones(30)},
     r"test_y must be integers .* not int64 of shape \(8, 1\)$": {"test_y": np.ones((8, 1), int)},
-    r"test_x holds no images, its shape is \(0, 5, 7, 3\)$": {"test_x": ones(0, 5, 7, 3)},
-    r"train_x holds 30 images, train_y 29 labels$": {"train_y": np.ones(29, int)},
+    r"test_x holds no images, its shape is \(0, 5, 7, 3\);": {"test_x": ones(0, 5, 7, 3)},
+    r"train_x holds 30 images, train_y 29 labels; give one to each$": {"train_y": np.ones(29, int)},
     r"train_x holds images of shape \(5, 7, 3\), test_x of \(4,": {"test_x": ones(8, 4, 7, 3)},
-    r"train_y holds the negative label -1$": {"train_y": np.arange(30) - 1},
+    r"train_y holds the negative label -1; count from 0$": {"train_y": np.arange(30) - 1},
     r"train_y holds the label 1024, beyond the last class 1023$": {"train_y": np.full(30, 1024)},
     r"test_y holds the label 7, beyond the last class 2$": {"test_y": np.arange(8)},
     r"train_y must hold at least 2 classes, not only label 0$": {

@@ -123,17 +123,24 @@ def test_any_safetensors_reader_finds_the_weights_once(tmp_path):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(DownshiftError, match=r"^Cannot read .*none: No such file or directory$"):
+    with pytest.raises(
+        DownshiftError, match=r"^Cannot read .*none: No such file or directory; check the path$"
+    ):
         load_graph(tmp_path / "none")
-    with pytest.raises(DownshiftError, match=r"^Cannot read .*: Is a directory$"):
+    with pytest.raises(DownshiftError, match=r"^Cannot read .*: Is a directory; check the path$"):
         load_graph(tmp_path)
     with pytest.raises(DownshiftError, match=r"^Cannot read 'a\\x00': embedded null byte$"):
         load_graph("a\0")
 
 
-@pytest.mark.parametrize("data", [b"", b"PK\3\4", b"\x80\x04." * 100, b"\xff" * 64, bytes(64)])
+@pytest.mark.parametrize("data", [b"", b"\x80\x04." * 100, b"\xff" * 64, bytes(64)])
 def test_other_files(tmp_path, data):
     assert refused(tmp_path, data).startswith("not a safetensors file")
+
+
+def test_a_checkpoint_is_told_apart(tmp_path):
+    message = refused(tmp_path, b"PK\3\4")
+    assert message == "not an integer graph; make one with `downshift export`"
 
 
 def test_every_truncation_is_refused(tmp_path, saved):

@@ -34,7 +34,10 @@ def test_neighbours_never_share_memory(seed):
         maps = plan_maps(graph, width, lanes=4, capacity=capacity)
         assert not any(overlap(a, b) for a, b in pairwise(maps))
         assert max(entry.end for entry in maps) <= capacity
-        with pytest.raises(DownshiftError, match=r": 4 too few; use more activation_bytes$"):
+        with pytest.raises(
+            DownshiftError,
+            match=r": 4 too few; use an AcceleratorConfig with more activation_bytes$",
+        ):
             plan_maps(graph, width, lanes=4, capacity=capacity - 4)
 
 
