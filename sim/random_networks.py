@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from downshift.hw.config import AcceleratorConfig
+from downshift.sim.verify import Case
+from downshift.sw.compiler import compile_graph
 from downshift.sw.integer_graph import LOGIT_WIDTH, IntegerGraph, Layer, Pool, Setting
 
-__all__ = ["random_codes", "random_network"]
+__all__ = ["random_case", "random_codes", "random_network"]
 
 
 def random_network(rng: np.random.Generator, *, settings: int = 3, name: str = "random"):
@@ -56,6 +59,18 @@ def random_codes(rng: np.random.Generator, graph: IntegerGraph, n: int) -> np.nd
     """Draw inputs that fit every width of a network, uint8 of (n, height, width, channels)."""
     bits = min(setting.in_width for setting in graph.layers[0].settings.values())
     return rng.integers(0, 1 << bits, (n, *graph.input_shape)).astype(np.uint8)
+
+
+def random_case(seed: int, config: AcceleratorConfig, *, images: int = 2) -> Case:
+    """Draw a network and inputs, compile it, and schedule every image at every width."""
+    rng = np.random.default_rng(seed)
+    graph = random_network(rng, name=f"random{seed}")
+    return Case(
+        graph=graph,
+        image=compile_graph(graph, config),
+        x=random_codes(rng, graph, images),
+        schedule=[(index, width) for index in range(images) for width in graph.widths],
+    )
 
 
 def _code(rng):

@@ -4,7 +4,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pyosys
 import pytest
 
@@ -13,10 +12,9 @@ from downshift.boards.flow import synthesis_script
 from downshift.boards.verilog import TOP, plain_verilog
 from downshift.hw.top import Top
 from downshift.sim.cycles import cycles
-from downshift.sim.random_networks import random_codes, random_network
+from downshift.sim.random_networks import random_case
 from downshift.sim.runner import DIVISOR, build_simulation
-from downshift.sim.verify import Case, verify
-from downshift.sw.compiler import compile_graph
+from downshift.sim.verify import verify
 
 CELLS = Path(pyosys.__file__).parent / "share" / "ice40" / "cells_sim.v"
 SEEDS = range(1, 6)
@@ -42,14 +40,7 @@ def test_netlist_equals_golden(tmp_path):
     text = netlist(board, tmp_path)
     assert all(cell in text for cell in ("SB_LUT4", "SB_RAM40_4K", "SB_MAC16", "SB_SPRAM256KA"))
     simulation = build_simulation(board.config, tmp_path, verilog=CELLS.read_text() + text)
-    cases = []
-    for seed in SEEDS:
-        rng = np.random.default_rng(seed)
-        graph = random_network(rng, name=f"random{seed}")
-        image = compile_graph(graph, board.config)
-        schedule = [(index, width) for index in range(2) for width in graph.widths]
-        x = random_codes(rng, graph, 2)
-        cases.append(Case(graph=graph, image=image, x=x, schedule=schedule))
+    cases = [random_case(seed, board.config) for seed in SEEDS]
     for case, reports in zip(cases, verify(simulation, cases, tmp_path), strict=True):
         for width, report in reports.items():
             assert report.mismatches == 0

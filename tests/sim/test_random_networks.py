@@ -1,14 +1,12 @@
 """Random networks through the host link of the whole accelerator, against golden and its model."""
 
-import numpy as np
 import pytest
 
 from downshift.hw.config import AcceleratorConfig
 from downshift.sim.cycles import cycles
-from downshift.sim.random_networks import random_codes, random_network
+from downshift.sim.random_networks import random_case
 from downshift.sim.runner import build_simulation
-from downshift.sim.verify import Case, verify
-from downshift.sw.compiler import compile_graph
+from downshift.sim.verify import verify
 
 CONFIGS = {
     "default": AcceleratorConfig(),
@@ -32,14 +30,7 @@ def simulation(request, tmp_path_factory):
 
 
 def test_rtl_equals_golden(simulation, tmp_path):
-    cases = []
-    for seed in range(NETWORKS):
-        rng = np.random.default_rng(seed)
-        graph = random_network(rng, name=f"random{seed}")
-        image = compile_graph(graph, simulation.config)
-        schedule = [(index, width) for index in range(2) for width in graph.widths]
-        x = random_codes(rng, graph, 2)
-        cases.append(Case(graph=graph, image=image, x=x, schedule=schedule))
+    cases = [random_case(seed, simulation.config) for seed in range(NETWORKS)]
     for case, reports in zip(cases, verify(simulation, cases, tmp_path), strict=True):
         for width, report in reports.items():
             where = f"{case.graph.name} at width {width}"
