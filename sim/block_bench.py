@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 
 import numpy as np
+from amaranth import Const
 from amaranth.sim import Simulator
 
 __all__ = ["ProtocolError", "WatchdogError", "run"]
@@ -42,7 +43,7 @@ def run(
         Values of plain inputs, set before the first cycle.
     gaps : float
         Chance, 0…1, that a side of a stream pauses for a cycle: inputs their `valid`, outputs their
-        `ready`.
+        `ready` unless it is constant.
     seed : int
         Of the gaps.
     limit : int
@@ -88,10 +89,12 @@ def run(
 
     async def drain(ctx, name, count):
         port = getattr(dut, name)
+        always_ready = isinstance(port.ready, Const)
         offered = None
         while len(taken[name]) < count:
-            ready = not paused(name)
-            ctx.set(port.ready, ready)
+            ready = always_ready or not paused(name)
+            if not always_ready:
+                ctx.set(port.ready, ready)
             _, _, valid, payload = await ctx.tick().sample(port.valid, port.payload)
             if offered is not None and (not valid or payload != offered):
                 what = "changed" if valid else "withdrew"
@@ -100,7 +103,8 @@ def run(
             if valid and ready:
                 taken[name].append(payload)
                 cycles[name].append(clock - 2)  # `watch` has counted on
-        ctx.set(port.ready, 0)
+        if not always_ready:
+            ctx.set(port.ready, 0)
 
     async def watch(ctx):
         nonlocal clock

@@ -1,0 +1,125 @@
+"""The primitives of ECP5: LUT-RAMs and shared carry chains, instantiated."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from amaranth import ClockSignal, Const, Instance, Module, Signal, Value
+
+from downshift.hw.fabric import Addition, Fabric
+
+__all__ = ["Ecp5Fabric"]
+
+ZERO, ONE = Const(0, 1), Const(1, 1)
+
+
+def _truth_table(operand):
+    """Table of ``a ^ operand(b, c, d)``.
+
+    Where a place does not propagate, its carry must be `a`; the cell takes that carry from the
+    entries for c = d = 0, so that the operand has to be 0 there.
+    """
+    entries = [
+        (entry & 1) ^ operand(entry >> 1 & 1, entry >> 2 & 1, entry >> 3) for entry in range(16)
+    ]
+    assert entries[:4] == [0, 1, 0, 1]
+    return sum(bit << entry for entry, bit in enumerate(entries))
+
+
+GATED = _truth_table(lambda b, c, d: b & d)
+EITHER = _truth_table(lambda b, c, d: b if d else c)
+NEGATED = _truth_table(lambda b, c, d: (b ^ c) & d)
+BEGIN = 0x000A
+"""With d = 1 it never propagates: the carry is `a`, the sum is the carry that came in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """One bit of a carry chain."""
+
+    inputs: tuple
+    """a, b, c, d."""
+    table: int
+    o: Value | None
+
+
+class Ecp5Fabric(Fabric):
+    """LUT-RAMs and carry chains of ECP5.
+
+    Yosys takes minutes to infer thousands of small memories, and nextpnr spends four cells on the
+    ends of every carry chain: here neighbouring adders share a chain, and the top bit of each sum
+    ends its carry.
+    """
+
+    chain_places = 64
+    """Bits after which a chain is not continued; nextpnr takes its whole length for a path."""
+
+    def lut_ram(self, m: Module, name: str, *, address, data, write, write_address, write_data):
+        """See `Fabric.lut_ram`; six look-up tables each."""
+        m.submodules[name] = Instance(
+            "TRELLIS_DPR16X4",
+            p_WCKMUX="WCK",
+            p_WREMUX="WRE",
+            i_WCK=ClockSignal(),
+            i_WRE=write,
+            i_WAD=write_address,
+            i_DI=write_data,
+            i_RAD=address,
+            o_DO=data,
+        )
+
+    def add(self, m: Module, name: str, additions: list[Addition]) -> None:
+        """See `Fabric.add`; one look-up table a bit, and four a chain."""
+        chains: list[list[_Place]] = [[]]
+        for item in additions:
+            places = _places(item)
+            if chains[-1] and len(chains[-1]) + len(places) > self.chain_places:
+                chains.append([])
+            chains[-1] += places
+        for index, places in enumerate(chains):
+            _add_chain(m, f"{name}_{index}", places)
+
+
+def _bit(value, index):
+    value = Value.cast(value)
+    return value[index] if index < len(value) else ZERO
+
+
+def _places(item: Addition) -> list[_Place]:
+    """Bits of one addition, lowest first, and what keeps its carry from the next one."""
+    places = []
+    if item.negate is not None:
+        places.append(_Place(inputs=(item.negate, ZERO, ZERO, ONE), table=BEGIN, o=None))
+    for index in range(len(Value.cast(item.o))):
+        a, b = _bit(item.a, index), _bit(item.b, index)
+        if item.negate is not None:
+            inputs, table = (a, b, item.negate, ONE), NEGATED
+        elif item.other is not None:
+            inputs, table = (a, b, _bit(item.other, index), item.select), EITHER
+        else:
+            inputs, table = (a, b, ZERO, ONE if item.select is None else item.select), GATED
+        places.append(_Place(inputs=inputs, table=table, o=Value.cast(item.o)[index]))
+    if item.negate is not None:  # a difference gives a carry on
+        places.append(_Place(inputs=(ZERO, ZERO, ZERO, ONE), table=BEGIN, o=None))
+    return places
+
+
+def _add_chain(m: Module, name: str, places: list[_Place]) -> None:
+    """A chain of cells of two places."""
+    if len(places) % 2:
+        places = [*places, _Place(inputs=(ZERO, ZERO, ZERO, ONE), table=BEGIN, o=None)]
+    cells = len(places) // 2
+    carries = [ZERO, *(Signal(name=f"{name}_carry_{k}") for k in range(cells))]
+    pairs = zip(places[::2], places[1::2], strict=True)
+    for index, (pair, (carry_in, carry_out)) in enumerate(
+        zip(pairs, pairwise(carries), strict=True)
+    ):
+        ports = {"i_CIN": carry_in, "o_COUT": carry_out}
+        for half, place in enumerate(pair):
+            ports |= {
+                f"i_{letter}{half}": value
+                for letter, value in zip("ABCD", place.inputs, strict=True)
+            }
+            ports |= {f"p_INIT{half}": Const(place.table, 16), f"p_INJECT1_{half}": "NO"}
+            if place.o is not None:
+                ports[f"o_S{half}"] = place.o
+        m.submodules[f"{name}_{index}"] = Instance("CCU2C", **ports)

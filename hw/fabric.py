@@ -1,0 +1,92 @@
+"""What FPGAs are made of: the primitives that synthesis does not find well by itself."""
+
+from dataclasses import dataclass
+
+from amaranth import Module, Mux, Signal, Value
+from amaranth.lib.memory import Memory
+
+__all__ = ["Addition", "Fabric"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Addition:
+    """An unsigned sum. It must fit `o`, but for a difference, which wraps.
+
+    ::
+
+        o = a + b                                      plain
+        o = a + (b if select else other)               with `select`; `other` is 0 unless given
+        o = a - b if negate else a + b                 with `negate`
+    """
+
+    o: Value
+    a: Value
+    b: Value
+    other: Value | None = None
+    select: Value | None = None
+    negate: Value | None = None
+
+    def __post_init__(self):
+        if self.negate is not None and self.select is not None:
+            raise ValueError("An addition must not both select and negate")
+        if self.other is not None and self.select is None:
+            raise ValueError("An addition with an other operand must have a select")
+
+
+class Fabric:
+    """The primitives in portable form; a family overrides what it has something better for."""
+
+    def lut_ram(
+        self,
+        m: Module,
+        name: str,
+        *,
+        address: Value,
+        data: Signal,
+        write: Value,
+        write_address: Value,
+        write_data: Value,
+    ) -> None:
+        """Add a memory of 16 words of 4 bits, read in the same cycle, written at its end.
+
+        Parameters
+        ----------
+        m : Module
+            Gains the memory, and drives `data`.
+        name : str
+            Of the memory.
+        address, data : Value, Signal
+            Read port; 4 bits each.
+        write, write_address, write_data : Value
+            Write port; 1, 4 and 4 bits.
+        """
+        m.submodules[name] = memory = Memory(shape=4, depth=16, init=[])
+        write_port = memory.write_port()
+        read_port = memory.read_port(domain="comb")
+        m.d.comb += [
+            read_port.addr.eq(address),
+            data.eq(read_port.data),
+            write_port.en.eq(write),
+            write_port.addr.eq(write_address),
+            write_port.data.eq(write_data),
+        ]
+
+    def add(self, m: Module, name: str, additions: list[Addition]) -> None:
+        """Add combinational adders; registers should follow.
+
+        Parameters
+        ----------
+        m : Module
+            Gains the adders, and drives their `o`.
+        name : str
+            Begins the names of what is added.
+        additions : list of Addition
+            May share carry chains.
+        """
+        for item in additions:
+            operand = item.b
+            if item.select is not None:
+                operand = Mux(item.select, item.b, 0 if item.other is None else item.other)
+            if item.negate is not None:
+                operand = Mux(item.negate, -item.b, item.b)
+            m.d.comb += item.o.eq(item.a + operand)

@@ -1,0 +1,158 @@
+"""The table fill: loads the weights of the next tile, and walks tables through their entries."""
+
+from amaranth import Array, Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from downshift.hw.table import LANES, QUARTERS, TABLES
+
+__all__ = ["TableFill", "entry_walk", "fill_cycles"]
+
+ENTRIES = 1 << LANES
+
+
+def entry_walk():
+    """Order the entries of a table so that each is one weight away from the one before.
+
+    Returns
+    -------
+    list of (int, int, bool)
+        By step: the entry, which weight leads to the next one, and whether it is taken off.
+
+    Examples
+    --------
+    >>> entry_walk()[:3]
+    [(0, 0, False), (1, 1, False), (3, 0, True)]
+    """
+    steps = []
+    for step in range(ENTRIES):
+        entry = step ^ step >> 1
+        weight = ((step + 1 & -(step + 1)).bit_length() - 1) % LANES
+        steps.append((entry, weight, bool(entry >> weight & 1)))
+    return steps
+
+
+def fill_cycles(channels):
+    """Cycles in which tables take no vectors while they are filled for `channels` a segment."""
+    return ENTRIES * (channels // LANES)
+
+
+class TableFill(wiring.Component):
+    """Control of `TableRow`: where weights go, and which LUT-RAMs take which entry.
+
+    Parameters
+    ----------
+    groups : int
+        Words that hold a channel of every segment.
+
+    Members
+    -------
+    pack, channels : ``In(2)``
+        As of `TableArray`.
+    taken : ``In(1)``
+        A word of weights comes.
+    full : ``Out(1)``
+        The next tile is loaded.
+    start : ``In(1)``
+        Fill the tables; only with `full`.
+    busy, done : ``Out(1)``
+        From the cycle after `start`; in the last cycle, after which vectors may come.
+    load, load_address, weight_address, begin, negate, write, write_address : ``Out(...)``
+        As of `TableRow`, a cycle later than `taken` and `start`.
+    """
+
+    def __init__(self, *, groups: int):
+        self.groups = groups
+        super().__init__(
+            {
+                "pack": In(2),
+                "channels": In(2),
+                "taken": In(1),
+                "full": Out(1),
+                "start": In(1),
+                "busy": Out(1),
+                "done": Out(1),
+                "load": Out(groups),
+                "load_address": Out(4),
+                "weight_address": Out(4),
+                "begin": Out(1),
+                "negate": Out(1),
+                "write": Out(data.ArrayLayout(TABLES, QUARTERS)),
+                "write_address": Out(4),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+
+        # Words of the next tile: channels of a group of segments, group by group.
+        channel, last_channel = Signal(4), Signal(4)
+        group = Signal(self.groups, init=1)
+        m.d.comb += last_channel.eq((LANES << self.channels) - 1)
+        m.d.sync += [
+            self.load.eq(Mux(self.taken, group, 0)),
+            self.load_address.eq(channel),
+        ]
+        with m.If(self.taken):
+            m.d.sync += channel.eq(channel + 1)
+            with m.If(channel == last_channel):
+                m.d.sync += [channel.eq(0), group.eq(group.rotate_left(1))]
+                with m.If(group[-1]):
+                    m.d.sync += self.full.eq(1)
+        with m.Elif(self.done):
+            m.d.sync += self.full.eq(0)
+
+        # Steps: a set of four channels after the other.
+        running = Signal()
+        part = Signal(2)
+        step = Signal(LANES)
+        last_step, last_part = Signal(), Signal()
+        m.d.comb += [
+            last_step.eq(step.all()),
+            last_part.eq(part == (1 << self.channels) - 1),
+            self.busy.eq(running),
+            self.done.eq(running & last_step & last_part),
+        ]
+        with m.If(self.start):
+            m.d.sync += [running.eq(1), part.eq(0), step.eq(0)]
+        with m.Elif(running):
+            m.d.sync += step.eq(step + 1)
+            with m.If(last_step):
+                m.d.sync += part.eq(part + 1)
+            with m.If(self.done):
+                m.d.sync += running.eq(0)
+
+        # Entries: each step also fetches the weight of the next one.
+        walk = entry_walk()
+        following = Signal(2)
+        m.d.comb += following.eq(Array(walk[(k + 1) % ENTRIES][1] for k in range(ENTRIES))[step])
+        m.d.sync += [
+            self.begin.eq(~running | last_step),
+            self.negate.eq(Array(negate for _, _, negate in walk)[step]),
+            self.write_address.eq(Array(entry for entry, _, _ in walk)[step]),
+            self.weight_address.eq(Mux(running, Cat(following, part + last_step), 0)),
+        ]
+
+        # Where a set goes: quarters that share a slot have different sets, and so have tables.
+        quarters, tables = Signal(QUARTERS), Signal(TABLES)
+        with m.Switch(self.pack):
+            with m.Case(0):
+                m.d.comb += tables.eq(0b1111)
+            with m.Case(1):
+                m.d.comb += tables.eq(Mux(part[0], 0b1100, 0b0011))
+            with m.Default():
+                m.d.comb += tables.eq(1 << part)
+        share = Signal(2)  # part among those of the quarters of a slot
+        m.d.comb += share.eq(part >> self.pack)
+        with m.Switch(self.channels - self.pack):
+            with m.Case(0):
+                m.d.comb += quarters.eq(0b1111)
+            with m.Case(1):
+                m.d.comb += quarters.eq(Mux(share[0], 0b1010, 0b0101))
+            with m.Default():
+                m.d.comb += quarters.eq(1 << share)
+        for quarter in range(QUARTERS):
+            here = running & quarters[quarter]
+            m.d.sync += self.write[quarter].eq(Mux(here, tables, 0))
+
+        return m
