@@ -12,22 +12,24 @@ __all__ = ["Ecp5Fabric"]
 ZERO, ONE = Const(0, 1), Const(1, 1)
 
 
-def _truth_table(operand):
-    """Table of ``a ^ operand(b, c, d)``.
+def _truth_table(first, second):
+    """Table of ``first(a, b) ^ second(b, c, d)``: whether a place propagates its carry.
 
-    Where a place does not propagate, its carry must be `a`; the cell takes that carry from the
-    entries for c = d = 0, so that the operand has to be 0 there.
+    Where it does not, both operands are equal and its carry is the first; the cell takes that carry
+    from the entries for c = d = 0, so that the second operand has to be 0 there.
     """
-    entries = [
-        (entry & 1) ^ operand(entry >> 1 & 1, entry >> 2 & 1, entry >> 3) for entry in range(16)
-    ]
-    assert entries[:4] == [0, 1, 0, 1]
-    return sum(bit << entry for entry, bit in enumerate(entries))
+    table = 0
+    for entry in range(16):
+        a, b, c, d = (entry >> k & 1 for k in range(4))
+        assert c or d or not second(b, c, d)
+        table |= (first(a, b) ^ second(b, c, d)) << entry
+    return table
 
 
-GATED = _truth_table(lambda b, c, d: b & d)
-EITHER = _truth_table(lambda b, c, d: b if d else c)
-NEGATED = _truth_table(lambda b, c, d: (b ^ c) & d)
+GATED = _truth_table(lambda a, b: a, lambda b, c, d: b & d)
+EITHER = _truth_table(lambda a, b: a, lambda b, c, d: b if d else c)
+NEGATED = _truth_table(lambda a, b: a, lambda b, c, d: (b ^ c) & d)
+BOTH_GATED = _truth_table(lambda a, b: a & b, lambda b, c, d: c & d)
 BEGIN = 0x000A
 """With d = 1 it never propagates: the carry is `a`, the sum is the carry that came in."""
 
@@ -93,12 +95,14 @@ def _places(item: Addition) -> list[_Place]:
         a, b = _bit(item.a, index), _bit(item.b, index)
         if item.negate is not None:
             inputs, table = (a, b, item.negate, ONE), NEGATED
+        elif item.gate is not None:
+            inputs, table = (a, item.gate, b, item.select), BOTH_GATED
         elif item.other is not None:
             inputs, table = (a, b, _bit(item.other, index), item.select), EITHER
         else:
             inputs, table = (a, b, ZERO, ONE if item.select is None else item.select), GATED
         places.append(_Place(inputs=inputs, table=table, o=Value.cast(item.o)[index]))
-    if item.negate is not None:  # a difference gives a carry on
+    if item.wraps:
         places.append(_Place(inputs=(ZERO, ZERO, ZERO, ONE), table=BEGIN, o=None))
     return places
 

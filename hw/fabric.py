@@ -10,12 +10,13 @@ __all__ = ["Addition", "Fabric"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Addition:
-    """An unsigned sum. It must fit `o`, but for a difference, which wraps.
+    """An unsigned sum, modulo the width of `o`.
 
     ::
 
         o = a + b                                      plain
         o = a + (b if select else other)               with `select`; `other` is 0 unless given
+        o = (a if gate else 0) + (b if select else 0)  with `gate` and `select`
         o = a - b if negate else a + b                 with `negate`
     """
 
@@ -24,6 +25,7 @@ class Addition:
     b: Value
     other: Value | None = None
     select: Value | None = None
+    gate: Value | None = None
     negate: Value | None = None
 
     def __post_init__(self):
@@ -31,6 +33,15 @@ class Addition:
             raise ValueError("An addition must not both select and negate")
         if self.other is not None and self.select is None:
             raise ValueError("An addition with an other operand must have a select")
+        if self.gate is not None and (self.select is None or self.other is not None):
+            raise ValueError("An addition with a gate must have a select, and no other operand")
+
+    @property
+    def wraps(self) -> bool:
+        """Whether a carry may be lost at the top of `o`."""
+        operands = [v for v in (self.a, self.b, self.other) if v is not None]
+        longest = max(len(Value.cast(operand)) for operand in operands)
+        return self.negate is not None or len(Value.cast(self.o)) <= longest
 
 
 class Fabric:
@@ -84,9 +95,10 @@ class Fabric:
             May share carry chains.
         """
         for item in additions:
+            base = item.a if item.gate is None else Mux(item.gate, item.a, 0)
             operand = item.b
             if item.select is not None:
                 operand = Mux(item.select, item.b, 0 if item.other is None else item.other)
             if item.negate is not None:
                 operand = Mux(item.negate, -item.b, item.b)
-            m.d.comb += item.o.eq(item.a + operand)
+            m.d.comb += item.o.eq(base + operand)

@@ -24,7 +24,7 @@ opt_clean
 sat -verify -prove-asserts both
 """
 
-KINDS = ["plain", "gated", "either", "negate"]
+KINDS = ["plain", "gated", "either", "both", "negate"]
 
 
 class Adders(wiring.Component):
@@ -37,21 +37,26 @@ class Adders(wiring.Component):
         members = {}
         for k, (kind, width) in enumerate(zip(kinds, widths, strict=True)):
             members |= {f"{name}{k}": In(width) for name in "abc"}
-            members |= {f"s{k}": In(1), f"o{k}": Out(width if kind == "negate" else width + 1)}
+            members |= {
+                f"s{k}": In(1),
+                f"g{k}": In(1),
+                f"o{k}": Out(width if kind == "negate" else width + 1),
+            }
         super().__init__(members)
 
     def elaborate(self, platform):
         m = Module()
         additions = []
         for k, kind in enumerate(self.kinds):
-            o, a, b, c, s = (getattr(self, f"{name}{k}") for name in "oabcs")
+            o, a, b, c, s, g = (getattr(self, f"{name}{k}") for name in "oabcsg")
             additions.append(
                 Addition(
                     o=o,
                     a=a,
                     b=b,
                     other=c if kind == "either" else None,
-                    select=s if kind in ("gated", "either") else None,
+                    select=s if kind in ("gated", "either", "both") else None,
+                    gate=g if kind == "both" else None,
                     negate=s if kind == "negate" else None,
                 )
             )
@@ -62,7 +67,8 @@ class Adders(wiring.Component):
 @pytest.mark.parametrize("places", [64, 8])
 @pytest.mark.parametrize(
     ("kinds", "widths"),
-    [([kind], [width]) for kind in KINDS for width in (1, 4, 7)] + [(KINDS * 2, [3, 4, 5, 6] * 2)],
+    [([kind], [width]) for kind in KINDS for width in (1, 4, 7)]
+    + [(KINDS * 2, [3, 4, 5, 6, 7] * 2)],
 )
 def test_chains_add(kinds, widths, places, tmp_path):
     pytest.importorskip("pyosys")
@@ -77,9 +83,16 @@ def test_chains_add(kinds, widths, places, tmp_path):
     assert ran.returncode == 0, ran.stdout[-1000:] + ran.stderr[-1000:]
 
 
-def test_addition_refuses():
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("select negate", "^An addition must not both select and negate$"),
+        ("other", "^An addition with an other operand must have a select$"),
+        ("gate", "^An addition with a gate must have a select, and no other operand$"),
+        ("gate select other", "^An addition with a gate must have a select, and no other operand$"),
+    ],
+)
+def test_addition_refuses(given, message):
     a = Signal(2)
-    with pytest.raises(ValueError, match=r"^An addition must not both select and negate$"):
-        Addition(o=a, a=a, b=a, select=a[0], negate=a[0])
-    with pytest.raises(ValueError, match=r"^An addition with an other operand must have a select$"):
-        Addition(o=a, a=a, b=a, other=a)
+    with pytest.raises(ValueError, match=message):
+        Addition(o=a, a=a, b=a, **dict.fromkeys(given.split(), a))

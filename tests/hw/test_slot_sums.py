@@ -1,0 +1,75 @@
+# amaranth: UnusedElaboratable=no
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+
+from downshift.hw.partial_sums import partial_sums
+from downshift.hw.slot_sums import SlotSums, slot_sums
+
+ROWS, SUM_WIDTH, ACC_WIDTH, DEPTH = 3, 10, 18, 32
+
+
+def run(sums, bias, *, slots, keep=False, cycles=4):
+    """Accumulators and tags, cycle by cycle, of quarter sums (tiles, vectors, rows, 4)."""
+    dut = SlotSums(rows=ROWS, sum_width=SUM_WIDTH, acc_width=ACC_WIDTH, depth=DEPTH)
+    tiles, vectors = sums.shape[:2]
+    seen = {}
+
+    async def feed(ctx):
+        ctx.set(dut.slots, slots.bit_length() - 1)
+        ctx.set(dut.keep, keep)
+        ctx.set(dut.bias, bias.tolist())
+        for t, v in np.ndindex(tiles, vectors):
+            first = t == 0 and (v == 0 or not keep)
+            last = t == tiles - 1 and (v == vectors - 1 or not keep)
+            tags = {"first": first, "last": last, "end": v == vectors - 1}
+            ctx.set(dut.i.p, {"sums": sums[t, v].tolist(), "tags": tags})
+            ctx.set(dut.i.valid, 1)
+            await ctx.tick()
+            ctx.set(dut.i.valid, 0)
+            await ctx.tick().repeat(cycles - 1)
+        await ctx.tick().repeat(10)
+
+    async def watch(ctx):
+        for clock in range(tiles * vectors * cycles + 10):
+            if ctx.get(dut.o.valid):
+                seen[clock] = (list(ctx.get(dut.o.p.accs)), ctx.get(dut.o.p.tags).end)
+            await ctx.tick()
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(feed)
+    simulator.add_testbench(watch, background=True)
+    simulator.run()
+    return seen
+
+
+def draw(tiles, vectors):
+    rng = np.random.default_rng(vectors)
+    sums = rng.integers(0, 1 << SUM_WIDTH, (tiles, vectors, ROWS, 4))
+    sums[0, 0] = (1 << SUM_WIDTH) - 1
+    return sums, rng.integers(-(1 << 15), 1 << 15, ROWS)
+
+
+@pytest.mark.parametrize("slots", [1, 2, 4])
+@pytest.mark.parametrize(("tiles", "vectors"), [(1, 1), (1, 8), (2, 1), (3, 7)])
+def test_equals_golden(slots, tiles, vectors):
+    sums, bias = draw(tiles, vectors)
+    seen = run(sums, bias, slots=slots)
+    expected = partial_sums(slot_sums(sums, slots=slots)).reshape(-1, ROWS) + bias
+    assert np.array_equal([accs for accs, _ in seen.values()], expected)
+    assert [end for _, end in seen.values()] == [0] * (vectors * slots - 1) + [1]
+
+
+@pytest.mark.parametrize("slots", [1, 2, 4])
+def test_keeps_one_pixel(slots):
+    sums, bias = draw(2, 5)
+    seen = run(sums, bias, slots=slots, keep=True)
+    expected = slot_sums(sums, slots=slots).sum(axis=(0, 1)) + bias
+    assert np.array_equal([accs for accs, _ in seen.values()], expected)
+
+
+def test_latency():
+    sums, bias = draw(1, 2)
+    start = SlotSums.latency
+    assert list(run(sums, bias, slots=2, cycles=5)) == [start, start + 1, start + 5, start + 6]
