@@ -40,25 +40,28 @@ def bit_planes(vectors, *, width, pack):
 
 
 class BitSerializer(wiring.Component):
-    """Hold a vector and shift its codes out, highest bit first.
+    """Hold words of a vector and shift their codes out, highest bit first.
 
-    The first plane shows in the cycle after `load`, the others follow.
+    The first plane shows `latency` cycles after `load`, the others follow. Inputs and outputs have
+    registers of their own, so that a word may be far from what fetches it, and from what takes it.
 
     Parameters
     ----------
     lanes : int
-        Bytes in a vector.
+        Bytes in a word.
 
     Members
     -------
     pack : ``In(2)``
         log2 of the codes in a byte, 0…2.
     load : ``In(1)``
-        Take a vector.
+        Take a word.
     i : ``In(ArrayLayout(8, lanes))``
     o : ``Out(ArrayLayout(4, lanes))``
         A plane: by lane, the bit that each LUT-RAM takes.
     """
+
+    latency = 3
 
     def __init__(self, *, lanes: int):
         self.lanes = lanes
@@ -73,15 +76,21 @@ class BitSerializer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        wide, narrow = Signal(), Signal()
-        m.d.sync += [wide.eq(self.pack == 0), narrow.eq(self.pack == 2)]
+        wide, narrow, load = Signal(), Signal(), Signal()
+        word = Signal.like(self.i, reset_less=True)
+        m.d.sync += [
+            wide.eq(self.pack == 0),
+            narrow.eq(self.pack == 2),
+            load.eq(self.load),
+            word.eq(self.i),
+        ]
         for lane in range(self.lanes):
             held = Signal(8, name=f"held_{lane}", reset_less=True)
-            m.d.sync += held.eq(Mux(self.load, self.i[lane], held << 1))
+            m.d.sync += held.eq(Mux(load, word[lane], held << 1))
 
             # A code serves one, two or all of the LUT-RAMs.
             halves = Mux(wide, held[7], held[3])
-            m.d.comb += self.o[lane].eq(
+            m.d.sync += self.o[lane].eq(
                 Cat(
                     Mux(narrow, held[1], halves),
                     halves,

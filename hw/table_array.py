@@ -16,6 +16,9 @@ from downshift.hw.table_row import TableRow, table_sum_width
 
 __all__ = ["TableArray"]
 
+WORD = LANES * QUARTERS
+"""Bytes of a segment in a vector."""
+
 
 class TableArray(wiring.Component):
     """Dot products of `rows` weight vectors with activation vectors, from tables of sums.
@@ -84,7 +87,7 @@ class TableArray(wiring.Component):
                 "i_weights": In(
                     stream.Signature(data.ArrayLayout(data.ArrayLayout(8, columns), rows))
                 ),
-                "i_acts": In(stream.Signature(vector_layout(LANES * QUARTERS * segments))),
+                "i_acts": In(stream.Signature(vector_layout(WORD * segments))),
                 "o": Out(stream.Signature(self.o_layout, always_ready=True)),
             }
         )
@@ -92,7 +95,7 @@ class TableArray(wiring.Component):
     @staticmethod
     def latency_of(*, segments: int) -> int:
         """Cycles from taking a vector of one bit to its result; `act_width` - 1 more for others."""
-        return 3 + TableRow.latency_of(segments=segments) + 1
+        return BitSerializer.latency + 1 + TableRow.latency_of(segments=segments) + 1
 
     def elaborate(self, platform):
         m = Module()
@@ -118,7 +121,7 @@ class TableArray(wiring.Component):
         m.d.comb += [
             self.i_acts.ready.eq(held & (wait == 0)),
             taken.eq(self.i_acts.valid & self.i_acts.ready),
-            fill.start.eq(fill.full & ~held & ~fill.busy & (planes <= 2)),
+            fill.start.eq(fill.full & ~held & ~fill.busy & (planes <= 1)),
         ]
         with m.If(taken):
             m.d.sync += [
@@ -133,18 +136,20 @@ class TableArray(wiring.Component):
             m.d.sync += held.eq(1)
 
         # Planes, and what accompanies them through the trees.
-        m.submodules.serializer = serializer = BitSerializer(lanes=len(self.i_acts.p.lanes))
-        address = Signal(TableRow.address_layout(self.segments), reset_less=True)
-        m.d.comb += [
-            serializer.pack.eq(self.pack),
-            serializer.load.eq(taken),
-            serializer.i.eq(self.i_acts.p.lanes),
-        ]
-        for segment, quarter, table in np.ndindex(self.segments, QUARTERS, TABLES):
-            first = LANES * (QUARTERS * segment + quarter)
-            m.d.sync += address[segment][quarter][table].eq(
-                Cat(serializer.o[first + lane][table] for lane in range(LANES))
-            )
+        address = Signal(TableRow.address_layout(self.segments))
+        vector = self.i_acts.p.lanes
+        for segment in range(self.segments):
+            m.submodules[f"word_{segment}"] = word_bits = BitSerializer(lanes=WORD)
+            m.d.comb += [
+                word_bits.pack.eq(self.pack),
+                word_bits.load.eq(taken),
+                *(word_bits.i[k].eq(vector[WORD * segment + k]) for k in range(WORD)),
+            ]
+            for quarter, table in np.ndindex(QUARTERS, TABLES):
+                lanes = range(LANES * quarter, LANES * (quarter + 1))
+                m.d.comb += address[segment][quarter][table].eq(
+                    Cat(word_bits.o[lane][table] for lane in lanes)
+                )
         stages = [Signal(_Stage, name=f"stage_{k}") for k in range(self.latency - 3)]
         m.d.sync += [
             stages[0].valid.eq(planes != 0),

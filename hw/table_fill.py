@@ -34,7 +34,7 @@ def entry_walk():
 
 def fill_cycles(channels):
     """Cycles in which tables take no vectors while they are filled for `channels` a segment."""
-    return ENTRIES * (channels // LANES)
+    return ENTRIES * (channels // LANES) + 1
 
 
 class TableFill(wiring.Component):
