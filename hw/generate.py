@@ -55,7 +55,7 @@ def merge_modules(text: str) -> str:
         if not same:
             return begin + "\n\n".join(modules.values()) + "\n"
         modules = {
-            name: NAME.sub(lambda match: same.get(match[0], match[0]), body)
+            name: NAME.sub(lambda match, same=same: same.get(match[0], match[0]), body)
             for name, body in modules.items()
             if name not in same
         }

@@ -13,6 +13,7 @@ from downshift.hw.mac import VectorTags, vector_layout
 from downshift.hw.table import LANES, QUARTERS, TABLES
 from downshift.hw.table_fill import TableFill
 from downshift.hw.table_row import TableRow, table_sum_width
+from downshift.hw.table_segment import by_table
 
 __all__ = ["TableArray"]
 
@@ -95,7 +96,7 @@ class TableArray(wiring.Component):
     @staticmethod
     def latency_of(*, segments: int) -> int:
         """Cycles from taking a vector of one bit to its result; `act_width` - 1 more for others."""
-        return BitSerializer.latency + 1 + TableRow.latency_of(segments=segments) + 1
+        return BitSerializer.latency + TableRow.latency_of(segments=segments) + 1
 
     def elaborate(self, platform):
         m = Module()
@@ -121,7 +122,7 @@ class TableArray(wiring.Component):
         m.d.comb += [
             self.i_acts.ready.eq(held & (wait == 0)),
             taken.eq(self.i_acts.valid & self.i_acts.ready),
-            fill.start.eq(fill.full & ~held & ~fill.busy & (planes <= 1)),
+            fill.start.eq(fill.full & ~held & ~fill.busy & (planes <= 2)),
         ]
         with m.If(taken):
             m.d.sync += [
@@ -136,7 +137,7 @@ class TableArray(wiring.Component):
             m.d.sync += held.eq(1)
 
         # Planes, and what accompanies them through the trees.
-        address = Signal(TableRow.address_layout(self.segments))
+        address = Signal(data.ArrayLayout(by_table(LANES), self.segments))
         vector = self.i_acts.p.lanes
         for segment in range(self.segments):
             m.submodules[f"word_{segment}"] = word_bits = BitSerializer(lanes=WORD)
@@ -150,20 +151,15 @@ class TableArray(wiring.Component):
                 m.d.comb += address[segment][quarter][table].eq(
                     Cat(word_bits.o[lane][table] for lane in lanes)
                 )
-        stages = [Signal(_Stage, name=f"stage_{k}") for k in range(self.latency - 3)]
+        stages = [Signal(_Stage, name=f"stage_{k}") for k in range(self.latency - 2)]
         m.d.sync += [
             stages[0].valid.eq(planes != 0),
             stages[0].last.eq(planes == 1),
             stages[0].tags.eq(tags),
             *(later.eq(stage) for stage, later in pairwise(stages)),
         ]
-        arrived = stages[-1]
-        done = Signal(_Stage)  # in the registers of the rows
-        m.d.sync += [
-            done.eq(arrived),
-            self.o.valid.eq(done.last),
-            self.o.p.tags.eq(done.tags),
-        ]
+        done = stages[-1]
+        m.d.sync += [self.o.valid.eq(done.last), self.o.p.tags.eq(done.tags)]
 
         for index in range(self.rows):
             m.submodules[f"row_{index}"] = row = TableRow(
@@ -172,18 +168,13 @@ class TableArray(wiring.Component):
             m.d.comb += [
                 row.pack.eq(self.pack),
                 row.address.eq(address),
-                row.restart.eq(arrived.last | ~arrived.valid),
-                row.done.eq(arrived.last),
+                row.restart.eq(done.last | ~done.valid),
+                row.done.eq(done.last),
+                row.load.eq(fill.load),
                 row.load_data.eq(word[index]),
+                row.control.eq(fill.control),
                 self.o.p.sums[index].eq(row.o),
-                *(
-                    getattr(row, name).eq(getattr(fill, name))
-                    for name in (
-                        "load", "load_address", "weight_address",
-                        "begin", "negate", "write", "write_address",
-                    )
-                ),
-            ]  # fmt: skip
+            ]
 
         return m
 

@@ -1,10 +1,11 @@
 """The table fill: loads the weights of the next tile, and walks tables through their entries."""
 
 from amaranth import Array, Cat, Module, Mux, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from downshift.hw.table import LANES, QUARTERS, TABLES
+from downshift.hw.table_segment import FillControl
 
 __all__ = ["TableFill", "entry_walk", "fill_cycles"]
 
@@ -34,7 +35,7 @@ def entry_walk():
 
 def fill_cycles(channels):
     """Cycles in which tables take no vectors while they are filled for `channels` a segment."""
-    return ENTRIES * (channels // LANES) + 1
+    return ENTRIES * (channels // LANES)
 
 
 class TableFill(wiring.Component):
@@ -57,7 +58,7 @@ class TableFill(wiring.Component):
         Fill the tables; only with `full`.
     busy, done : ``Out(1)``
         From the cycle after `start`; in the last cycle, after which vectors may come.
-    load, load_address, weight_address, begin, negate, write, write_address : ``Out(...)``
+    load, control : ``Out(groups)``, ``Out(FillControl)``
         As of `TableRow`, a cycle later than `taken` and `start`.
     """
 
@@ -73,12 +74,7 @@ class TableFill(wiring.Component):
                 "busy": Out(1),
                 "done": Out(1),
                 "load": Out(groups),
-                "load_address": Out(4),
-                "weight_address": Out(4),
-                "begin": Out(1),
-                "negate": Out(1),
-                "write": Out(data.ArrayLayout(TABLES, QUARTERS)),
-                "write_address": Out(4),
+                "control": Out(FillControl),
             }
         )
 
@@ -91,7 +87,7 @@ class TableFill(wiring.Component):
         m.d.comb += last_channel.eq((LANES << self.channels) - 1)
         m.d.sync += [
             self.load.eq(Mux(self.taken, group, 0)),
-            self.load_address.eq(channel),
+            self.control.load_address.eq(channel),
         ]
         with m.If(self.taken):
             m.d.sync += channel.eq(channel + 1)
@@ -127,10 +123,10 @@ class TableFill(wiring.Component):
         following = Signal(2)
         m.d.comb += following.eq(Array(walk[(k + 1) % ENTRIES][1] for k in range(ENTRIES))[step])
         m.d.sync += [
-            self.begin.eq(~running | last_step),
-            self.negate.eq(Array(negate for _, _, negate in walk)[step]),
-            self.write_address.eq(Array(entry for entry, _, _ in walk)[step]),
-            self.weight_address.eq(Mux(running, Cat(following, part + last_step), 0)),
+            self.control.begin.eq(~running | last_step),
+            self.control.negate.eq(Array(negate for _, _, negate in walk)[step]),
+            self.control.write_address.eq(Array(entry for entry, _, _ in walk)[step]),
+            self.control.weight_address.eq(Mux(running, Cat(following, part + last_step), 0)),
         ]
 
         # Where a set goes: quarters that share a slot have different sets, and so have tables.
@@ -153,6 +149,6 @@ class TableFill(wiring.Component):
                 m.d.comb += quarters.eq(1 << share)
         for quarter in range(QUARTERS):
             here = running & quarters[quarter]
-            m.d.sync += self.write[quarter].eq(Mux(here, tables, 0))
+            m.d.sync += self.control.write[quarter].eq(Mux(here, tables, 0))
 
         return m

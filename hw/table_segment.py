@@ -1,0 +1,140 @@
+"""The tables of one segment and output channel, and what fills them."""
+
+import numpy as np
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from downshift.hw.fabric import Addition, Fabric
+from downshift.hw.table import ENTRY_OFFSET, ENTRY_WIDTH, LANES, QUARTERS, TABLES
+
+__all__ = ["FillControl", "TableSegment", "by_table"]
+
+
+def by_table(shape):
+    """Layout of a value for each LUT-RAM of each quarter."""
+    return data.ArrayLayout(data.ArrayLayout(shape, TABLES), QUARTERS)
+
+
+class FillControl(data.Struct):
+    """What all segments of all rows are told alike while weights are loaded and tables filled."""
+
+    load_address: 4
+    """Channel of the weight that may come."""
+    weight_address: 4
+    """Channel whose weight is added two cycles later."""
+    begin: 1
+    """The next entry is that of no weight."""
+    negate: 1
+    """The weight is taken off instead."""
+    write: by_table(1)
+    """LUT-RAMs that take the entry."""
+    write_address: 4
+    """Where they take it."""
+
+
+class TableSegment(wiring.Component):
+    """Give the sums of four weights each that bit planes ask for, from 16 LUT-RAMs.
+
+    ::
+
+        load_data ─► weights ─► entry ─► contents ─► LUT-RAMs ─► o
+                                                        ▲
+                                                     address
+
+    Inputs have registers of their own, so that no net spans the array: `o` comes two cycles after
+    `address`.
+
+    Parameters
+    ----------
+    fabric : Fabric
+
+    Members
+    -------
+    pack : ``In(2)``
+        log2 of the tables that four LUT-RAMs make, 0…2.
+    address : ``In(by_table(4))``
+    o : ``Out(by_table(4))``
+    load, load_data : ``In(1)``, ``In(8)``
+        A weight of the next tile comes.
+    control : ``In(FillControl)``
+    """
+
+    latency = 2
+
+    def __init__(self, *, fabric: Fabric):
+        self.fabric = fabric
+        super().__init__(
+            {
+                "pack": In(2),
+                "address": In(by_table(LANES)),
+                "o": Out(by_table(4)),
+                "load": In(1),
+                "load_data": In(8),
+                "control": In(FillControl),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        wide, narrow, load = Signal(), Signal(), Signal()
+        load_data = Signal(8, reset_less=True)
+        address = Signal(by_table(LANES), reset_less=True)
+        control = Signal(FillControl, reset_less=True)
+        m.d.sync += [
+            wide.eq(self.pack == 0),
+            narrow.eq(self.pack == 2),
+            load.eq(self.load),
+            load_data.eq(self.load_data),
+            address.eq(self.address),
+            control.eq(self.control),
+        ]
+
+        # Weights of the next tile.
+        stored = Signal(8)
+        weight = Signal(8, reset_less=True)
+        for half in range(2):
+            self.fabric.lut_ram(
+                m,
+                f"weights_{half}",
+                address=control.weight_address,
+                data=stored[4 * half : 4 * half + 4],
+                write=load,
+                write_address=control.load_address,
+                write_data=load_data[4 * half : 4 * half + 4],
+            )
+        m.d.sync += weight.eq(stored)
+
+        # Entries, each a weight away from the one before.
+        entry = Signal(ENTRY_WIDTH, reset_less=True)
+        following = Signal(ENTRY_WIDTH)
+        operand = Cat(weight, weight[-1].replicate(ENTRY_WIDTH - len(weight)))
+        step = Addition(o=following, a=entry, b=operand, negate=control.negate)
+        self.fabric.add(m, "step", [step])
+        m.d.sync += entry.eq(following)
+        with m.If(control.begin):
+            m.d.sync += entry.eq(ENTRY_OFFSET)
+
+        # Tables.
+        low, lowest = Signal(4), Signal(4)
+        m.d.comb += [
+            low.eq(Mux(narrow, entry[6:], entry[2:6])),
+            lowest.eq(Mux(wide, entry[:2], low)),
+        ]
+        contents = [lowest, entry[6:], low, entry[6:]]
+        picked = Signal(by_table(4))
+        kept = Signal(by_table(4), reset_less=True)
+        for quarter, table in np.ndindex(QUARTERS, TABLES):
+            self.fabric.lut_ram(
+                m,
+                f"table_{quarter}_{table}",
+                address=address[quarter][table],
+                data=picked[quarter][table],
+                write=control.write[quarter][table],
+                write_address=control.write_address,
+                write_data=contents[table],
+            )
+        m.d.sync += kept.eq(picked)
+        m.d.comb += self.o.eq(kept)
+
+        return m
