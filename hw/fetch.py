@@ -1,0 +1,208 @@
+"""The fetch: words of a map in the order in which vectors of a convolution need them."""
+
+from itertools import pairwise
+
+import numpy as np
+from amaranth import Cat, Module, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from downshift.hw.fetch_layer import FetchLayer
+from downshift.hw.map_layout import WORD_BYTES
+from downshift.hw.segment_walk import SegmentWalk, WordMeta
+from downshift.hw.store import read_port
+from downshift.hw.table import LANES, QUARTERS, table_vectors
+from downshift.hw.window import im2col
+from downshift.hw.word_chains import chain_places, chain_word_layout
+
+__all__ = ["Fetch", "segment_vectors"]
+
+
+def segment_vectors(codes, layout, *, kernel, stride, padding, zero_point, out_strip, segments):
+    """Order the words of a map as the array takes them: the golden function of `Fetch`.
+
+    Parameters
+    ----------
+    codes : uint8 array, shape (height, width, channels)
+    layout : MapLayout
+        Of the map; its strips are `stride` times as high as `out_strip`.
+    kernel, stride, padding, zero_point : as for `im2col`
+    out_strip : int
+        Output rows of a slot.
+    segments : int
+        Words of a vector.
+
+    Returns
+    -------
+    uint8 array, shape (tiles, pixels, segments, 16)
+        For each tile of the depth, the vectors of all places of a strip; places of a vector without
+        a word are zero.
+    """
+    top, _, left, right = padding
+    rows = layout.slots * layout.strip
+    map_codes = np.full((rows, layout.width, layout.groups * layout.group), zero_point, np.uint8)
+    map_codes[: layout.height, :, : layout.channels] = codes
+    map_codes[: layout.height, :, layout.channels :] = 0
+    below = (layout.slots * out_strip - 1) * stride[0] + kernel[0] - top - rows
+    windows = im2col(
+        map_codes[None],
+        kernel=kernel,
+        stride=stride,
+        padding=(top, max(below, 0), left, right),
+        zero_point=zero_point,
+    )[0][: layout.slots * out_strip]  # (row, column, ky, kx, channel)
+    columns = windows.shape[1]
+    by_slot = windows.reshape(layout.slots, out_strip, columns, *kernel, layout.groups, -1)
+    ordered = by_slot.transpose(1, 2, 0, 5, 3, 4, 6)  # (row, column, slot, group, ky, kx, channel)
+    fields = ordered.reshape(out_strip * columns, layout.slots, -1, layout.group)
+    words = table_vectors(fields, width=layout.code_width, pack=layout.pack)
+    words = words.reshape(out_strip * columns, -1, WORD_BYTES)
+    tiles = []
+    for begin in range(0, words.shape[1], segments):
+        tile = words[:, begin : begin + segments]
+        vectors = np.zeros((len(words), segments, WORD_BYTES), np.uint8)
+        vectors[:, chain_places(tile.shape[1])] = tile
+        tiles.append(vectors)
+    return np.stack(tiles)
+
+
+class Fetch(wiring.Component):
+    """Read the words of every receptive field, and turn rows of other strips into their slots.
+
+    The twin of `segment_vectors`, before `WordChains`, repeated for each tile of output channels.
+    A word a cycle while there is room for it behind the memory, the first `latency` cycles after
+    `start`. Where a kernel of three columns moves on by fewer, only the new columns are read.
+
+    Parameters
+    ----------
+    segments : int
+        Words of a vector; a multiple of three.
+    depth : int
+        Words of the memory.
+
+    Members
+    -------
+    layer : ``In(FetchLayer)``
+    start : ``In(1)``
+        Begin a pass; not during one.
+    read : ``Out(read_port(depth, ...))``
+        Port of the activation memory.
+    o : ``Out(stream.Signature(chain_word_layout(segments)))``
+    """
+
+    o: stream.Interface
+
+    room = 16
+    """Words that wait behind the memory, or are on their way there."""
+    latency = 8
+
+    def __init__(self, *, segments: int, depth: int):
+        self.segments = segments
+        self.depth = depth
+        super().__init__(
+            {
+                "layer": In(FetchLayer),
+                "start": In(1),
+                "read": Out(read_port(depth, data.ArrayLayout(8, WORD_BYTES))),
+                "o": Out(stream.Signature(chain_word_layout(segments))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        layer = self.layer
+        m.submodules.walk = walk = SegmentWalk(segments=self.segments)
+        free = Signal(range(self.room + 1), init=self.room)
+        m.d.comb += [
+            walk.layer.eq(layer),
+            walk.start.eq(self.start),
+            walk.ready.eq(free != 0),
+        ]
+
+        # Cycle 1: the address within the strip, and what lies outside of it.
+        asked = walk.o
+        below, above = [Signal(2, name=name) for name in ("below", "above")]
+        outside = Signal(2)
+        address = Signal(range(self.depth))
+        stages = [Signal(WordMeta, name=f"stage_{k}") for k in range(5)]
+        m.d.sync += [
+            address.eq(asked.words + asked.offset),
+            Cat(below).eq(Cat(asked.row < 0, below)),
+            Cat(above).eq(Cat((asked.row >= 0) & (asked.row >= layer.strip), above)),
+            Cat(outside).eq(Cat((asked.column < 0) | (asked.column >= layer.width), outside)),
+            stages[0].eq(asked.meta),
+            *(later.eq(stage) for stage, later in pairwise(stages)),
+        ]
+
+        # Cycle 2: the strip before or after, whose row it is. Cycle 3: read.
+        wrapped = Signal.like(address)
+        with m.If(below[0]):
+            m.d.sync += wrapped.eq(address + layer.strip_words)
+        with m.Elif(above[0]):
+            m.d.sync += wrapped.eq(address - layer.strip_words)
+        with m.Else():
+            m.d.sync += wrapped.eq(address)
+        m.d.comb += [self.read.address.eq(wrapped), self.read.enable.eq(1)]
+
+        # Cycle 4: where the quarters come from. Cycle 5: put them there.
+        turns = [Signal(_Turn, name=f"turn_{k}") for k in range(2)]
+        m.d.sync += [
+            turns[0].slots_up.eq(below[1] & ~outside[1]),
+            turns[0].slots_down.eq(above[1] & ~outside[1]),
+            turns[0].none.eq(outside[1]),
+            *(later.eq(turn) for turn, later in pairwise(turns)),
+        ]
+        word = Signal.like(self.read.data, reset_less=True)
+        turned = Signal.like(word, reset_less=True)
+        m.d.sync += word.eq(self.read.data)
+        for quarter in range(QUARTERS):
+            self._turn(m, turns[-1], word, quarter, turned)
+
+        # What waits to be taken.
+        entry = Signal(self.o.p.shape())
+        m.submodules.queue = queue = SyncFIFO(width=len(Value.cast(entry)), depth=self.room)
+        m.d.comb += [
+            entry.word.eq(turned),
+            entry.chain.eq(stages[4].chain),
+            entry.complete.eq(stages[4].complete),
+            entry.tags.eq(stages[4].tags),
+            queue.w_data.eq(entry),
+            queue.w_en.eq(stages[4].valid),
+            Value.cast(self.o.p).eq(queue.r_data),
+            self.o.valid.eq(queue.r_rdy),
+            queue.r_en.eq(self.o.ready),
+        ]
+        m.d.sync += free.eq(free - walk.taken + (queue.r_rdy & self.o.ready))
+
+        return m
+
+    def _turn(self, m, turn, word, quarter, turned):
+        """One quarter: from its place, from a slot before or after, or outside the map."""
+
+        def lanes(index):
+            return [word[LANES * index + lane] for lane in range(LANES)]
+
+        source = [self.layer.pad] * LANES
+        here = Signal(8 * LANES, name=f"quarter_{quarter}")
+        m.d.comb += here.eq(Cat(source))
+        with m.If(~(turn.none | turn.slots_up | turn.slots_down)):
+            m.d.comb += here.eq(Cat(lanes(quarter)))
+        for slots in (1, 2):
+            step = QUARTERS >> slots
+            with m.If(turn.slots_up & (self.layer.slots == slots)):
+                if quarter >= step:
+                    m.d.comb += here.eq(Cat(lanes(quarter - step)))
+            with m.If(turn.slots_down & (self.layer.slots == slots)):
+                if quarter + step < QUARTERS:
+                    m.d.comb += here.eq(Cat(lanes(quarter + step)))
+        for lane in range(LANES):
+            m.d.sync += turned[LANES * quarter + lane].eq(here.word_select(lane, 8))
+
+
+class _Turn(data.Struct):
+    """Which slot a word's quarters come from."""
+
+    slots_up: 1
+    slots_down: 1
+    none: 1

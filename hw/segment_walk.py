@@ -1,0 +1,209 @@
+"""The segment walk: which word of a map comes next, for every segment of every vector."""
+
+from amaranth import Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from downshift.hw.fetch_layer import FetchLayer
+from downshift.hw.mac import VectorTags
+from downshift.hw.word_chains import CHAIN
+
+__all__ = ["SegmentWalk", "WordMeta"]
+
+
+class WordMeta(data.Struct):
+    """What accompanies a word."""
+
+    valid: 1
+    chain: 3
+    complete: 1
+    tags: VectorTags
+
+
+class Step(data.Struct):
+    """A word, by its place relative to the strip."""
+
+    row: signed(10)
+    column: signed(10)
+    words: 16
+    """Of the window's first row and column, and the row of the kernel."""
+    offset: 16
+    """Of the column and the group within it."""
+    meta: WordMeta
+
+
+class Segment(data.Struct):
+    """A segment of the receptive field, and its distance from the window's first word."""
+
+    column: 4
+    row: 4
+    group: 8
+    column_words: 16
+    row_words: 16
+
+
+class SegmentWalk(wiring.Component):
+    """Count through tiles of output channels, tiles of the depth, pixels and segments.
+
+    Parameters
+    ----------
+    segments : int
+        Words of a vector.
+
+    Members
+    -------
+    layer, start : as for `Fetch`
+    ready : ``In(1)``
+        There is room for another word.
+    taken : ``Out(1)``
+        A word takes that room.
+    o : ``Out(Step)``
+        It, a cycle later.
+    """
+
+    latency = 2
+
+    def __init__(self, *, segments: int):
+        self.segments = segments
+        super().__init__(
+            {
+                "layer": In(FetchLayer),
+                "start": In(1),
+                "ready": In(1),
+                "taken": Out(1),
+                "o": Out(Step),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        layer = self.layer
+        running, go = Signal(), Signal()
+        m.d.comb += [go.eq(running & self.ready), self.taken.eq(go)]
+
+        # Loops.
+        here, tile_start = Signal(Segment), Signal(Segment)
+        chain, place = Signal(3), Signal(2)
+        column, row = Signal(8), Signal(8)
+        tile = Signal(8)
+        first = Signal()
+        kernel_column_last = here.column == layer.last_kernel_column
+        kernel_row_last = here.row == layer.last_kernel_row
+        depth_done, pixel_done, row_done, tile_done = (Signal() for _ in range(4))
+        m.d.comb += [
+            depth_done.eq(kernel_column_last & kernel_row_last & (here.group == layer.last_group)),
+            pixel_done.eq(
+                depth_done | ((place == CHAIN - 1) & (chain == self.segments // CHAIN - 1))
+            ),
+            row_done.eq(column == layer.last_column),
+            tile_done.eq(pixel_done & row_done & (row == layer.last_row)),
+        ]
+
+        # The segment after this one.
+        after = Signal(Segment)
+        m.d.comb += after.eq(here)
+        with m.If(~kernel_column_last):
+            m.d.comb += [
+                after.column.eq(here.column + 1),
+                after.column_words.eq(here.column_words + layer.groups),
+            ]
+        with m.Else():
+            m.d.comb += after.column.eq(0)
+            with m.If(~kernel_row_last):
+                m.d.comb += [
+                    after.row.eq(here.row + 1),
+                    after.row_words.eq(here.row_words + layer.row_words),
+                    after.column_words.eq(here.group),
+                ]
+            with m.Else():
+                m.d.comb += [
+                    after.row.eq(0),
+                    after.row_words.eq(0),
+                    after.group.eq(here.group + 1),
+                    after.column_words.eq(here.group + 1),
+                ]
+
+        # Columns that the chains keep are left out.
+        kept = Signal(2)
+        kept_words = Signal(9)
+        target = Signal(Segment)
+        m.d.comb += [
+            kept.eq(
+                Mux(pixel_done, Mux(row_done, 0, layer.slide), Mux(column == 0, 0, layer.slide))
+            ),
+            kept_words.eq(Mux(kept[1], layer.groups << 1, Mux(kept[0], layer.groups, 0))),
+            target.eq(
+                Mux(tile_done & depth_done, 0, Mux(pixel_done & ~tile_done, tile_start, after))
+            ),
+        ]
+        skip = pixel_done | kernel_column_last
+        with m.If(go):
+            m.d.sync += here.eq(target)
+            with m.If(skip):
+                m.d.sync += [
+                    here.column.eq(target.column + kept),
+                    here.column_words.eq(target.column_words + kept_words),
+                ]
+            m.d.sync += place.eq(place + 1)
+            with m.If(pixel_done | (place == CHAIN - 1)):
+                m.d.sync += [place.eq(kept), chain.eq(Mux(pixel_done, 0, chain + 1))]
+            with m.If(tile_done):
+                m.d.sync += [tile_start.eq(target), first.eq(depth_done)]
+                with m.If(depth_done):
+                    m.d.sync += [tile.eq(tile + 1), running.eq(tile != layer.last_tile)]
+
+        # The window.
+        window_row, window_column = Signal(signed(10)), Signal(signed(10))
+        words, row_words = Signal(16), Signal(16)
+        start_words = Signal(16)
+        m.d.comb += start_words.eq(layer.base + layer.first_words)
+        with m.If(go & pixel_done):
+            m.d.sync += [
+                column.eq(column + 1),
+                window_column.eq(window_column + layer.stride_column),
+                words.eq(words + layer.step_words),
+            ]
+            with m.If(row_done):
+                m.d.sync += [
+                    column.eq(0),
+                    row.eq(row + 1),
+                    window_column.eq(layer.first_column),
+                    window_row.eq(window_row + layer.stride_row),
+                    words.eq(row_words + layer.step_row_words),
+                    row_words.eq(row_words + layer.step_row_words),
+                ]
+        with m.If(self.start | (go & tile_done)):
+            m.d.sync += [
+                column.eq(0),
+                row.eq(0),
+                window_column.eq(layer.first_column),
+                window_row.eq(layer.first_row),
+                words.eq(start_words),
+                row_words.eq(start_words),
+            ]
+        with m.If(self.start):
+            m.d.sync += [
+                running.eq(1),
+                here.eq(0),
+                tile_start.eq(0),
+                chain.eq(0),
+                place.eq(0),
+                tile.eq(0),
+                first.eq(1),
+            ]
+
+        # The word.
+        m.d.sync += [
+            self.o.row.eq(window_row + here.row),
+            self.o.column.eq(window_column + here.column),
+            self.o.words.eq(words + here.row_words),
+            self.o.offset.eq(here.column_words),
+            self.o.meta.valid.eq(go),
+            self.o.meta.chain.eq(chain),
+            self.o.meta.complete.eq(pixel_done),
+            self.o.meta.tags.first.eq(first),
+            self.o.meta.tags.last.eq(depth_done),
+            self.o.meta.tags.end.eq(tile_done),
+        ]
+
+        return m

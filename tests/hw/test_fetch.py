@@ -1,0 +1,154 @@
+# amaranth: UnusedElaboratable=no
+import numpy as np
+import pytest
+from amaranth import Module
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out, connect
+
+from downshift.hw.fetch import Fetch, segment_vectors
+from downshift.hw.fetch_layer import FetchLayer, fetch_fields
+from downshift.hw.mac import vector_layout
+from downshift.hw.map_layout import WORD_BYTES, MapLayout
+from downshift.hw.word_chains import WordChains, chain_places
+from downshift.sim.block_bench import run
+
+DEPTH, BASE = 512, 7
+
+
+class Fetcher(wiring.Component):
+    """A fetch and its chains at a memory of `content`; starts by itself."""
+
+    def __init__(self, content, *, segments):
+        self.content = content
+        self.segments = segments
+        super().__init__(
+            {
+                "layer": In(FetchLayer),
+                "begin": In(stream.Signature(1)),
+                "o": Out(stream.Signature(vector_layout(WORD_BYTES * segments))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.fetch = fetch = Fetch(segments=self.segments, depth=DEPTH)
+        m.submodules.chains = chains = WordChains(segments=self.segments)
+        shape = data.ArrayLayout(8, WORD_BYTES)
+        init = [word.tolist() for word in self.content]
+        m.submodules.memory = memory = Memory(shape=shape, depth=DEPTH, init=init)
+        port = memory.read_port()
+        connect(m, fetch.o, chains.i)
+        connect(m, chains.o, wiring.flipped(self.o))
+        m.d.comb += [
+            fetch.layer.eq(self.layer),
+            fetch.start.eq(self.begin.valid),
+            self.begin.ready.eq(1),
+            port.addr.eq(fetch.read.address),
+            port.en.eq(fetch.read.enable),
+            fetch.read.data.eq(port.data),
+        ]
+        return m
+
+
+def fetch(layout, *, kernel, stride, padding, segments, tiles=1, gaps=0.0, zero_point=1):
+    """Vectors and tags in order, the golden vectors, and the cycles of both."""
+    rng = np.random.default_rng(0)
+    shape = (layout.height, layout.width, layout.channels)
+    codes = rng.integers(0, 1 << layout.code_width, shape, np.uint8)
+    content = rng.integers(0, 256, (DEPTH, WORD_BYTES))
+    content[BASE : BASE + layout.words] = layout.encode(codes, zero_point=zero_point)
+    out_strip = layout.strip // stride[0]
+    shared = {"kernel": kernel, "stride": stride, "padding": padding, "zero_point": zero_point}
+    expected = segment_vectors(codes, layout, **shared, out_strip=out_strip, segments=segments)
+    columns = (layout.width + padding[2] + padding[3] - kernel[1]) // stride[1] + 1
+    fields = fetch_fields(
+        layout, **shared, out_columns=columns, out_strip=out_strip, tiles=tiles, base=BASE
+    )
+    count = tiles * expected.shape[0] * expected.shape[1]
+    taken, cycles = run(
+        Fetcher(content, segments=segments),
+        {"begin": [1]},
+        outputs={"o": count},
+        settings={"layer": fields},
+        gaps=gaps,
+    )
+    words = np.array([list(o.lanes) for o in taken["o"]]).reshape(
+        tiles, *expected.shape[:2], segments, WORD_BYTES
+    )
+    return words, [o.tags for o in taken["o"]], expected, cycles
+
+
+def same(words, expected, *, count, segments):
+    """Whether the places that have a word are equal, tile by tile of the depth."""
+    for index in range(expected.shape[0]):
+        places = chain_places(min(segments, count - index * segments))
+        if not np.array_equal(words[index][:, places], expected[index][:, places]):
+            return False
+    return True
+
+
+SHAPES = {
+    "3x3": {"kernel": (3, 3), "stride": (1, 1), "padding": (1, 1, 1, 1)},
+    "3x3 by 2": {"kernel": (3, 3), "stride": (2, 2), "padding": (0, 1, 0, 1)},
+    "3x3 by 2, padded": {"kernel": (3, 3), "stride": (2, 2), "padding": (1, 1, 1, 1)},
+    "3x3 by 3": {"kernel": (3, 3), "stride": (1, 3), "padding": (1, 1, 0, 0)},
+    "1x1": {"kernel": (1, 1), "stride": (1, 1), "padding": (0, 0, 0, 0)},
+    "1x1 by 2": {"kernel": (1, 1), "stride": (2, 2), "padding": (0, 0, 0, 0)},
+    "2x4": {"kernel": (2, 4), "stride": (1, 2), "padding": (0, 1, 1, 2)},
+}
+LAYOUTS = [
+    # pack, group, channels, code width, height
+    (0, 16, 16, 8, 4),
+    (0, 16, 40, 5, 6),
+    (0, 8, 20, 8, 7),
+    (0, 4, 3, 8, 8),
+    (1, 16, 17, 4, 7),
+    (1, 8, 8, 3, 14),
+    (2, 16, 16, 2, 8),
+]
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize(("pack", "group", "channels", "code_width", "height"), LAYOUTS)
+def test_equals_golden(name, pack, group, channels, code_width, height):
+    slots = 16 * (1 << pack) // group
+    strip = -(-height // slots)
+    layout = MapLayout(
+        height=height, width=6, channels=channels, group=group, pack=pack,
+        code_width=code_width, strip=strip + strip % 2,
+    )  # fmt: skip
+    words, _, expected, _ = fetch(layout, **SHAPES[name], segments=9, gaps=0.4)
+    count = layout.groups * np.prod(SHAPES[name]["kernel"])
+    assert same(words[0], expected, count=count, segments=9)
+
+
+@pytest.mark.parametrize("segments", [3, 6, 12])
+def test_tiles_and_tags(segments):
+    layout = MapLayout(height=4, width=3, channels=9, group=8, pack=0, code_width=8, strip=2)
+    words, tags, expected, _ = fetch(layout, **SHAPES["3x3"], segments=segments, tiles=3)
+    assert same(words[0], expected, count=18, segments=segments)
+    assert (words == words[:1]).all()
+    pixels, depth = expected.shape[1], expected.shape[0]
+    for k, tag in enumerate(tags):
+        tile = k // pixels % depth
+        assert (tag.first, tag.last) == (tile == 0, tile == depth - 1)
+        assert tag.end == (k % pixels == pixels - 1)
+
+
+@pytest.mark.parametrize(("name", "words"), [("3x3", 3), ("3x3 by 2", 6), ("1x1", 1), ("2x4", 8)])
+def test_words_per_vector(name, words):
+    layout = MapLayout(height=4, width=8, channels=16, group=16, pack=0, code_width=8, strip=4)
+    _, _, expected, cycles = fetch(layout, **SHAPES[name], segments=9)
+    columns = expected.shape[1] // (4 // SHAPES[name]["stride"][0])
+    between = np.diff(cycles["o"])
+    row_starts = np.arange(len(between)) % columns == columns - 1
+    assert set(between[~row_starts]) == {words}
+    count = np.prod(SHAPES[name]["kernel"])
+    assert set(between[row_starts]) <= {count}
+    assert cycles["o"][0] - cycles["begin"][0] == Fetch.latency + count
+
+
+def test_chains_refuse():
+    with pytest.raises(ValueError, match=r"^Segments must be a multiple of 3, not 4$"):
+        WordChains(segments=4)
