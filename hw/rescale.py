@@ -1,0 +1,127 @@
+"""Rescale: accumulators of one output channel to codes, one a cycle, in hard multipliers."""
+
+from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+__all__ = ["SHIFTS", "Rescale", "Scale", "scale_fields"]
+
+SHIFTS = range(16, 48)
+"""What S of a scale M / 2**S may be."""
+
+
+class Scale(data.Struct):
+    """The scale M / 2**S of a channel."""
+
+    multiplier: 16
+    eights: 2
+    """Of S - 16."""
+    ones: 8
+    """2 to the power of 7 less the rest: shifting right is multiplying."""
+
+
+def scale_fields(multiplier, shift):
+    """Describe a scale to `Rescale`.
+
+    Returns
+    -------
+    dict of str to int
+        Fields of `Scale`.
+
+    Raises
+    ------
+    ValueError
+        If `shift` is not one of `SHIFTS`.
+    """
+    if shift not in SHIFTS:
+        raise ValueError(f"Shift must be in {SHIFTS.start}..{SHIFTS.stop - 1}, not {shift!r}")
+    eights, ones = divmod(int(shift) - SHIFTS.start, 8)
+    return {"multiplier": int(multiplier), "eights": eights, "ones": 1 << 7 - ones}
+
+
+class Rescale(wiring.Component):
+    """`requantize` without its bias, an accumulator a cycle, `latency` cycles later.
+
+    Three hard multipliers: two for the halves of the accumulator, one that shifts.
+
+    Parameters
+    ----------
+    acc_width : int
+        Bits of an accumulator, 18…34.
+
+    Members
+    -------
+    scale : ``In(Scale)``
+    zero_point, out_max : ``In(8)``
+        Code of zero; largest code, one less than a power of two.
+    i : ``In(signed(acc_width))``
+    o : ``Out(8)``
+    """
+
+    latency = 6
+
+    def __init__(self, *, acc_width: int):
+        if not isinstance(acc_width, int) or not 18 <= acc_width <= 34:
+            raise ValueError(f"Accumulators must have 18..34 bits, not {acc_width!r}")
+        self.acc_width = acc_width
+        super().__init__(
+            {
+                "scale": In(Scale),
+                "zero_point": In(8),
+                "out_max": In(8),
+                "i": In(signed(acc_width)),
+                "o": Out(8),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        split, kept = 17, 18
+        product_width = self.acc_width + 16
+
+        # Cycle 1: multiply the halves.
+        low = Signal(split + 16, reset_less=True)
+        high = Signal(signed(product_width - split), reset_less=True)
+        m.d.sync += [
+            low.eq(self.i[:split] * self.scale.multiplier),
+            high.eq(self.i[split:].as_signed() * self.scale.multiplier),
+        ]
+
+        # Cycle 2: add them. The bit below the least shift is the half.
+        product = Signal(signed(product_width), reset_less=True)
+        m.d.sync += product.eq((high << split) + low)
+        value = product[SHIFTS.start - 1 :].as_signed()
+
+        # Cycle 3: shift by eights; of the rest only whether there is any counts, and of what lies
+        # above whether it is more than signs.
+        by_16 = Signal(signed(len(value)))
+        coarse = Signal(signed(kept), reset_less=True)
+        rest, inside, negative = (Signal(3, name=name) for name in ("rest", "inside", "negative"))
+        eights = self.scale.eights
+        m.d.comb += by_16.eq(Mux(eights[1], value >> 16, value))
+        dropped = [value[8 * k : 8 * k + 8].any() & (eights > k) for k in range(3)]
+        above = value[kept - 1 :] ^ value[-1].replicate(len(value) - kept + 1)
+        beyond = [above[8 * k : 8 * k + 8].any() & (eights <= k) for k in range(4)]
+        m.d.sync += [
+            coarse.eq(Mux(eights[0], by_16 >> 8, by_16)),
+            rest.eq(Cat(product[: SHIFTS.start - 1].any() | Cat(dropped).any(), rest)),
+            inside.eq(Cat(~Cat(beyond).any(), inside)),
+            negative.eq(Cat(value[-1], negative)),
+        ]
+
+        # Cycle 4: shift by ones.
+        fine = Signal(signed(kept + 8), reset_less=True)
+        m.d.sync += fine.eq(coarse * self.scale.ones)
+
+        # Cycle 5: round half to even, move to the zero point.
+        half, floor = fine[7], fine[8:].as_signed()
+        moved = Signal(signed(len(floor) + 1), reset_less=True)
+        up = half & (rest[1] | fine[:7].any() | floor[0])
+        m.d.sync += moved.eq(floor + self.zero_point + up)
+
+        # Cycle 6: clip.
+        below = Mux(inside[2], moved[-1], negative[2])
+        over = ~inside[2] | moved[8:-1].any() | (moved[:8] & ~self.out_max).any()
+        m.d.sync += self.o.eq(Mux(below, 0, Mux(over, self.out_max, moved[:8])))
+
+        return m
