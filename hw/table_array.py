@@ -96,7 +96,7 @@ class TableArray(wiring.Component):
     @staticmethod
     def latency_of(*, segments: int) -> int:
         """Cycles from taking a vector of one bit to its result; `act_width` - 1 more for others."""
-        return BitSerializer.latency + TableRow.latency_of(segments=segments) + 1
+        return BitSerializer.latency + TableRow.latency_of(segments=segments) + 2
 
     def elaborate(self, platform):
         m = Module()
@@ -153,12 +153,12 @@ class TableArray(wiring.Component):
                 )
         stages = [Signal(_Stage, name=f"stage_{k}") for k in range(self.latency - 2)]
         m.d.sync += [
-            stages[0].valid.eq(planes != 0),
+            stages[0].restart.eq(planes <= 1),
             stages[0].last.eq(planes == 1),
             stages[0].tags.eq(tags),
             *(later.eq(stage) for stage, later in pairwise(stages)),
         ]
-        done = stages[-1]
+        told, done = stages[-2], stages[-1]  # the rows have registers of their own
         m.d.sync += [self.o.valid.eq(done.last), self.o.p.tags.eq(done.tags)]
 
         for index in range(self.rows):
@@ -168,8 +168,8 @@ class TableArray(wiring.Component):
             m.d.comb += [
                 row.pack.eq(self.pack),
                 row.address.eq(address),
-                row.restart.eq(done.last | ~done.valid),
-                row.done.eq(done.last),
+                row.restart.eq(told.restart),
+                row.done.eq(told.last),
                 row.load.eq(fill.load),
                 row.load_data.eq(word[index]),
                 row.control.eq(fill.control),
@@ -182,7 +182,7 @@ class TableArray(wiring.Component):
 class _Stage(data.Struct):
     """What accompanies a bit plane through the trees."""
 
-    valid: 1
+    restart: 1
+    """It is the last of its vector, or there is none."""
     last: 1
-    """Of its vector."""
     tags: VectorTags

@@ -27,8 +27,8 @@ class TableRow(wiring.Component):
 
         segments ─► trees of each LUT-RAM ─► pairs ─► value ─► accumulator, by quarter
 
-    A bit plane enters with `address`, its value reaches the accumulators `latency` cycles later;
-    planes of a vector come highest bit first, without a gap.
+    A bit plane enters with `address`; `latency` cycles later `restart` and `done` speak of it, and
+    a cycle after them it is accumulated. Planes of a vector come highest bit first, without a gap.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class TableRow(wiring.Component):
     address : ``In(ArrayLayout(by_table(4), segments))``
         Entry that each LUT-RAM gives.
     restart : ``In(1)``
-        The value that reaches the accumulators is the last of its vector, or none: they begin anew.
+        The plane is the last of its vector, or none: sums begin anew.
     done : ``In(1)``
         It is the last of its vector, which goes to `o`.
     load, load_data : ``In(...)``, ``In(ArrayLayout(8, columns))``
@@ -75,20 +75,23 @@ class TableRow(wiring.Component):
 
     @staticmethod
     def latency_of(*, segments: int) -> int:
-        """Cycles from an address to its value at the accumulators: to `restart` and `done`."""
-        return TableSegment.latency + adder_tree_latency(segments) + 2
+        """Cycles from an address to its `restart` and `done`."""
+        return TableSegment.latency + adder_tree_latency(segments) + 1
 
     def elaborate(self, platform):
         m = Module()
         wide, narrow = Signal(), Signal()
         control, load = Signal(FillControl, reset_less=True), Signal.like(self.load)
         load_data = Signal.like(self.load_data, reset_less=True)
+        restart, done = Signal(), Signal()
         m.d.sync += [
             wide.eq(self.pack == 0),
             narrow.eq(self.pack == 2),
             control.eq(self.control),
             load.eq(self.load),
             load_data.eq(self.load_data),
+            restart.eq(self.restart),
+            done.eq(self.done),
         ]
 
         # Tables.
@@ -108,11 +111,11 @@ class TableRow(wiring.Component):
         for quarter in range(QUARTERS):
             trees = [[segment.o[quarter][t] for segment in segments] for t in range(TABLES)]
             sums = add_trees(m, f"tree_{quarter}", self.fabric, trees, largest=LARGEST_DIGIT)
-            self._accumulate(m, quarter, sums, wide, narrow)
+            self._accumulate(m, quarter, sums, wide, narrow, restart, done)
 
         return m
 
-    def _accumulate(self, m, quarter, sums, wide, narrow):
+    def _accumulate(self, m, quarter, sums, wide, narrow, restart, done):
         """Weigh the LUT-RAMs by how they share a table, and add up the bits of a vector."""
         low_bits = 2
         largest = LARGEST_DIGIT * self.segments
@@ -158,7 +161,7 @@ class TableRow(wiring.Component):
         so_far = Signal.like(total, name=f"so_far_{quarter}", reset_less=True)
         self.fabric.add(m, f"total_{quarter}", [Addition(o=total, a=so_far << 1, b=plane)])
         m.d.sync += so_far.eq(total)
-        with m.If(self.restart):
+        with m.If(restart):
             m.d.sync += so_far.eq(0)
-        with m.If(self.done):
+        with m.If(done):
             m.d.sync += self.o[quarter].eq(total)
