@@ -52,6 +52,8 @@ class WordFormat(wiring.Component):
         Codes.
     o : ``Out(stream.Signature(ArrayLayout(8, 16), always_ready=True))``
         Words; the pixel stands in every slot.
+    last : ``Out(1)``
+        It is the last word of its pixel.
     """
 
     i: stream.Interface
@@ -68,6 +70,7 @@ class WordFormat(wiring.Component):
                 "six": In(1),
                 "i": In(stream.Signature(codes)),
                 "o": Out(stream.Signature(word, always_ready=True)),
+                "last": Out(1),
             }
         )
 
@@ -103,7 +106,7 @@ class WordFormat(wiring.Component):
             m.d.sync += [left.eq(CODES // LANES >> self.group), index.eq(0)]
         with m.Elif(left != 0):
             m.d.sync += [left.eq(left - 1), index.eq(index + 1)]
-        m.d.sync += self.o.valid.eq(left != 0)
+        m.d.sync += [self.o.valid.eq(left != 0), self.last.eq(left == 1)]
         parts = Signal(2)  # log2 of the quarters of a slot
         m.d.comb += parts.eq(self.group - self.pack)
         for quarter in range(QUARTERS):
