@@ -1,0 +1,190 @@
+"""The tile loader: tiles of weights for a table array, through the precision switch."""
+
+import numpy as np
+from amaranth import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from downshift.hw.aligned_switch import AlignedSwitch
+from downshift.hw.fabric import Fabric
+from downshift.hw.store import read_port
+from downshift.hw.word_chains import CHAIN, chain_places
+
+__all__ = ["LoaderLayer", "TileLoader", "loader_fields", "stored_tiles"]
+
+
+def stored_tiles(weights, *, group, rows, segments):
+    """Order weights as the weight store holds them, once for all widths.
+
+    Parameters
+    ----------
+    weights : int8 array, shape (out_channels, in_channels, kernel_height, kernel_width)
+    group : int
+        Channels of a word of the input map.
+    rows : int
+        Output channels of a tile.
+    segments : int
+        Words of a vector.
+
+    Returns
+    -------
+    int8 array, shape (words, rows, 3)
+        By tile of output channels, tile of the depth, chain and channel; for each output channel
+        the three words of the chain. Places without a weight are zero.
+    """
+    out_channels, in_channels, *kernel = weights.shape
+    tiles, groups = -(-out_channels // rows), -(-in_channels // group)
+    padded = np.zeros((tiles * rows, groups * group, *kernel), np.int8)
+    padded[:out_channels, :in_channels] = weights
+    split = padded.reshape(tiles, rows, groups, group, *kernel)
+    field = split.transpose(0, 1, 2, 4, 5, 3).reshape(tiles, rows, -1, group)
+    words = []
+    for tile in field:
+        for begin in range(0, tile.shape[1], segments):
+            taken = tile[:, begin : begin + segments]
+            chains = -(-taken.shape[1] // CHAIN)
+            places = np.zeros((rows, chains * CHAIN, group), np.int8)
+            places[:, chain_places(taken.shape[1])] = taken
+            by_chain = places.reshape(rows, chains, CHAIN, group)
+            words.append(by_chain.transpose(1, 3, 0, 2).reshape(-1, rows, CHAIN))
+    return np.concatenate(words)
+
+
+class LoaderLayer(data.Struct):
+    """What the loader is told about a pass; counts are stored less one."""
+
+    width: 4  # bits of the weights
+    group: 2  # log2 of a quarter of the channels in a word
+    last_tile: 8  # tiles of output channels
+    last_depth: 8  # tiles of the depth
+    last_chains: 3  # chains that the last tile of the depth has; all others have all
+    base: 16  # word of the weight store
+
+
+def loader_fields(*, width, group, tiles, words, segments, base):
+    """Describe a pass to `TileLoader`.
+
+    Parameters
+    ----------
+    width : int
+        Bits of the weights.
+    group : int
+        Channels of a word of the input map.
+    tiles : int
+        Tiles of output channels.
+    words : int
+        Words of a receptive field.
+    segments : int
+        Words of a vector.
+    base : int
+        Address of the weights.
+
+    Returns
+    -------
+    dict of str to int
+        Fields of `LoaderLayer`.
+    """
+    depth = -(-words // segments)
+    last = words - (depth - 1) * segments
+    return {
+        "width": width,
+        "group": (group // 4).bit_length() - 1,
+        "last_tile": tiles - 1,
+        "last_depth": depth - 1,
+        "last_chains": -(-last // CHAIN),
+        "base": base,
+    }
+
+
+class TileLoader(wiring.Component):
+    """Read a layer's weights in order, switch their width, and fill up tiles.
+
+    The twin of `stored_tiles`, after `AlignedSwitch`; chains that a tile does not have are zero.
+
+    Parameters
+    ----------
+    rows, segments : int
+    depth : int
+        Words of the weight store.
+    fabric : Fabric
+
+    Members
+    -------
+    layer : ``In(LoaderLayer)``
+    start : ``In(1)``
+        Begin a pass; not during one.
+    read : ``Out(read_port(depth, ...))``
+        Port of the weight store.
+    o : ``Out(stream.Signature(ArrayLayout(ArrayLayout(8, 3), rows)))``
+        Running weights, aligned to the left.
+    """
+
+    o: stream.Interface
+
+    def __init__(self, *, rows: int, segments: int, depth: int, fabric: Fabric | None = None):
+        self.rows = rows
+        self.segments = segments
+        self.depth = depth
+        self.fabric = fabric or Fabric()
+        word = data.ArrayLayout(data.ArrayLayout(8, CHAIN), rows)
+        super().__init__(
+            {
+                "layer": In(LoaderLayer),
+                "start": In(1),
+                "read": Out(read_port(depth, data.ArrayLayout(8, CHAIN * rows))),
+                "o": Out(stream.Signature(word)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        layer = self.layer
+        m.submodules.switch = switch = AlignedSwitch(lanes=CHAIN * self.rows, fabric=self.fabric)
+        m.d.comb += [
+            switch.width.eq(layer.width),
+            self.o.valid.eq(switch.o.valid),
+            switch.o.ready.eq(self.o.ready),
+        ]
+        for lane in range(CHAIN * self.rows):
+            m.d.comb += self.o.p[lane // CHAIN][lane % CHAIN].eq(switch.o.p[lane])
+
+        # Places of a tile.
+        running, advance = Signal(), Signal()
+        channel, chain = Signal(4), Signal(3)
+        depth, tile = Signal(8), Signal(8)
+        address = Signal(range(self.depth))
+        absent = (depth == layer.last_depth) & (chain >= layer.last_chains)
+        chain_done = channel == (4 << layer.group)[:5] - 1
+        tile_done = chain_done & (chain == self.segments // CHAIN - 1)
+        with m.If(running & advance):
+            m.d.sync += [channel.eq(channel + 1), address.eq(address + ~absent)]
+            with m.If(chain_done):
+                m.d.sync += [channel.eq(0), chain.eq(chain + 1)]
+            with m.If(tile_done):
+                m.d.sync += [chain.eq(0), depth.eq(depth + 1)]
+                with m.If(depth == layer.last_depth):
+                    m.d.sync += [depth.eq(0), tile.eq(tile + 1)]
+                    m.d.sync += running.eq(tile != layer.last_tile)
+        with m.If(self.start):
+            m.d.sync += [
+                running.eq(1),
+                address.eq(layer.base),
+                *(count.eq(0) for count in (channel, chain, depth, tile)),
+            ]
+        m.d.comb += [self.read.address.eq(address), self.read.enable.eq(running & advance)]
+
+        # The word comes a cycle later, and has a register behind the memory.
+        read, blank = Signal(), Signal()
+        m.d.comb += advance.eq(~switch.i.valid | switch.i.ready)
+        with m.If(advance):
+            m.d.sync += [
+                read.eq(running),
+                blank.eq(absent),
+                switch.i.valid.eq(read),
+                *(
+                    switch.i.p[lane].eq(Mux(blank, 0, self.read.data[lane]))
+                    for lane in range(CHAIN * self.rows)
+                ),
+            ]
+
+        return m

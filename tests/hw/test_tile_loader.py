@@ -1,0 +1,101 @@
+# amaranth: UnusedElaboratable=no
+import numpy as np
+import pytest
+from amaranth import Module
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out, connect
+
+from downshift.hw.aligned_switch import AlignedSwitch
+from downshift.hw.precision_switch import precision_switch
+from downshift.hw.tile_loader import LoaderLayer, TileLoader, loader_fields, stored_tiles
+from downshift.sim.block_bench import run
+
+ROWS, DEPTH, BASE = 2, 256, 3
+
+
+class Loader(wiring.Component):
+    """A loader at a store of `content`."""
+
+    def __init__(self, content, *, segments):
+        self.content = content
+        self.loader = TileLoader(rows=ROWS, segments=segments, depth=DEPTH)
+        super().__init__(
+            {
+                "layer": In(LoaderLayer),
+                "begin": In(stream.Signature(1)),
+                "o": Out(self.loader.o.signature),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.loader = loader = self.loader
+        shape = data.ArrayLayout(8, 3 * ROWS)
+        m.submodules.memory = memory = Memory(shape=shape, depth=DEPTH, init=self.content)
+        port = memory.read_port()
+        connect(m, loader.o, wiring.flipped(self.o))
+        m.d.comb += [
+            loader.layer.eq(self.layer),
+            loader.start.eq(self.begin.valid),
+            self.begin.ready.eq(1),
+            port.addr.eq(loader.read.address),
+            port.en.eq(loader.read.enable),
+            loader.read.data.eq(port.data),
+        ]
+        return m
+
+
+@pytest.mark.parametrize("width", range(2, 9))
+def test_switch_equals_golden(width):
+    codes = np.arange(-128, 128)
+    taken, cycles = run(
+        AlignedSwitch(lanes=4),
+        {"i": (codes.reshape(-1, 4) & 0xFF).tolist()},
+        outputs={"o": 64},
+        settings={"width": width},
+        gaps=0.2,
+    )
+    expected = precision_switch(codes, width=width).astype(int) << 8 - width & 0xFF
+    assert np.array_equal(np.ravel([list(word) for word in taken["o"]]), expected)
+    assert cycles["o"][0] - cycles["i"][0] >= AlignedSwitch.latency
+
+
+@pytest.mark.parametrize("gaps", [0.0, 0.5])
+@pytest.mark.parametrize(
+    ("out_channels", "in_channels", "kernel", "group", "segments", "width"),
+    [
+        (2, 16, (3, 3), 16, 9, 8),
+        (3, 20, (3, 3), 8, 9, 4),
+        (4, 3, (3, 3), 4, 9, 6),
+        (1, 33, (1, 1), 16, 9, 2),
+        (5, 8, (2, 2), 4, 3, 3),
+        (2, 40, (1, 2), 8, 6, 5),
+    ],
+)
+def test_tiles_equal_golden(out_channels, in_channels, kernel, group, segments, width, gaps):
+    rng = np.random.default_rng(0)
+    weights = rng.integers(-128, 128, (out_channels, in_channels, *kernel), np.int8)
+    shape = {"group": group, "segments": segments}
+    stored = stored_tiles(weights, **shape, rows=ROWS)
+    content = rng.integers(0, 256, (DEPTH, 3 * ROWS))
+    content[BASE : BASE + len(stored)] = stored.reshape(len(stored), -1).astype(int) & 0xFF
+    field = -(-in_channels // group) * kernel[0] * kernel[1]
+    tiles, depth = -(-out_channels // ROWS), -(-field // segments)
+    count = tiles * depth * group * segments // 3
+    fields = loader_fields(width=width, tiles=tiles, words=field, base=BASE, **shape)
+    taken, _ = run(
+        Loader(content.tolist(), segments=segments),
+        {"begin": [1]},
+        outputs={"o": count},
+        settings={"layer": fields},
+        gaps=gaps,
+    )
+    words = np.array([[list(row) for row in word] for word in taken["o"]])
+    words = words.reshape(tiles, depth, segments // 3, group, ROWS, 3)
+    switched = precision_switch(stored, width=width).astype(int) << 8 - width & 0xFF
+    used = -(-(field - (depth - 1) * segments) // 3)
+    assert not words[:, -1, used:].any()
+    full = words[:, :-1].reshape(tiles, -1, ROWS, 3)
+    last = words[:, -1, :used].reshape(tiles, -1, ROWS, 3)
+    assert np.array_equal(np.concatenate([full, last], axis=1).reshape(-1, ROWS, 3), switched)
