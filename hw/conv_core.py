@@ -1,0 +1,191 @@
+"""The convolution core: a map in activation memory to the next one, in one pass."""
+
+from amaranth import Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from downshift.hw.fabric import Fabric
+from downshift.hw.fetch import Fetch
+from downshift.hw.fetch_layer import FetchLayer
+from downshift.hw.map_layout import WORD_BYTES
+from downshift.hw.parameter_loader import PARAMETER_BYTES, ParameterLayer, ParameterLoader
+from downshift.hw.rescale import Rescale
+from downshift.hw.slot_sums import SlotSums
+from downshift.hw.store import read_port
+from downshift.hw.table_array import TableArray
+from downshift.hw.table_row import table_sum_width
+from downshift.hw.tile_loader import LoaderLayer, TileLoader
+from downshift.hw.word_chains import CHAIN, WordChains
+from downshift.hw.word_format import CODES
+from downshift.hw.word_writer import WordWriter, WriterLayer
+
+__all__ = ["ConvCore", "ConvLayer"]
+
+
+class ArrayLayer(data.Struct):
+    """What array and sums are told about a pass."""
+
+    pack: 2  # log2 of the codes in a byte of the input
+    act_width: 4
+    cycles: 6  # from one vector to the next
+    slots: 2  # log2
+    keep: 1  # all pixels are added up
+    out_max: 8
+
+
+class ConvLayer(data.Struct):
+    """One pass over one layer."""
+
+    fetch: FetchLayer
+    loader: LoaderLayer
+    array: ArrayLayer
+    parameters: ParameterLayer
+    writer: WriterLayer
+
+
+class ConvCore(wiring.Component):
+    """Fetch, multiply and accumulate, rescale, and write.
+
+    ::
+
+        weights ─► loader ─► array ─► slot sums ─► rescale ─► writer ─► activations
+                               ▲                      ▲
+        activations ─► fetch ─► chains         parameters
+
+    Parameters
+    ----------
+    segments : int
+        Words of a vector; a multiple of three.
+    acc_width : int
+        Bits of an accumulator.
+    sum_depth : int
+        Sums that are held of each row.
+    activation_depth, weight_depth, parameter_depth : int
+        Words of the memories.
+    fabric : Fabric
+
+    Members
+    -------
+    layer : ``In(ConvLayer)``
+    start, done : ``In(1)``, ``Out(1)``
+    read_activations, read_weights, read_parameters : ``Out(read_port(...))``
+    write_enable, write_address, write_data : as of `WordWriter`
+    """
+
+    rows = CODES
+
+    def __init__(
+        self,
+        *,
+        segments: int,
+        acc_width: int,
+        sum_depth: int,
+        activation_depth: int,
+        weight_depth: int,
+        parameter_depth: int,
+        fabric: Fabric | None = None,
+    ):
+        self.segments = segments
+        self.acc_width = acc_width
+        self.sum_depth = sum_depth
+        self.activation_depth = activation_depth
+        self.weight_depth = weight_depth
+        self.parameter_depth = parameter_depth
+        self.fabric = fabric or Fabric()
+        word = data.ArrayLayout(8, WORD_BYTES)
+        super().__init__(
+            {
+                "layer": In(ConvLayer),
+                "start": In(1),
+                "done": Out(1),
+                "read_activations": Out(read_port(activation_depth, word)),
+                "read_weights": Out(
+                    read_port(weight_depth, data.ArrayLayout(8, CHAIN * self.rows))
+                ),
+                "read_parameters": Out(
+                    read_port(parameter_depth, data.ArrayLayout(8, PARAMETER_BYTES))
+                ),
+                "write_enable": Out(4),
+                "write_address": Out(range(activation_depth)),
+                "write_data": Out(word),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        layer = self.layer
+        shape = {"rows": self.rows, "segments": self.segments}
+
+        # Vectors and weights.
+        m.submodules.fetch = fetch = Fetch(segments=self.segments, depth=self.activation_depth)
+        m.submodules.chains = chains = WordChains(segments=self.segments)
+        m.submodules.loader = loader = TileLoader(
+            **shape, depth=self.weight_depth, fabric=self.fabric
+        )
+        m.submodules.array = array = TableArray(**shape, columns=CHAIN, fabric=self.fabric)
+        connect(m, fetch.o, chains.i)
+        connect(m, chains.o, array.i_acts)
+        connect(m, loader.o, array.i_weights)
+        m.d.comb += [
+            array.pack.eq(layer.array.pack),
+            array.channels.eq(layer.loader.group),
+            array.act_width.eq(layer.array.act_width),
+            array.cycles.eq(layer.array.cycles),
+        ]
+
+        # Sums.
+        m.submodules.sums = sums = SlotSums(
+            rows=self.rows,
+            sum_width=table_sum_width(self.segments),
+            acc_width=self.acc_width,
+            depth=self.sum_depth,
+            fabric=self.fabric,
+        )
+        m.submodules.parameters = parameters = ParameterLoader(
+            rows=self.rows, depth=self.parameter_depth
+        )
+        connect(m, array.o, sums.i)
+        m.d.comb += [sums.slots.eq(layer.array.slots), sums.keep.eq(layer.array.keep)]
+
+        # Codes.
+        m.submodules.writer = writer = WordWriter(depth=self.activation_depth)
+        for row in range(self.rows):
+            m.submodules[f"rescale_{row}"] = rescale = Rescale(acc_width=self.acc_width)
+            m.d.comb += [
+                sums.bias[row].eq(parameters.o[row].bias),
+                rescale.scale.eq(parameters.o[row].scale),
+                rescale.zero_point.eq(layer.writer.zero_point),
+                rescale.out_max.eq(layer.array.out_max),
+                rescale.i.eq(sums.o.p.accs[row]),
+                writer.i.p[row].eq(rescale.o),
+            ]
+        arrived = Signal(Rescale.latency)
+        ended = Signal(Rescale.latency)
+        end = sums.o.valid & sums.o.p.tags.end
+        m.d.sync += [
+            arrived.eq(arrived << 1 | sums.o.valid),
+            ended.eq(ended << 1 | end),
+        ]
+        m.d.comb += [
+            writer.i.valid.eq(arrived[-1]),
+            parameters.following.eq(ended[-1]),
+            self.done.eq(writer.done),
+        ]
+
+        for block, part in (
+            (fetch, layer.fetch),
+            (loader, layer.loader),
+            (parameters, layer.parameters),
+            (writer, layer.writer),
+        ):
+            m.d.comb += [block.layer.eq(part), block.start.eq(self.start)]
+        connect(m, fetch.read, wiring.flipped(self.read_activations))
+        connect(m, loader.read, wiring.flipped(self.read_weights))
+        connect(m, parameters.read, wiring.flipped(self.read_parameters))
+        m.d.comb += [
+            self.write_enable.eq(writer.write_enable),
+            self.write_address.eq(writer.write_address),
+            self.write_data.eq(writer.write_data),
+        ]
+
+        return m
