@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out, connect
 from downshift.hw.fabric import Fabric
 from downshift.hw.fetch import Fetch
 from downshift.hw.fetch_layer import FetchLayer
+from downshift.hw.generate import shared
 from downshift.hw.map_layout import WORD_BYTES
 from downshift.hw.parameter_loader import PARAMETER_BYTES, ParameterLayer, ParameterLoader
 from downshift.hw.rescale import Rescale
@@ -150,7 +151,8 @@ class ConvCore(wiring.Component):
         # Codes.
         m.submodules.writer = writer = WordWriter(depth=self.activation_depth)
         for row in range(self.rows):
-            m.submodules[f"rescale_{row}"] = rescale = Rescale(acc_width=self.acc_width)
+            rescale = Rescale(acc_width=self.acc_width)
+            m.submodules[f"rescale_{row}"] = shared(rescale, platform)
             m.d.comb += [
                 sums.bias[row].eq(parameters.o[row].bias),
                 rescale.scale.eq(parameters.o[row].scale),

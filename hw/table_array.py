@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from downshift.hw.bit_serializer import BitSerializer
 from downshift.hw.fabric import Fabric
+from downshift.hw.generate import shared
 from downshift.hw.mac import VectorTags, vector_layout
 from downshift.hw.table import LANES, QUARTERS, TABLES
 from downshift.hw.table_fill import TableFill
@@ -140,7 +141,8 @@ class TableArray(wiring.Component):
         address = Signal(data.ArrayLayout(by_table(LANES), self.segments))
         vector = self.i_acts.p.lanes
         for segment in range(self.segments):
-            m.submodules[f"word_{segment}"] = word_bits = BitSerializer(lanes=WORD)
+            word_bits = BitSerializer(lanes=WORD)
+            m.submodules[f"word_{segment}"] = shared(word_bits, platform)
             m.d.comb += [
                 word_bits.pack.eq(self.pack),
                 word_bits.load.eq(taken),
@@ -162,9 +164,8 @@ class TableArray(wiring.Component):
         m.d.sync += [self.o.valid.eq(done.last), self.o.p.tags.eq(done.tags)]
 
         for index in range(self.rows):
-            m.submodules[f"row_{index}"] = row = TableRow(
-                segments=self.segments, columns=self.columns, fabric=self.fabric
-            )
+            row = TableRow(segments=self.segments, columns=self.columns, fabric=self.fabric)
+            m.submodules[f"row_{index}"] = shared(row, platform)
             m.d.comb += [
                 row.pack.eq(self.pack),
                 row.address.eq(address),

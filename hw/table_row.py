@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from downshift.hw.adder_tree import add_trees, adder_tree_latency
 from downshift.hw.fabric import Addition, Fabric
+from downshift.hw.generate import shared
 from downshift.hw.table import LANES, QUARTERS, TABLES
 from downshift.hw.table_segment import FillControl, TableSegment, by_table
 
@@ -97,7 +98,8 @@ class TableRow(wiring.Component):
         # Tables.
         segments = []
         for index in range(self.segments):
-            m.submodules[f"segment_{index}"] = segment = TableSegment(fabric=self.fabric)
+            segment = TableSegment(fabric=self.fabric)
+            m.submodules[f"segment_{index}"] = shared(segment, platform)
             m.d.comb += [
                 segment.pack.eq(self.pack),
                 segment.address.eq(self.address[index]),

@@ -1,53 +1,74 @@
-# amaranth: UnusedElaboratable=no
 import re
 
-from amaranth import Module, Signal
+from amaranth import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.sim import Simulator
 
-from downshift.hw.generate import generate_verilog
+from downshift.hw.generate import generate_verilog, shared
 
 
-class Delay(wiring.Component):
-    """Two registers, each in a module of its own."""
+class Step(wiring.Component):
+    """A register that adds."""
 
     i: In(4)
     o: Out(4)
 
-    def __init__(self, *, step=0, depth=1):
-        self.step = step
+    def __init__(self, *, by):
+        self.by = by
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        m.d.sync += self.o.eq(self.i + self.by)
+        return m
+
+
+class Chain(wiring.Component):
+    """Steps by one, and a last one by two."""
+
+    i: In(4)
+    o: Out(4)
+
+    def __init__(self, *, depth=1):
         self.depth = depth
         super().__init__()
 
     def elaborate(self, platform):
         m = Module()
-        if self.depth == 0:
-            m.d.sync += self.o.eq(self.i + self.step)
-            return m
         value = self.i
-        for index in range(4):
-            # The last one of four differs.
-            part = Delay(step=self.step + (index == 3), depth=self.depth - 1)
-            m.submodules[f"part_{index}"] = part
+        for index in range(3):
+            part = Chain(depth=self.depth - 1) if self.depth > 1 else Step(by=1 + index // 2)
+            m.submodules[f"part_{index}"] = shared(part, platform)
             m.d.comb += part.i.eq(value)
-            value = Signal.like(part.o, name=f"value_{index}")
-            m.d.comb += value.eq(part.o)
+            value = part.o
         m.d.comb += self.o.eq(value)
         return m
 
 
-def modules(text):
-    return [name.strip(" \\") for name in re.findall(r"^module (\S+)", text, re.MULTILINE)]
+def test_components_that_are_equal_are_one_module():
+    text = generate_verilog(Chain(depth=2), name="top")
+    modules = re.findall(r"^module (\w+)\(", text, re.MULTILINE)
+    assert modules == ["top", "step", "step_1", "chain"]
+    instances = re.findall(r"^  (\w+)  ?(\w+) \($", text, re.MULTILINE)
+    assert [name for name, _ in instances].count("chain") == 3
+    assert [name for name, _ in instances].count("step") == 2
+    assert text.count("(* keep_hierarchy *)") == 3
 
 
-def test_modules_that_are_the_same_stand_once():
-    text = generate_verilog(Delay(depth=2), name="top")
-    leaves = ["top.part_0.part_0", "top.part_0.part_3", "top.part_3.part_3"]
-    assert sorted(modules(text)) == sorted(["top(clk,", "top.part_0", "top.part_3", *leaves])
-    instances = re.findall(r"^ +\\(top\.\S+)  ?(\w+) \($", text, re.MULTILINE)
-    assert ("top.part_0", "part_2") in instances
-    assert {name for name, _ in instances} == set(modules(text)) - {"top(clk,"}
+def test_only_verilog_shares():
+    chain = Chain(depth=2)
+
+    async def testbench(ctx):
+        await ctx.tick().repeat(9)
+        assert ctx.get(chain.o) == 3 * 4
+
+    simulator = Simulator(chain)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(testbench)
+    simulator.run()
 
 
 def test_the_same_text_for_the_same_component():
-    assert generate_verilog(Delay(), name="top") == generate_verilog(Delay(), name="top")
+    texts = [generate_verilog(Chain(depth=2), name="top") for _ in range(2)]
+    assert texts[0] == texts[1]
