@@ -18,7 +18,8 @@ from downshift.hw.table_row import table_sum_width
 from downshift.hw.tile_loader import LoaderLayer, TileLoader
 from downshift.hw.word_chains import CHAIN, WordChains
 from downshift.hw.word_format import CODES
-from downshift.hw.word_writer import WordWriter, WriterLayer
+from downshift.hw.word_writer import WordWriter
+from downshift.hw.writer_layer import WriterLayer
 
 __all__ = ["ConvCore", "ConvLayer"]
 
@@ -160,6 +161,7 @@ class ConvCore(wiring.Component):
                 rescale.out_max.eq(layer.array.out_max),
                 rescale.i.eq(sums.o.p.accs[row]),
                 writer.i.p[row].eq(rescale.o),
+                writer.i_logits.p[row].eq(sums.o.p.accs[row]),
             ]
         arrived = Signal(Rescale.latency)
         ended = Signal(Rescale.latency)
@@ -170,6 +172,7 @@ class ConvCore(wiring.Component):
         ]
         m.d.comb += [
             writer.i.valid.eq(arrived[-1]),
+            writer.i_logits.valid.eq(sums.o.valid & sums.o.p.tags.last),
             parameters.following.eq(ended[-1]),
             self.done.eq(writer.done),
         ]

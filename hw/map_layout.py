@@ -6,10 +6,12 @@ import numpy as np
 
 from downshift.hw.table import LANES, QUARTERS, table_slots, table_vectors
 
-__all__ = ["WORD_BYTES", "MapLayout"]
+__all__ = ["LOGIT_LANES", "WORD_BYTES", "LogitsLayout", "MapLayout"]
 
 WORD_BYTES = LANES * QUARTERS
 """Bytes of a word: four quarters of four lanes."""
+LOGIT_LANES = QUARTERS
+"""Logits in a word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,3 +130,51 @@ class MapLayout:
         slots_first = np.moveaxis(by_slot, -2, -5)  # (..., slot, strip, column, group, channel)
         rows = slots_first.reshape(*batch, self.slots * self.strip, self.width, -1)
         return rows[..., : self.height, :, : self.channels]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogitsLayout:
+    """Words of a map of sums: four channels of a pixel, 32 bits each."""
+
+    height: int
+    width: int
+    channels: int
+    shift: int
+    """Bits by which the sums stand too high."""
+
+    slots = 1
+
+    @property
+    def strip(self) -> int:
+        """Rows of the one slot."""
+        return self.height
+
+    @property
+    def groups(self) -> int:
+        """Words of a pixel."""
+        return -(-self.channels // LOGIT_LANES)
+
+    @property
+    def row_words(self) -> int:
+        """From one row to the next."""
+        return self.width * self.groups
+
+    @property
+    def words(self) -> int:
+        """Words in all."""
+        return self.height * self.row_words
+
+    def decode(self, words):
+        """Read a map.
+
+        Parameters
+        ----------
+        words : uint8 array, shape (..., words, 16)
+
+        Returns
+        -------
+        int32 array, shape (..., height, width, channels)
+        """
+        words = np.ascontiguousarray(words, np.uint8)
+        sums = words.view("<i4").reshape(*words.shape[:-2], self.height, self.width, -1)
+        return sums[..., : self.channels] >> self.shift

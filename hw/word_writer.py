@@ -1,85 +1,15 @@
 """The word writer: codes of a convolution, put where the map that they make has its words."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from downshift.hw.map_layout import WORD_BYTES
+from downshift.hw.map_layout import LOGIT_LANES, WORD_BYTES
 from downshift.hw.table import QUARTERS
 from downshift.hw.word_format import CODES, WordFormat
+from downshift.hw.writer_layer import WriterLayer
 
-__all__ = ["WordWriter", "WriterLayer", "writer_fields"]
-
-
-class WriterLayer(data.Struct):
-    """What the writer is told about a pass; counts are stored less one, addresses are in words."""
-
-    last_column: 8
-    last_row: 8  # of a strip of the convolution
-    last_slot: 2  # of the convolution
-    last_tile: 8  # tiles of output channels
-    pack: 2
-    group: 2  # log2 of a quarter of the channels in a word
-    six: 1  # codes have two bits less than their place
-    zero_point: 8
-    height: 8  # rows of the map
-    strip: 8  # rows of a slot of the map
-    base: 16
-    groups: 8  # words from one column to the next
-    row_words: 16
-    strip_words: 16
-    # From a slot of the convolution to the next.
-    slots: 2  # of the map
-    rows: 8  # of the map, beyond those slots
-    words: 16  # of those rows
-    all_rows: 8
-
-
-def writer_fields(layout, *, strip, slots, zero_point, base):
-    """Describe a pass to `WordWriter`.
-
-    Parameters
-    ----------
-    layout : MapLayout
-        Of the map to write; codes have 8, 6, 4 or 2 bits, as many as their place or two less.
-    strip, slots : int
-        Rows of a slot, and slots, of the convolution.
-    zero_point : int
-        For rows past the last.
-    base : int
-        Address of the map.
-
-    Returns
-    -------
-    dict of str to int
-        Fields of `WriterLayer`.
-    """
-    spare = (8 >> layout.pack) - layout.code_width
-    if (layout.pack, spare) not in ((0, 0), (0, 2), (1, 0), (2, 0)):
-        raise ValueError(
-            f"Codes of {layout.code_width} bits cannot be written packed by {1 << layout.pack}"
-        )
-    step_slots, step_rows = divmod(strip, layout.strip)
-    return {
-        "last_column": layout.width - 1,
-        "last_row": strip - 1,
-        "last_slot": slots - 1,
-        "last_tile": -(-layout.channels // CODES) - 1,
-        "pack": layout.pack,
-        "group": (layout.group // 4).bit_length() - 1,
-        "six": spare == 2,
-        "zero_point": zero_point,
-        "height": layout.height,
-        "strip": layout.strip,
-        "base": base,
-        "groups": layout.groups,
-        "row_words": layout.row_words,
-        "strip_words": layout.words,
-        "slots": step_slots % 4,
-        "rows": step_rows,
-        "words": step_rows * layout.row_words,
-        "all_rows": strip,
-    }
+__all__ = ["WordWriter"]
 
 
 class Spot(data.Struct):
@@ -87,15 +17,15 @@ class Spot(data.Struct):
 
     slot: 3
     row: 8  # within the slot
-    all_row: 10  # within the map
-    address: 16
+    all_row: 11  # within the map
+    words: 16
 
 
 class WordWriter(wiring.Component):
-    """Write codes, pixel by pixel of all slots, tile by tile of output channels.
+    """Write codes or sums, pixel by pixel of all slots, tile by tile of output channels.
 
-    With the whole map, `MapLayout.encode` is what stands in memory. Codes are taken no faster than
-    their words are written: one, two or four cycles each.
+    With the whole map, `MapLayout.encode` is what stands in memory. Codes may come every cycle,
+    sums every sixth.
 
     Parameters
     ----------
@@ -109,25 +39,30 @@ class WordWriter(wiring.Component):
         Begin a pass; not during one.
     done : ``Out(1)``
         The last word of the pass was written in the cycle before, or left out.
-    i : ``In(stream.Signature(ArrayLayout(8, 16)))``
+    i : ``In(stream.Signature(ArrayLayout(8, 16), always_ready=True))``
         Codes of one pixel; slots follow each other, then columns, then rows.
+    i_logits : ``In(stream.Signature(ArrayLayout(signed(32), 16), always_ready=True))``
+        Sums of one pixel, which stay in force for five more cycles.
     write_enable : ``Out(4)``
         Quarters to write.
     write_address, write_data : ``Out(range(depth))``, ``Out(ArrayLayout(8, 16))``
     """
 
     i: stream.Interface
+    i_logits: stream.Interface
 
     latency = WordFormat.latency
 
     def __init__(self, *, depth: int):
         self.depth = depth
+        logits = data.ArrayLayout(signed(32), CODES)
         super().__init__(
             {
                 "layer": In(WriterLayer),
                 "start": In(1),
                 "done": Out(1),
-                "i": In(stream.Signature(data.ArrayLayout(8, CODES))),
+                "i": In(stream.Signature(data.ArrayLayout(8, CODES), always_ready=True)),
+                "i_logits": In(stream.Signature(logits, always_ready=True)),
                 "write_enable": Out(QUARTERS),
                 "write_address": Out(range(depth)),
                 "write_data": Out(data.ArrayLayout(8, WORD_BYTES)),
@@ -140,21 +75,26 @@ class WordWriter(wiring.Component):
         m.submodules.format = words = WordFormat()
         taken = Signal()
         m.d.comb += [
-            taken.eq(self.i.valid & self.i.ready),
+            taken.eq(Mux(layer.logits, self.i_logits.valid, self.i.valid)),
             words.pack.eq(layer.pack),
             words.group.eq(layer.group),
-            words.six.eq(layer.six),
-            words.i.valid.eq(self.i.valid),
-            self.i.ready.eq(words.i.ready),
+            words.spare.eq(layer.spare),
         ]
 
         # Where the slots of this row stand.
-        here, row_start = Signal(Spot), Signal(Spot)
+        first, here, row_start = Signal(Spot), Signal(Spot), Signal(Spot)
+        m.d.comb += [
+            first.slot.eq(layer.first_slot),
+            first.row.eq(layer.first_row),
+            first.all_row.eq(layer.first_all_row),
+            first.words.eq(layer.first_words),
+        ]
         next_slot = self._step(m, here, layer.slots, layer.rows, layer.all_rows, layer.words)
         next_row = self._step(m, row_start, 0, 1, 1, layer.row_words)
         column, row, slot, tile = Signal(8), Signal(8), Signal(2), Signal(8)
-        column_words, tile_words, tile_group = Signal(16), Signal(16), Signal(9)
+        column_words, tile_words, tile_group = Signal(16), Signal(16), Signal(10)
         slot_done, row_done, tile_done, pass_done = (Signal() for _ in range(4))
+        groups = Mux(layer.logits, CODES // LOGIT_LANES, 1)
         m.d.comb += [
             slot_done.eq(slot == layer.last_slot),
             row_done.eq(slot_done & (column == layer.last_column)),
@@ -179,62 +119,77 @@ class WordWriter(wiring.Component):
                     row.eq(row + 1),
                 ]
             with m.If(tile_done):
-                groups = CODES // QUARTERS >> layer.group
-                following = tile_words + groups
                 m.d.sync += [
-                    here.eq(0),
-                    row_start.eq(0),
-                    tile_words.eq(following),
-                    column_words.eq(following),
+                    here.eq(first),
+                    row_start.eq(first),
+                    tile_words.eq(tile_words + groups),
+                    column_words.eq(tile_words + groups),
                     row.eq(0),
                     tile.eq(tile + 1),
                     tile_group.eq(tile_group + groups),
                 ]
         with m.If(self.start):
             m.d.sync += [
-                *(spot.eq(0) for spot in (here, row_start)),
+                *(spot.eq(first) for spot in (here, row_start)),
                 *(count.eq(0) for count in (slot, column, row, tile, tile_group)),
                 tile_words.eq(layer.base),
                 column_words.eq(layer.base),
             ]
 
         # Rows past the last.
-        blank = here.all_row >= layer.height
+        blank = here.all_row > layer.height
         for code in range(CODES):
-            m.d.comb += words.i.p[code].eq(Mux(blank, layer.zero_point, self.i.p[code]))
+            m.d.comb += words.i[code].eq(Mux(blank, layer.zero_point, self.i.p[code]))
 
-        # Cycle 1: the address and the slot, if the map has it. Cycle 2: of each word.
-        address, started, last = Signal(16), Signal(), Signal(2)
-        quarters, enable, group = Signal(QUARTERS), Signal(QUARTERS), Signal(9)
+        # Cycle 1: the address and the slot. Cycle 2: the word, or four of logits.
+        stages = [Signal(_Write, name=f"stage_{k}") for k in range(2)]
+        enable = Signal(QUARTERS)
         parts = Signal(2)  # log2 of the quarters of a slot
         m.d.comb += parts.eq(layer.group - layer.pack)
         with m.Switch(parts):
             with m.Case(0):
-                m.d.comb += quarters.eq(1 << here.slot)
+                m.d.comb += enable.eq(1 << here.slot)
             with m.Case(1):
-                m.d.comb += quarters.eq(0b11 << (here.slot << 1))
+                m.d.comb += enable.eq(0b11 << (here.slot << 1))
             with m.Default():
-                m.d.comb += quarters.eq(0b1111 << (here.slot << 2))
+                m.d.comb += enable.eq(0b1111 << (here.slot << 2))
+        more = Signal(2)  # words of logits to come
+        m.d.sync += [
+            stages[0].valid.eq(taken),
+            stages[1].valid.eq(stages[0].valid | (more != 0)),
+            stages[1].last.eq(stages[0].last & Mux(stages[0].valid, ~layer.logits, more == 1)),
+        ]
         with m.If(taken):
             m.d.sync += [
-                address.eq(here.address + column_words),
-                enable.eq(quarters),
-                group.eq(tile_group),
-                last[0].eq(pass_done),
+                stages[0].address.eq(here.words + column_words),
+                stages[0].enable.eq(Mux(layer.logits, 0b1111, enable)),
+                stages[0].group.eq(tile_group),
+                stages[0].last.eq(pass_done),
             ]
-        held_enable, held_group = Signal(QUARTERS), Signal(9)
-        m.d.sync += [
-            started.eq(taken),
-            self.write_address.eq(Mux(started, address, self.write_address + 1)),
-            held_group.eq(Mux(started, group, held_group + 1)),
-        ]
-        with m.If(started):
-            m.d.sync += [held_enable.eq(enable), last[1].eq(last[0])]
+        with m.If(stages[0].valid):
+            m.d.sync += [
+                stages[1].address.eq(stages[0].address),
+                stages[1].enable.eq(stages[0].enable),
+                stages[1].group.eq(stages[0].group),
+                more.eq(Mux(layer.logits, CODES // LOGIT_LANES - 1, 0)),
+            ]
+        with m.Elif(more != 0):
+            m.d.sync += [
+                stages[1].address.eq(stages[1].address + 1),
+                stages[1].group.eq(stages[1].group + 1),
+                more.eq(more - 1),
+            ]
+        index = Signal(2)
+        m.d.sync += index.eq(Mux(stages[0].valid, 0, index + 1))
+        quarters = data.ArrayLayout(32 * LOGIT_LANES, CODES // LOGIT_LANES)
+        logits = data.View(quarters, self.i_logits.p.as_value())
+        present = stages[1].group < layer.groups
         m.d.comb += [
-            self.write_enable.eq(Mux(words.o.valid & (held_group < layer.groups), held_enable, 0)),
-            self.write_data.eq(words.o.p),
+            self.write_enable.eq(Mux(stages[1].valid & present, stages[1].enable, 0)),
+            self.write_address.eq(stages[1].address),
+            self.write_data.as_value().eq(Mux(layer.logits, logits[index], words.o.as_value())),
         ]
-        m.d.sync += self.done.eq(words.o.valid & last[1] & words.last)
+        m.d.sync += self.done.eq(stages[1].valid & stages[1].last)
         return m
 
     def _step(self, m, spot, slots, rows, all_rows, words):
@@ -249,6 +204,16 @@ class WordWriter(wiring.Component):
             further.slot.eq(spot.slot + slots + beyond),
             further.row.eq(Mux(beyond, row - layer.strip, row)),
             further.all_row.eq(spot.all_row + all_rows),
-            further.address.eq(spot.address + words - Mux(beyond, layer.strip_words, 0)),
+            further.words.eq(spot.words + words - Mux(beyond, layer.strip_words, 0)),
         ]
         return further
+
+
+class _Write(data.Struct):
+    """A word on its way."""
+
+    valid: 1
+    last: 1
+    address: 16
+    enable: QUARTERS
+    group: 10

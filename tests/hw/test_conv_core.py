@@ -19,7 +19,7 @@ from downshift.hw.requantize import requantize
 from downshift.hw.table import table_offset, table_scale
 from downshift.hw.tile_loader import loader_fields, stored_tiles
 from downshift.hw.window import im2col
-from downshift.hw.word_writer import writer_fields
+from downshift.hw.writer_layer import writer_fields
 
 DEPTHS = {"activation_depth": 512, "weight_depth": 1024, "parameter_depth": 64}
 OUT_BASE = 300
