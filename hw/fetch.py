@@ -19,7 +19,18 @@ from downshift.hw.word_chains import chain_places, chain_word_layout
 __all__ = ["Fetch", "segment_vectors"]
 
 
-def segment_vectors(codes, layout, *, kernel, stride, padding, zero_point, out_strip, segments):
+def segment_vectors(
+    codes,
+    layout,
+    *,
+    kernel,
+    stride,
+    padding,
+    zero_point,
+    out_strip,
+    segments,
+    separate=False,
+):
     """Order the words of a map as the array takes them: the golden function of `Fetch`.
 
     Parameters
@@ -32,6 +43,8 @@ def segment_vectors(codes, layout, *, kernel, stride, padding, zero_point, out_s
         Output rows of a slot.
     segments : int
         Words of a vector.
+    separate : bool
+        Whether a tile has no words but those of one group.
 
     Returns
     -------
@@ -59,11 +72,13 @@ def segment_vectors(codes, layout, *, kernel, stride, padding, zero_point, out_s
     words = table_vectors(fields, width=layout.code_width, pack=layout.pack)
     words = words.reshape(out_strip * columns, -1, WORD_BYTES)
     tiles = []
-    for begin in range(0, words.shape[1], segments):
-        tile = words[:, begin : begin + segments]
-        vectors = np.zeros((len(words), segments, WORD_BYTES), np.uint8)
-        vectors[:, chain_places(tile.shape[1])] = tile
-        tiles.append(vectors)
+    field = kernel[0] * kernel[1] * (1 if separate else layout.groups)
+    for begin in range(0, words.shape[1], field):
+        for first in range(begin, begin + field, segments):
+            tile = words[:, first : min(first + segments, begin + field)]
+            vectors = np.zeros((len(words), segments, WORD_BYTES), np.uint8)
+            vectors[:, chain_places(tile.shape[1])] = tile
+            tiles.append(vectors)
     return np.stack(tiles)
 
 

@@ -23,7 +23,7 @@ class WordMeta(data.Struct):
 class Step(data.Struct):
     """A word, by its place relative to the strip."""
 
-    row: signed(10)
+    row: signed(11)
     column: signed(10)
     words: 16
     """Of the window's first row and column, and the row of the kernel."""
@@ -35,8 +35,8 @@ class Step(data.Struct):
 class Segment(data.Struct):
     """A segment of the receptive field, and its distance from the window's first word."""
 
-    column: 4
-    row: 4
+    column: 8
+    row: 8
     group: 8
     column_words: 16
     row_words: 16
@@ -89,12 +89,15 @@ class SegmentWalk(wiring.Component):
         first = Signal()
         kernel_column_last = here.column == layer.last_kernel_column
         kernel_row_last = here.row == layer.last_kernel_row
-        depth_done, pixel_done, row_done, tile_done = (Signal() for _ in range(4))
+        full, depth_done, pixel_done, row_done, tile_done = (Signal() for _ in range(5))
         m.d.comb += [
-            depth_done.eq(kernel_column_last & kernel_row_last & (here.group == layer.last_group)),
-            pixel_done.eq(
-                depth_done | ((place == CHAIN - 1) & (chain == self.segments // CHAIN - 1))
+            full.eq((place == CHAIN - 1) & (chain == self.segments // CHAIN - 1) & ~layer.whole),
+            depth_done.eq(
+                kernel_column_last
+                & kernel_row_last
+                & (layer.separate | (here.group == layer.last_group))
             ),
+            pixel_done.eq(depth_done | full),
             row_done.eq(column == layer.last_column),
             tile_done.eq(pixel_done & row_done & (row == layer.last_row)),
         ]
@@ -126,15 +129,15 @@ class SegmentWalk(wiring.Component):
         # Columns that the chains keep are left out.
         kept = Signal(2)
         kept_words = Signal(9)
+        anew = Signal()
         target = Signal(Segment)
         m.d.comb += [
             kept.eq(
                 Mux(pixel_done, Mux(row_done, 0, layer.slide), Mux(column == 0, 0, layer.slide))
             ),
             kept_words.eq(Mux(kept[1], layer.groups << 1, Mux(kept[0], layer.groups, 0))),
-            target.eq(
-                Mux(tile_done & depth_done, 0, Mux(pixel_done & ~tile_done, tile_start, after))
-            ),
+            anew.eq(tile_done & depth_done & ~layer.separate),
+            target.eq(Mux(anew, 0, Mux(pixel_done & ~tile_done, tile_start, after))),
         ]
         skip = pixel_done | kernel_column_last
         with m.If(go):
@@ -153,7 +156,7 @@ class SegmentWalk(wiring.Component):
                     m.d.sync += [tile.eq(tile + 1), running.eq(tile != layer.last_tile)]
 
         # The window.
-        window_row, window_column = Signal(signed(10)), Signal(signed(10))
+        window_row, window_column = Signal(signed(11)), Signal(signed(10))
         words, row_words = Signal(16), Signal(16)
         start_words = Signal(16)
         m.d.comb += start_words.eq(layer.base + layer.first_words)
@@ -193,6 +196,7 @@ class SegmentWalk(wiring.Component):
             ]
 
         # The word.
+        begins = (column == 0) & (row == 0)
         m.d.sync += [
             self.o.row.eq(window_row + here.row),
             self.o.column.eq(window_column + here.column),
@@ -201,8 +205,8 @@ class SegmentWalk(wiring.Component):
             self.o.meta.valid.eq(go),
             self.o.meta.chain.eq(chain),
             self.o.meta.complete.eq(pixel_done),
-            self.o.meta.tags.first.eq(first),
-            self.o.meta.tags.last.eq(depth_done),
+            self.o.meta.tags.first.eq(first & (~layer.keep | begins)),
+            self.o.meta.tags.last.eq(depth_done & (~layer.keep | tile_done)),
             self.o.meta.tags.end.eq(tile_done),
         ]
 

@@ -1,7 +1,7 @@
 """The tile loader: tiles of weights for a table array, through the precision switch."""
 
 import numpy as np
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,26 +13,37 @@ from downshift.hw.word_chains import CHAIN, chain_places
 __all__ = ["LoaderLayer", "TileLoader", "loader_fields", "stored_tiles"]
 
 
-def stored_tiles(weights, *, group, rows, segments):
+def stored_tiles(weights, *, group, rows, segments, separate=False):
     """Order weights as the weight store holds them, once for all widths.
 
     Parameters
     ----------
     weights : int8 array, shape (out_channels, in_channels, kernel_height, kernel_width)
+        With `separate`, one input channel: that of the same number.
     group : int
         Channels of a word of the input map.
     rows : int
         Output channels of a tile.
     segments : int
         Words of a vector.
+    separate : bool
+        Whether each tile of output channels has a group of its own.
 
     Returns
     -------
     int8 array, shape (words, rows, 3)
         By tile of output channels, tile of the depth, chain and channel; for each output channel
-        the three words of the chain. Places without a weight are zero.
+        the three words of the chain. Places without a weight are zero. With `separate`, all
+        channels have the same word.
     """
     out_channels, in_channels, *kernel = weights.shape
+    if separate:
+        tiles = -(-out_channels // group)
+        padded = np.zeros((tiles, rows, 1, *kernel), np.int8)
+        for index in range(tiles):
+            part = weights[index * group : (index + 1) * group]
+            padded[index, : len(part)] = part
+        return stored_tiles(padded.reshape(-1, 1, *kernel), group=1, rows=rows, segments=segments)
     tiles, groups = -(-out_channels // rows), -(-in_channels // group)
     padded = np.zeros((tiles * rows, groups * group, *kernel), np.int8)
     padded[:out_channels, :in_channels] = weights
@@ -55,13 +66,14 @@ class LoaderLayer(data.Struct):
 
     width: 4  # bits of the weights
     group: 2  # log2 of a quarter of the channels in a word
+    diagonal: 1  # a row has no weights but those of the channel of its number
     last_tile: 8  # tiles of output channels
     last_depth: 8  # tiles of the depth
     last_chains: 3  # chains that the last tile of the depth has; all others have all
     base: 16  # word of the weight store
 
 
-def loader_fields(*, width, group, tiles, words, segments, base):
+def loader_fields(*, width, group, tiles, words, segments, base, separate=False):
     """Describe a pass to `TileLoader`.
 
     Parameters
@@ -73,11 +85,13 @@ def loader_fields(*, width, group, tiles, words, segments, base):
     tiles : int
         Tiles of output channels.
     words : int
-        Words of a receptive field.
+        Words of a receptive field, with `separate` of the kernel.
     segments : int
         Words of a vector.
     base : int
         Address of the weights.
+    separate : bool
+        As for `stored_tiles`.
 
     Returns
     -------
@@ -89,6 +103,7 @@ def loader_fields(*, width, group, tiles, words, segments, base):
     return {
         "width": width,
         "group": (group // 4).bit_length() - 1,
+        "diagonal": separate,
         "last_tile": tiles - 1,
         "last_depth": depth - 1,
         "last_chains": -(-last // CHAIN),
@@ -157,7 +172,10 @@ class TileLoader(wiring.Component):
         chain_done = channel == (4 << layer.group)[:5] - 1
         tile_done = chain_done & (chain == self.segments // CHAIN - 1)
         with m.If(running & advance):
-            m.d.sync += [channel.eq(channel + 1), address.eq(address + ~absent)]
+            m.d.sync += [
+                channel.eq(channel + 1),
+                address.eq(address + (~absent & (~layer.diagonal | chain_done))),
+            ]
             with m.If(chain_done):
                 m.d.sync += [channel.eq(0), chain.eq(chain + 1)]
             with m.If(tile_done):
@@ -174,15 +192,17 @@ class TileLoader(wiring.Component):
         m.d.comb += [self.read.address.eq(address), self.read.enable.eq(running & advance)]
 
         # The word comes a cycle later, and has a register behind the memory.
-        read, blank = Signal(), Signal()
+        read, blank = Signal(), Signal(self.rows)
         m.d.comb += advance.eq(~switch.i.valid | switch.i.ready)
         with m.If(advance):
             m.d.sync += [
                 read.eq(running),
-                blank.eq(absent),
+                blank.eq(
+                    Cat(absent | (layer.diagonal & (channel != row)) for row in range(self.rows))
+                ),
                 switch.i.valid.eq(read),
                 *(
-                    switch.i.p[lane].eq(Mux(blank, 0, self.read.data[lane]))
+                    switch.i.p[lane].eq(Mux(blank[lane // CHAIN], 0, self.read.data[lane]))
                     for lane in range(CHAIN * self.rows)
                 ),
             ]

@@ -108,7 +108,7 @@ class Case:
         return {
             "fetch": fetch_fields(
                 s, kernel=self.kernel, stride=self.stride, padding=self.padding,
-                zero_point=self.zero_point_in, out_columns=t.width, out_strip=self.strip,
+                zero_point=self.zero_point_in, out_columns=t.width, rows=range(self.strip),
                 tiles=tiles, base=0,
             ),
             "loader": loader_fields(

@@ -51,7 +51,19 @@ class Fetcher(wiring.Component):
         return m
 
 
-def fetch(layout, *, kernel, stride, padding, segments, tiles=1, gaps=0.0, zero_point=1):
+def fetch(
+    layout,
+    *,
+    kernel,
+    stride,
+    padding,
+    segments,
+    tiles=1,
+    gaps=0.0,
+    zero_point=1,
+    mode=None,
+    rows=None,
+):
     """Vectors and tags in order, the golden vectors, and the cycles of both."""
     rng = np.random.default_rng(0)
     shape = (layout.height, layout.width, layout.channels)
@@ -60,12 +72,24 @@ def fetch(layout, *, kernel, stride, padding, segments, tiles=1, gaps=0.0, zero_
     content[BASE : BASE + layout.words] = layout.encode(codes, zero_point=zero_point)
     out_strip = layout.strip // stride[0]
     shared = {"kernel": kernel, "stride": stride, "padding": padding, "zero_point": zero_point}
-    expected = segment_vectors(codes, layout, **shared, out_strip=out_strip, segments=segments)
+    expected = segment_vectors(
+        codes, layout, **shared, out_strip=out_strip, segments=segments, separate=mode == "separate"
+    )
+    rows = rows or range(out_strip)
+    expected = expected.reshape(len(expected), out_strip, -1, *expected.shape[2:])[:, rows]
+    expected = expected.reshape(len(expected), -1, *expected.shape[3:])
     columns = (layout.width + padding[2] + padding[3] - kernel[1]) // stride[1] + 1
     fields = fetch_fields(
-        layout, **shared, out_columns=columns, out_strip=out_strip, tiles=tiles, base=BASE
+        layout,
+        **shared,
+        out_columns=columns,
+        rows=rows,
+        tiles=tiles,
+        base=BASE,
+        mode=mode,
     )
-    count = tiles * expected.shape[0] * expected.shape[1]
+    turns = 1 if mode == "separate" else tiles
+    count = turns * expected.shape[0] * expected.shape[1]
     taken, cycles = run(
         Fetcher(content, segments=segments),
         {"begin": [1]},
@@ -74,7 +98,7 @@ def fetch(layout, *, kernel, stride, padding, segments, tiles=1, gaps=0.0, zero_
         gaps=gaps,
     )
     words = np.array([list(o.lanes) for o in taken["o"]]).reshape(
-        tiles, *expected.shape[:2], segments, WORD_BYTES
+        turns, *expected.shape[:2], segments, WORD_BYTES
     )
     return words, [o.tags for o in taken["o"]], expected, cycles
 
@@ -147,6 +171,40 @@ def test_words_per_vector(name, words):
     count = np.prod(SHAPES[name]["kernel"])
     assert set(between[row_starts]) <= {count}
     assert cycles["o"][0] - cycles["begin"][0] == Fetch.latency + count
+
+
+@pytest.mark.parametrize(("kernel", "segments"), [((3, 3), 9), ((5, 2), 9), ((3, 3), 3)])
+def test_separate_groups(kernel, segments):
+    layout = MapLayout(height=6, width=5, channels=40, group=16, pack=0, code_width=8, strip=6)
+    words, tags, expected, _ = fetch(
+        layout, kernel=kernel, stride=(1, 1), padding=(1, 0, 1, 0), segments=segments,
+        mode="separate", tiles=3, gaps=0.3,
+    )  # fmt: skip
+    depth = len(expected) // 3
+    for tile in range(3):
+        part = slice(tile * depth, (tile + 1) * depth)
+        count = kernel[0] * kernel[1]
+        assert same(words[0][part], expected[part], count=count, segments=segments)
+    pixels = expected.shape[1]
+    assert [t.first for t in tags] == [k // pixels % depth == 0 for k in range(len(tags))]
+    assert [t.last for t in tags] == [k // pixels % depth == depth - 1 for k in range(len(tags))]
+
+
+def test_keeps_one_pixel():
+    layout = MapLayout(height=4, width=3, channels=40, group=8, pack=0, code_width=8, strip=2)
+    words, tags, expected, _ = fetch(layout, **SHAPES["1x1"], segments=3, mode="keep", tiles=2)
+    assert same(words[1], expected, count=5, segments=3)
+    assert [k for k, tag in enumerate(tags) if tag.first] == [0, 12]
+    assert [k for k, tag in enumerate(tags) if tag.last] == [11, 23]
+    assert [k for k, tag in enumerate(tags) if tag.end] == [5, 11, 17, 23]
+
+
+@pytest.mark.parametrize("rows", [range(1), range(1, 3), range(2, 5)])
+def test_bands(rows):
+    layout = MapLayout(height=9, width=4, channels=16, group=8, pack=0, code_width=8, strip=5)
+    words, _, expected, _ = fetch(layout, **SHAPES["3x3"], segments=9, rows=rows)
+    assert len(expected[0]) == 4 * len(rows)
+    assert same(words[0], expected, count=18, segments=9)
 
 
 def test_chains_refuse():

@@ -17,9 +17,9 @@ ROWS, DEPTH, BASE = 2, 256, 3
 class Loader(wiring.Component):
     """A loader at a store of `content`."""
 
-    def __init__(self, content, *, segments):
+    def __init__(self, content, *, segments, rows=ROWS):
         self.content = content
-        self.loader = TileLoader(rows=ROWS, segments=segments, depth=DEPTH)
+        self.loader = TileLoader(rows=rows, segments=segments, depth=DEPTH)
         super().__init__(
             {
                 "layer": In(LoaderLayer),
@@ -31,7 +31,7 @@ class Loader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.loader = loader = self.loader
-        shape = data.ArrayLayout(8, 3 * ROWS)
+        shape = data.ArrayLayout(8, 3 * self.loader.rows)
         m.submodules.memory = memory = Memory(shape=shape, depth=DEPTH, init=self.content)
         port = memory.read_port()
         connect(m, loader.o, wiring.flipped(self.o))
@@ -99,3 +99,35 @@ def test_tiles_equal_golden(out_channels, in_channels, kernel, group, segments, 
     full = words[:, :-1].reshape(tiles, -1, ROWS, 3)
     last = words[:, -1, :used].reshape(tiles, -1, ROWS, 3)
     assert np.array_equal(np.concatenate([full, last], axis=1).reshape(-1, ROWS, 3), switched)
+
+
+@pytest.mark.parametrize("kernel", [(3, 3), (5, 3)])
+def test_separate_tiles_are_diagonal(kernel):
+    rng = np.random.default_rng(0)
+    group, segments = 4, 9
+    weights = rng.integers(-128, 128, (7, 1, *kernel), np.int8)
+    shape = {"group": group, "segments": segments, "separate": True}
+    stored = stored_tiles(weights, **shape, rows=4)
+    content = rng.integers(0, 256, (DEPTH, 12))
+    content[BASE : BASE + len(stored)] = stored.reshape(len(stored), -1).astype(int) & 0xFF
+    field = kernel[0] * kernel[1]
+    depth = -(-field // segments)
+    fields = loader_fields(width=8, tiles=2, words=field, base=BASE, **shape)
+    taken, _ = run(
+        Loader(content.tolist(), segments=segments, rows=4),
+        {"begin": [1]},
+        outputs={"o": 2 * depth * group * segments // 3},
+        settings={"layer": fields},
+    )
+    words = np.array([[list(row) for row in word] for word in taken["o"]])
+    dense = np.zeros((8, 4, *kernel), np.int8)  # each output channel over those of its group
+    for channel in range(7):
+        dense[channel, channel % group] = weights[channel, 0]
+    expected = [
+        stored_tiles(part, group=group, rows=4, segments=segments)
+        for part in (dense[:4], dense[4:])
+    ]
+    words = words.reshape(2, -1, 4, 3)
+    for got, want in zip(words, expected, strict=True):
+        assert np.array_equal(got[: len(want)], want.astype(int) & 0xFF)
+        assert not got[len(want) :].any()
