@@ -1,0 +1,173 @@
+"""The residual: codes of another map that are added to the sums, scaled by channel."""
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.fifo import SyncFIFO
+from amaranth.lib.wiring import In, Out
+
+from downshift.hw.map_layout import WORD_BYTES
+from downshift.hw.store import read_port
+from downshift.hw.table import LANES
+from downshift.hw.word_format import CODES
+
+__all__ = ["Residual", "ResidualLayer", "residual_fields"]
+
+
+class ResidualLayer(data.Struct):
+    """What the residual is told about a pass; counts are stored less one."""
+
+    enable: 1
+    pack: 2  # also log2 of the slots
+    spare: 2  # bits that a code has less than its place, by twos
+    last_pixel: 16  # of those that the pass has of a slot
+    last_tile: 8  # tiles of output channels
+    groups: 9  # words from one pixel to the next
+    base: 16
+
+
+def residual_fields(layout, *, rows, base):
+    """Describe a pass to `Residual`.
+
+    Parameters
+    ----------
+    layout : MapLayout
+        With 16 channels in a word, and the slots and strips of the convolution.
+    rows : range
+        Rows of a slot that the pass has.
+    base : int
+        Address of the map.
+
+    Returns
+    -------
+    dict of str to int
+        Fields of `ResidualLayer`.
+    """
+    if layout.group != CODES:
+        raise ValueError(f"Words of a residual must have {CODES} channels, not {layout.group!r}")
+    return {
+        "enable": 1,
+        "pack": layout.pack,
+        "spare": ((8 >> layout.pack) - layout.code_width) // 2,
+        "last_pixel": len(rows) * layout.width - 1,
+        "last_tile": layout.groups - 1,
+        "groups": layout.groups,
+        "base": base + rows.start * layout.row_words,
+    }
+
+
+class Residual(wiring.Component):
+    """Read the codes of every output, a few words ahead.
+
+    Words are read in the order in which pixels leave the array: pixel by pixel of a strip, tile by
+    tile of output channels.
+
+    Parameters
+    ----------
+    depth : int
+        Words of the memory.
+    delay : int
+        Cycles from `pause` to the read.
+
+    Members
+    -------
+    layer : ``In(ResidualLayer)``
+    start : ``In(1)``
+        Begin a pass; not during one.
+    pause : ``Out(1)``
+        The memory is read `delay` cycles later.
+    read : ``Out(read_port(depth, ...))``
+    taken : ``In(1)``
+        The next slot is due.
+    o : ``Out(ArrayLayout(8, 16))``
+        Its codes, a cycle later; zero without a residual.
+    """
+
+    room = 4
+    """Words that wait, or are on their way."""
+
+    def __init__(self, *, depth: int, delay: int):
+        self.depth = depth
+        self.delay = delay
+        super().__init__(
+            {
+                "layer": In(ResidualLayer),
+                "start": In(1),
+                "pause": Out(1),
+                "read": Out(read_port(depth, data.ArrayLayout(8, WORD_BYTES))),
+                "taken": In(1),
+                "o": Out(data.ArrayLayout(8, CODES)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        layer = self.layer
+
+        # Addresses: pixel by pixel, then the next tile.
+        running = Signal()
+        free = Signal(range(self.room + 1), init=self.room)
+        pixel, tile = Signal(16), Signal(8)
+        tile_start, address = Signal(16), Signal(16)
+        tile_done = pixel == layer.last_pixel
+        m.d.comb += self.pause.eq(running & (free != 0))
+        with m.If(self.pause):
+            m.d.sync += [pixel.eq(pixel + 1), address.eq(address + layer.groups)]
+            with m.If(tile_done):
+                m.d.sync += [
+                    pixel.eq(0),
+                    tile.eq(tile + 1),
+                    tile_start.eq(tile_start + 1),
+                    address.eq(tile_start + 1),
+                    running.eq(tile != layer.last_tile),
+                ]
+        with m.If(self.start):
+            m.d.sync += [
+                running.eq(layer.enable),
+                pixel.eq(0),
+                tile.eq(0),
+                tile_start.eq(layer.base),
+                address.eq(layer.base),
+            ]
+
+        # Read: the word comes a cycle later, and has a register behind the memory.
+        asked = Signal(self.delay + 2)
+        addresses = [Signal.like(address, name=f"address_{k}") for k in range(self.delay)]
+        word = Signal.like(self.read.data, reset_less=True)
+        m.d.sync += [
+            asked.eq(Cat(self.pause, asked)),
+            Cat(addresses).eq(Cat(address, *addresses)),
+            word.eq(self.read.data),
+        ]
+        m.d.comb += [
+            self.read.address.eq(addresses[-1]),
+            self.read.enable.eq(asked[self.delay - 1]),
+        ]
+        m.submodules.queue = queue = SyncFIFO(width=8 * WORD_BYTES, depth=self.room)
+        m.d.comb += [queue.w_data.eq(word), queue.w_en.eq(asked[-1])]
+
+        # Codes of the slot.
+        slot = Signal(2)
+        slot_done = slot == (1 << layer.pack)[:3] - 1
+        used = self.taken & layer.enable
+        m.d.comb += queue.r_en.eq(used & slot_done)
+        m.d.sync += free.eq(free - self.pause + queue.r_en)
+        with m.If(used):
+            m.d.sync += slot.eq(Mux(slot_done, 0, slot + 1))
+        waiting = data.View(data.ArrayLayout(8, WORD_BYTES), queue.r_data)
+        for code in range(CODES):
+            lane, by_lane = code % LANES, code // LANES
+            pairs = [waiting[LANES * (2 * s + by_lane // 2) + lane] for s in range(2)]
+            fours = [waiting[LANES * s + lane] for s in range(4)]
+            narrow = Signal(8, name=f"narrow_{code}")
+            with m.Switch(layer.pack):
+                with m.Case(0):
+                    m.d.comb += narrow.eq(waiting[code])
+                with m.Case(1):
+                    pair = Mux(slot[0], pairs[1], pairs[0])
+                    m.d.comb += narrow.eq(pair.word_select(by_lane % 2, 4))
+                with m.Default():
+                    four = data.View(data.ArrayLayout(8, 4), Cat(fours))[slot]
+                    m.d.comb += narrow.eq(four.word_select(by_lane, 2))
+            m.d.sync += self.o[code].eq(Mux(layer.enable, narrow >> Cat(0, layer.spare), 0))
+
+        return m
