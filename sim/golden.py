@@ -1,21 +1,17 @@
-"""The golden model of a whole network: the golden functions of the blocks, composed."""
+"""The golden model of a whole network: its layers, one after the other."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from downshift.hw.mac import multiply_accumulate
-from downshift.hw.max_pool import max_pool
-from downshift.hw.precision_switch import precision_switch
-from downshift.hw.requantize import requantize
-from downshift.hw.window import im2col
-from downshift.sw.integer_graph import IntegerGraph, Layer, Setting
+from downshift.sw.integer_graph import INPUT, IntegerGraph, Layer, Setting
+from downshift.sw.layer_golden import run_layer
 
 __all__ = ["GoldenResult", "run"]
 
 BATCH_BYTES = 1 << 26
-"""Unfolded windows of one batch stay below this."""
+"""Unfolded windows, and sums, of one batch stay below this."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,49 +58,28 @@ def run(graph: IntegerGraph, x, width: int) -> GoldenResult:
             f"Input must be uint8 of shape (n, {', '.join(map(str, graph.input_shape))}), "
             f"not {x.dtype} of shape {x.shape}"
         )
-    codes: dict[str, np.ndarray] = {}
+    bits, _ = graph.codes_of(INPUT, width)
+    if x.size and x.max() >= 1 << bits:
+        raise ValueError(f"Layer {graph.layers[0].name} takes {bits}-bit codes, not {x.max()}")
+    codes = {INPUT: x}
     for layer in graph.layers:
         setting = layer.settings[width]
-        if x.size and x.max() >= 1 << setting.in_width:
-            raise ValueError(
-                f"Layer {layer.name} takes {setting.in_width}-bit codes, not {x.max()}"
-            )
-        x = codes[layer.name] = _run_layer(layer, setting, x)
+        residual = None if layer.residual is None else codes[layer.residual]
+        codes[layer.name] = _run_batches(layer, setting, codes[graph.source_of(layer)], residual)
     logits = codes.pop(graph.layers[-1].name)
+    del codes[INPUT]
     return GoldenResult(logits=logits.reshape(len(x), math.prod(logits.shape[1:])), codes=codes)
 
 
-def _run_layer(layer: Layer, setting: Setting, x: np.ndarray) -> np.ndarray:
+def _run_batches(
+    layer: Layer, setting: Setting, x: np.ndarray, residual: np.ndarray | None
+) -> np.ndarray:
     """Outputs of one layer, (n, height, width, channels), batch by batch."""
-    height, width, _ = layer.conv_shape(x.shape[1:])
-    batch = max(1, BATCH_BYTES // (height * width * layer.weight[0].size * 4))
-    parts = [_run_batch(layer, setting, x[i : i + batch]) for i in range(0, max(len(x), 1), batch)]
-    return np.concatenate(parts)
-
-
-def _run_batch(layer: Layer, setting: Setting, x: np.ndarray) -> np.ndarray:
-    weights = precision_switch(layer.weight, width=setting.weight_width)
-    windows = im2col(
-        x,
-        kernel=layer.kernel,
-        stride=layer.stride,
-        padding=layer.padding,
-        zero_point=setting.zero_point_in,
-    )  # (n, y, x, ky, kx, channels)
-    rows = weights.transpose(0, 2, 3, 1).reshape(layer.out_channels, -1)
-    acc = multiply_accumulate(rows, windows.reshape(*windows.shape[:3], rows.shape[1]))
-    if setting.out_width == 32:
-        return acc + setting.bias
-    codes = requantize(
-        acc,
-        bias=setting.bias,
-        multiplier=setting.multiplier,
-        shift=setting.shift,
-        zero_point=setting.zero_point_out,
-        width=setting.out_width,
-    )
-    return (
-        codes
-        if layer.pool is None
-        else max_pool(codes, size=layer.pool.size, stride=layer.pool.stride)
-    )
+    height, width, channels = layer.conv_shape(x.shape[1:])
+    image_bytes = height * width * max(layer.weight[0].size, channels) * 4
+    batch = max(1, BATCH_BYTES // image_bytes)
+    parts = [slice(i, i + batch) for i in range(0, max(len(x), 1), batch)]
+    return np.concatenate([
+        run_layer(layer, setting, x[part], None if residual is None else residual[part])
+        for part in parts
+    ])  # fmt: skip

@@ -1,19 +1,27 @@
-"""Random networks: any legal chain of layers, to hold hardware against golden."""
+"""Random networks: any legal layers, to hold hardware against golden."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from downshift.hw.config import AcceleratorConfig
+from downshift.sim.random_blocks import Feature, random_block
 from downshift.sim.verify import Case
 from downshift.sw.compiler import compile_graph
-from downshift.sw.integer_graph import LOGIT_WIDTH, IntegerGraph, Layer, Pool, Setting
+from downshift.sw.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph, Setting
 
-__all__ = ["random_case", "random_codes", "random_network"]
+__all__ = ["Feature", "random_case", "random_codes", "random_network"]
 
 
-def random_network(rng: np.random.Generator, *, settings: int = 3, name: str = "random"):
-    """Draw a network of one to three layers.
+def random_network(
+    rng: np.random.Generator,
+    *,
+    settings: int = 3,
+    name: str = "random",
+    features: Sequence[Feature] = (),
+) -> IntegerGraph:
+    """Draw a network of one to three layers, and those that features add.
 
     Shapes, strides, padding, pooling, channels, and for each of the network's widths the bits of
     every layer's weights and activations and their zero points are drawn independently, so the
@@ -26,32 +34,47 @@ def random_network(rng: np.random.Generator, *, settings: int = 3, name: str = "
     settings : int
         Widths of the network, counted from 8 down.
     name : str
+    features : sequence of Feature
+        Each adds its layers somewhere, `AVERAGE` at the end; without any, the network is a chain.
 
     Returns
     -------
     IntegerGraph
     """
-    shape = input_shape = (
+    input_shape = (
         int(rng.integers(3, 9)),
         int(rng.integers(3, 9)),
         int(rng.integers(1, 8)),
     )
     widths = [8 - k for k in range(settings)]
-    n_layers = int(rng.integers(1, 4))
-    # Width and zero point of every map at every width of the network.
-    codes = {width: [_code(rng) for _ in range(n_layers)] for width in widths}
-    layers = []
-    for index in range(n_layers):
-        last = index == n_layers - 1
-        layer = _geometry(rng, f"layer{index}", shape, last=last)
-        layer_settings = {
-            width: _setting(
-                rng, layer, codes[width][index], None if last else codes[width][index + 1]
-            )
-            for width in widths
-        }
-        layers.append(replace(layer, settings=layer_settings))
-        shape = layer.out_shape(shape)
+    plan = [Feature.PLAIN] * int(rng.integers(1, 4))
+    for feature in features:
+        if feature is Feature.AVERAGE:
+            plan[-1] = feature
+        else:
+            plan.insert(int(rng.integers(0, len(plan))), feature)
+    names = [f"layer{index}" for index in range(sum(feature.n_layers for feature in plan))]
+    # Width and zero point of every map of codes at every width of the network.
+    codes = {width: {entry: _code(rng) for entry in [INPUT, *names[:-1]]} for width in widths}
+    layers, shapes, before = [], {INPUT: input_shape}, INPUT
+    for index, feature in enumerate(plan):
+        block = random_block(
+            rng,
+            feature,
+            names[len(layers) : len(layers) + feature.n_layers],
+            source=before,
+            shape=shapes[before],
+            last=index == len(plan) - 1,
+        )
+        for layer in block:
+            source = before if layer.source is None else layer.source
+            layer_settings = {
+                width: _setting(rng, layer, shapes[source], maps, source)
+                for width, maps in codes.items()
+            }
+            layers.append(replace(layer, settings=layer_settings))
+            shapes[layer.name] = layer.out_shape(shapes[source])
+            before = layer.name
     return IntegerGraph(name=name, input_shape=input_shape, input_scale=1.0, layers=tuple(layers))
 
 
@@ -78,42 +101,31 @@ def _code(rng):
     return width, int(rng.integers(0, 1 << width)) * int(rng.integers(0, 2))
 
 
-def _geometry(rng, name, shape, *, last) -> Layer:
-    """A layer without settings that fits its input."""
-    height, width, channels = shape
-    kernel = (int(rng.integers(1, min(4, height) + 1)), int(rng.integers(1, min(4, width) + 1)))
-    padding = tuple(int(rng.integers(0, size)) for size in np.repeat(kernel, 2))
-    out_channels = int(rng.integers(1, 21))
-    layer = Layer(
-        name=name,
-        weight=rng.integers(-128, 128, (out_channels, channels, *kernel)).astype(np.int8),
-        stride=(int(rng.integers(1, 4)), int(rng.integers(1, 4))),
-        padding=padding,
-        pool=None,
-        settings={},
-    )
-    out_height, out_width, _ = layer.conv_shape(shape)
-    if last or rng.integers(0, 2):
-        return layer
-    size = (
-        int(rng.integers(1, min(3, out_height) + 1)),
-        int(rng.integers(1, min(3, out_width) + 1)),
-    )
-    pool = Pool(size=size, stride=(int(rng.integers(1, 4)), int(rng.integers(1, 4))))
-    return replace(layer, pool=pool)
-
-
-def _setting(rng, layer, entering, leaving) -> Setting:
+def _setting(rng, layer, shape, maps, source) -> Setting:
+    """Numbers that spread the outputs, given (width, zero point) of every map at this width."""
     weight_width = int(rng.integers(2, 9))
-    (in_width, zero_point_in), channels = entering, layer.out_channels
+    (in_width, zero_point_in), channels = maps[source], layer.out_channels
+    leaving = maps.get(layer.name)
     depth = layer.weight[0].size
     # The spread of a random sum, and from it the scale that spreads codes.
     spread = np.sqrt(depth) * (1 << weight_width) * (1 << in_width) / 6
+    if layer.average:
+        spread *= shape[0] * shape[1]
+    bias, residual = np.zeros(channels), {}
+    if layer.residual is not None:
+        residual_width, _ = maps[layer.residual]
+        residual_shift = int(rng.integers(0, 7))
+        spread *= 1 << residual_shift
+        factor = spread / (1 << residual_width) * rng.uniform(0.3, 3, channels)
+        residual_multiplier = np.clip(factor, 1, 65535).astype(np.uint16)
+        residual = {"residual_multiplier": residual_multiplier, "residual_shift": residual_shift}
+        bias -= residual_multiplier * float(1 << residual_width - 1)
     common = {
         "weight_width": weight_width,
         "in_width": in_width,
         "zero_point_in": zero_point_in,
-        "bias": rng.normal(0, spread / 2, channels).astype(np.int32),
+        "bias": (bias + rng.normal(0, spread / 2, channels)).astype(np.int32),
+        **residual,
     }
     if leaving is None:
         return Setting(

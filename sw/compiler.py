@@ -11,7 +11,7 @@ from downshift.hw.mac import accumulator_bounds, codes_per_byte
 from downshift.hw.precision_switch import precision_switch
 from downshift.hw.weight_loader import store_words
 from downshift.sw.image import Image
-from downshift.sw.integer_graph import LOGIT_WIDTH, IntegerGraph, Layer, Pool, Setting
+from downshift.sw.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph, Layer, Pool, Setting
 from downshift.sw.memory_plan import Map, plan_maps
 
 __all__ = ["compile_graph"]
@@ -32,9 +32,10 @@ def compile_graph(graph: IntegerGraph, config: AcceleratorConfig) -> Image:
     Raises
     ------
     DownshiftError
-        If the network does not fit (says what is short, and by how much), or a sum could leave
-        int32 (names the layer and width).
+        If a layer is more than a link of a chain (names it), the network does not fit (says what is
+        short, and by how much), or a sum could leave int32 (names the layer and width).
     """
+    _check_chain(graph)
     weights, weight_bases = _weights(graph, config)
     parameters, parameter_bases = _parameters(graph, config)
     maps = {
@@ -72,6 +73,27 @@ def compile_graph(graph: IntegerGraph, config: AcceleratorConfig) -> Image:
         weights=weights.tobytes(),
         parameters=parameters.tobytes(),
     )
+
+
+def _check_chain(graph: IntegerGraph) -> None:
+    """Refuse what the accelerator has no passes for."""
+    before = INPUT
+    for layer in graph.layers:
+        source = graph.source_of(layer)
+        if layer.groups > 1:
+            what, instead = "is depthwise", "use an ordinary convolution"
+        elif layer.average:
+            what, instead = "averages over its input", "use a max pool"
+        elif layer.residual is not None:
+            what, instead = f"adds the residual {layer.residual}", "leave it out"
+        elif source != before:
+            what, instead = f"takes the map {source}, not {before}", "make the network a chain"
+        else:
+            before = layer.name
+            continue
+        raise DownshiftError(
+            f"Layer {layer.name} {what}, which the accelerator cannot do; {instead}"
+        )
 
 
 def _check_room(what: str, needed: int, available: int, field: str) -> None:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from downshift.sw.integer_graph import LOGIT_WIDTH, IntegerGraph, Layer
+from downshift.sw.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph, Layer
 from downshift.sw.lowering import lower
 
 __all__ = ["Frozen", "FrozenResult", "freeze"]
@@ -35,17 +35,25 @@ class _FrozenLayer(nn.Module):
         self.layer = layer
         self.register_buffer("weight", torch.as_tensor(layer.weight.copy()))
         for width, setting in layer.settings.items():
-            for name in ("bias", "multiplier", "shift"):
-                values = torch.as_tensor(getattr(setting, name).astype("int64"))
-                self.register_buffer(f"{name}_{width}", values.view(-1, 1, 1))
+            for name in ("bias", "multiplier", "shift", "residual_multiplier"):
+                if (array := getattr(setting, name)) is not None:
+                    values = torch.as_tensor(array.astype("int64"))
+                    self.register_buffer(f"{name}_{width}", values.view(-1, 1, 1))
 
-    def forward(self, x: Tensor, width: int) -> Tensor:
+    def forward(self, x: Tensor, residual: Tensor | None, width: int) -> Tensor:
         setting = self.layer.settings[width]
         top, bottom, left, right = self.layer.padding
         weight = double_rounded(self.weight, setting.weight_width)
         x = F.pad(x.double(), (left, right, top, bottom), value=setting.zero_point_in)
         # Every partial sum is an integer below 2**53: float64 is exact in any order.
-        acc = F.conv2d(x, weight.double(), stride=self.layer.stride).long()
+        acc = F.conv2d(
+            x, weight.double(), stride=self.layer.stride, groups=self.layer.groups
+        ).long()
+        if self.layer.average:
+            acc = acc.sum(dim=(2, 3), keepdim=True)
+        if residual is not None:
+            added = residual.long() * self.get_buffer(f"residual_multiplier_{width}")
+            acc = acc * (1 << setting.residual_shift) + added
         acc = acc + self.get_buffer(f"bias_{width}")
         if setting.out_width == LOGIT_WIDTH:
             return acc.int()
@@ -122,10 +130,12 @@ class Frozen(nn.Module):
                 f"Input must be uint8 of shape (n, {channels}, {height}, {across}), "
                 f"not {x.dtype} of shape {tuple(x.shape)}"
             )
-        codes = {}
-        for layer in self.layers:
-            x = codes[layer.layer.name] = layer(x, width)
-        logits = codes.pop(layer.layer.name).permute(0, 2, 3, 1)  # (n, height, width, channels)
+        codes = {INPUT: x}
+        for layer, frozen in zip(self.graph.layers, self.layers, strict=True):
+            residual = None if layer.residual is None else codes[layer.residual]
+            codes[layer.name] = frozen(codes[self.graph.source_of(layer)], residual, width)
+        logits = codes.pop(self.graph.layers[-1].name).permute(0, 2, 3, 1)  # (n, h, w, channels)
+        del codes[INPUT]
         return FrozenResult(logits=logits.flatten(1), codes=codes)
 
     def accuracy(self, images: Tensor, labels: Tensor, width: int) -> float:

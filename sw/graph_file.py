@@ -49,7 +49,8 @@ def save_graph(graph: IntegerGraph, path: Path | str) -> None:
         tensors[tensor_name(layer.name, "weight")] = layer.weight
         for width, setting in layer.settings.items():
             for field in TENSORS:
-                tensors[tensor_name(layer.name, field, width)] = getattr(setting, field)
+                if (array := getattr(setting, field)) is not None:
+                    tensors[tensor_name(layer.name, field, width)] = array
     tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     metadata = metadata_of(graph)
     metadata["crc32"] = _checksum(metadata, tensors)

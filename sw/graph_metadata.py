@@ -11,10 +11,12 @@ from downshift.sw.integer_graph import LOGIT_WIDTH, IntegerGraph, Layer, Pool, S
 
 __all__ = ["SCHEMA_VERSION", "TENSORS", "graph_from_metadata", "metadata_of", "tensor_name"]
 
-SCHEMA_VERSION = 1
-TENSORS = ("bias", "multiplier", "shift")
-"""Arrays of a layer at one width."""
-NUMBERS = ("weight_width", "in_width", "out_width", "zero_point_in", "zero_point_out")
+SCHEMA_VERSION = 2
+TENSORS = ("bias", "multiplier", "shift", "residual_multiplier")
+"""Arrays of a layer at one width; the last one only with a residual."""
+NUMBERS = (
+    "weight_width", "in_width", "out_width", "zero_point_in", "zero_point_out", "residual_shift",
+)  # fmt: skip
 """Integers of a layer at one width."""
 MAX_SIDE = 1 << 16
 """Longest side of a map, a stride or a window that a file may ask for."""
@@ -51,6 +53,10 @@ def _layer_metadata(layer: Layer) -> dict[str, Any]:
         "shape": list(layer.weight.shape),
         "stride": list(map(int, layer.stride)),
         "padding": list(map(int, layer.padding)),
+        "groups": int(layer.groups),
+        "source": layer.source,
+        "residual": layer.residual,
+        "average": bool(layer.average),
         "pool": pool and {"size": list(map(int, pool.size)), "stride": list(map(int, pool.stride))},
         "settings": {
             str(width): {name: int(getattr(setting, name)) for name in NUMBERS}
@@ -97,11 +103,18 @@ def graph_from_metadata(
 def _layer(entry: Any, index: int, left: dict[str, np.ndarray]) -> Layer:
     """Assemble a layer, and take its arrays out of `left`."""
     where = f"layer {index}"
-    _check_keys(entry, "name shape stride padding pool settings", where)
+    _check_keys(
+        entry, "name shape stride padding groups source residual average pool settings", where
+    )
     name = _text(entry, "name", where)
     where = f"layer {name!r}"
     shape = _integers(entry, "shape", where, 4, 1)
-    pool = entry["pool"]
+    residual = None if entry["residual"] is None else _text(entry, "residual", where)
+    groups, average, pool = entry["groups"], entry["average"], entry["pool"]
+    if type(groups) is not int or not 1 <= groups <= MAX_SIDE:
+        raise DownshiftError(f"{where}: groups must be in 1..{MAX_SIDE}, not {groups!r:.60}")
+    if type(average) is not bool:
+        raise DownshiftError(f"{where}: average must be true or false, not {average!r:.60}")
     if pool is not None:
         _check_keys(pool, "size stride", f"{where}, pool")
         pool = Pool(
@@ -121,16 +134,25 @@ def _layer(entry: Any, index: int, left: dict[str, np.ndarray]) -> Layer:
         padding=_integers(entry, "padding", where, 4, 0),
         pool=pool,
         settings={
-            int(width): _setting(name, int(width), setting, shape[0], left)
+            int(width): _setting(name, int(width), setting, shape[0], left, residual is not None)
             for width, setting in settings.items()
         },
+        groups=groups,
+        source=None if entry["source"] is None else _text(entry, "source", where),
+        residual=residual,
+        average=average,
     )
 
 
 def _setting(
-    layer: str, width: int, entry: Any, channels: int, left: dict[str, np.ndarray]
+    layer: str,
+    width: int,
+    entry: Any,
+    channels: int,
+    left: dict[str, np.ndarray],
+    adds: bool,
 ) -> Setting:
-    """Assemble a layer at one width, and take its arrays out of `left`."""
+    """Assemble a layer, with or without a residual, at one width; take its arrays from `left`."""
     where = f"layer {layer!r} at width {width}"
     _check_keys(entry, " ".join(NUMBERS), where)
     for name in NUMBERS:
@@ -150,6 +172,7 @@ def _setting(
         bias=take("bias", np.int32),
         multiplier=take("multiplier", np.uint16),
         shift=take("shift", np.uint8),
+        residual_multiplier=take("residual_multiplier", np.uint16) if adds else None,
     )
 
 

@@ -2,106 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from downshift.hw.errors import DownshiftError
+from downshift.sw.layer import INPUT, LOGIT_WIDTH, Layer, Pool, Setting
+from downshift.sw.layer_checks import check_layer, check_setting
 
-__all__ = ["IntegerGraph", "Layer", "Pool", "Setting"]
-
-LOGIT_WIDTH = 32
-"""`out_width` of the last layer, whose outputs are int32 logits instead of codes."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pool:
-    """Max pooling after a layer; windows that would leave the map are dropped."""
-
-    size: tuple[int, int]
-    stride: tuple[int, int]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Setting:
-    """A layer at one width of the network.
-
-    `bias` absorbs the folded batch norm and ``-zero_point_in * sum(weights)``.
-    """
-
-    weight_width: int
-    """Bits of the running weights, 2…8."""
-    in_width: int
-    """Bits of the input codes, 2…8."""
-    out_width: int
-    """Bits of the output codes, 2…8; 32 for logits."""
-    zero_point_in: int
-    """Code of zero in the input, which also pads."""
-    zero_point_out: int
-    """Code of zero in the output; 0 for logits."""
-    bias: np.ndarray
-    """int32, (out_channels,)."""
-    multiplier: np.ndarray
-    """uint16, (out_channels,); normalised to 2**15…2**16 - 1; 0 for logits."""
-    shift: np.ndarray
-    """uint8, (out_channels,); 0…63."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Layer:
-    """A convolution with an optional max pool; a fully connected layer spans its whole input."""
-
-    name: str
-    weight: np.ndarray
-    """int8, (out_channels, in_channels, kernel_height, kernel_width): stored once."""
-    stride: tuple[int, int]
-    padding: tuple[int, int, int, int]
-    """Above, below, left, right."""
-    pool: Pool | None
-    settings: Mapping[int, Setting]
-    """By width of the network."""
-
-    @property
-    def kernel(self) -> tuple[int, int]:
-        """Kernel height and width."""
-        return self.weight.shape[2], self.weight.shape[3]
-
-    @property
-    def out_channels(self) -> int:
-        """Channels of the output."""
-        return self.weight.shape[0]
-
-    @property
-    def in_channels(self) -> int:
-        """Channels of the input."""
-        return self.weight.shape[1]
-
-    def conv_shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
-        """(height, width, channels) before the pool, from those of the input."""
-        top, bottom, left, right = self.padding
-        height = (shape[0] + top + bottom - self.kernel[0]) // self.stride[0] + 1
-        width = (shape[1] + left + right - self.kernel[1]) // self.stride[1] + 1
-        return height, width, self.out_channels
-
-    def out_shape(self, shape: tuple[int, int, int]) -> tuple[int, int, int]:
-        """(height, width, channels) of the output, from those of the input."""
-        height, width, channels = self.conv_shape(shape)
-        if self.pool is None:
-            return height, width, channels
-        return (
-            (height - self.pool.size[0]) // self.pool.stride[0] + 1,
-            (width - self.pool.size[1]) // self.pool.stride[1] + 1,
-            channels,
-        )
-
-    def macs(self, shape: tuple[int, int, int]) -> int:
-        """Multiply-accumulates on an input of `shape`."""
-        height, width, _ = self.conv_shape(shape)
-        return height * width * self.weight.size
+__all__ = ["INPUT", "LOGIT_WIDTH", "IntegerGraph", "Layer", "Pool", "Setting"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IntegerGraph:
-    """A chain of layers: int8 weights once, and what each width needs beside them.
+    """Layers and the maps between them: int8 weights once, and what each width needs beside them.
+
+    Every layer gives the map of its name; "input" is the map that enters. A layer reads the map
+    before it or any earlier one, and may add another to its sums.
 
     Parameters
     ----------
@@ -131,40 +48,121 @@ class IntegerGraph:
             raise DownshiftError(f"Network {self.name} has no layers")
         if not (np.isfinite(self.input_scale) and self.input_scale > 0):
             raise DownshiftError(f"Input scale must be positive, not {self.input_scale!r}")
-        names = [layer.name for layer in self.layers]
-        if len(set(names)) != len(names):
-            raise DownshiftError(f"Layer names must differ, not {names!r}")
-        shape = self.input_shape
-        for index, layer in enumerate(self.layers):
-            shape = _checked_shape(layer, shape)
+        self._check_names()
+        shapes = {INPUT: self.input_shape}
+        for layer in self.layers:
+            shapes[layer.name] = check_layer(layer, shapes, self.source_of(layer))
             if set(layer.settings) != set(self.widths):
                 raise DownshiftError(
                     f"Layer {layer.name} has widths {sorted(layer.settings)}, "
                     f"the first layer {sorted(self.widths)}"
                 )
-            following = self.layers[index + 1] if index + 1 < len(self.layers) else None
+        for layer in self.layers:
             for width, setting in layer.settings.items():
-                _check_setting(layer, width, setting, following)
+                check_setting(layer, width, setting, last=layer is self.layers[-1])
+        self._check_maps()
+
+    def _check_names(self) -> None:
+        """Raise `DownshiftError` unless layers have names of their own and read earlier maps."""
+        names = [layer.name for layer in self.layers]
+        if len(set(names)) != len(names):
+            raise DownshiftError(f"Layer names must differ, not {names!r}")
+        if INPUT in names:
+            raise DownshiftError(
+                f"Layer {INPUT} has the name of the map that enters; give it another"
+            )
+        known = {INPUT}
+        for layer in self.layers:
+            for taken in (layer.source, layer.residual):
+                if taken is not None and taken not in known:
+                    raise DownshiftError(
+                        f"Layer {layer.name} takes the map {taken!r}, which no layer before it "
+                        f"gives; name {INPUT!r} or an earlier layer"
+                    )
+            known.add(layer.name)
+
+    def _check_maps(self) -> None:
+        """Raise `DownshiftError` unless every map is used, as what it is."""
+        last = self.layers[-1]
+        if last.residual is not None:
+            raise DownshiftError(f"Layer {last.name} gives logits, which take no residual")
+        used = {self.source_of(layer) for layer in self.layers}
+        used |= {layer.residual for layer in self.layers}
+        for layer in self.layers[:-1]:
+            if layer.name not in used:
+                raise DownshiftError(
+                    f"Layer {layer.name} gives a map that no layer takes; leave it out"
+                )
+        for layer in self.layers:
+            source = self.source_of(layer)
+            for width, setting in layer.settings.items():
+                given = self.codes_of(source, width)
+                taken = (setting.in_width, setting.zero_point_in)
+                if given != taken:
+                    raise DownshiftError(
+                        f"Layer {layer.name} at width {width} takes codes of (width, zero point) "
+                        f"{taken}, the map {source} has {given}"
+                    )
 
     @property
     def widths(self) -> tuple[int, ...]:
         """Widths the network runs at, highest first."""
         return tuple(sorted(self.layers[0].settings, reverse=True))
 
+    @cached_property
+    def _by_name(self) -> dict[str, Layer]:
+        return {layer.name: layer for layer in self.layers}
+
+    @cached_property
+    def _sources(self) -> dict[str, str]:
+        before = (INPUT, *(layer.name for layer in self.layers))
+        return {
+            layer.name: name if layer.source is None else layer.source
+            for name, layer in zip(before, self.layers, strict=False)
+        }
+
+    @cached_property
+    def _shapes(self) -> dict[str, tuple[int, int, int]]:
+        shapes = {INPUT: self.input_shape}
+        for layer in self.layers:
+            shapes[layer.name] = layer.out_shape(shapes[self.source_of(layer)])
+        return shapes
+
     @property
     def shapes(self) -> tuple[tuple[int, int, int], ...]:
         """(height, width, channels) of the input and of every layer's output."""
-        shapes = [self.input_shape]
-        for layer in self.layers:
-            shapes.append(layer.out_shape(shapes[-1]))
-        return tuple(shapes)
+        return tuple(self._shapes.values())
+
+    def shape_of(self, name: str) -> tuple[int, int, int]:
+        """(height, width, channels) of a map."""
+        self._check_map(name)
+        return self._shapes[name]
+
+    def codes_of(self, name: str, width: int) -> tuple[int, int]:
+        """Bits of a map's codes and their zero point, at a width of the network."""
+        self._check_map(name)
+        self.check_width(width)
+        if name == INPUT:
+            first = self.layers[0].settings[width]
+            return first.in_width, first.zero_point_in
+        setting = self._by_name[name].settings[width]
+        return setting.out_width, setting.zero_point_out
+
+    def source_of(self, layer: Layer) -> str:
+        """Name of the map that enters a layer."""
+        return self._sources[layer.name]
+
+    def consumers(self, name: str) -> tuple[Layer, ...]:
+        """Layers that a map enters or is added to, in order."""
+        self._check_map(name)
+        return tuple(
+            layer for layer in self.layers if name in (self.source_of(layer), layer.residual)
+        )
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates of one image."""
-        return sum(
-            layer.macs(shape) for layer, shape in zip(self.layers, self.shapes, strict=False)
-        )
+        return sum(layer.macs(self.shape_of(self.source_of(layer))) for layer in self.layers)
 
     @property
     def weight_bytes(self) -> int:
@@ -177,63 +175,6 @@ class IntegerGraph:
             have = ", ".join(map(str, self.widths))
             raise DownshiftError(f"Network {self.name} runs at widths {have}, not {width!r}")
 
-
-def _checked_shape(layer: Layer, shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Shape of the output of `layer`, after checking that the input fits it."""
-    where = f"Layer {layer.name}"
-    if layer.weight.dtype != np.int8 or layer.weight.ndim != 4 or not layer.weight.size:
-        raise DownshiftError(
-            f"{where}: weight must be int8 of 4 dimensions, "
-            f"not {layer.weight.dtype} of shape {layer.weight.shape}"
-        )
-    steps = [*layer.stride, *(layer.pool.size + layer.pool.stride if layer.pool else ())]
-    if min(steps) < 1 or min(layer.padding) < 0:
-        raise DownshiftError(f"{where}: strides and windows must be positive, padding not negative")
-    if layer.in_channels != shape[2]:
-        raise DownshiftError(
-            f"{where} expects {layer.in_channels} input channels, the layer before gives {shape[2]}"
-        )
-    if layer.padding[0] >= layer.kernel[0] or layer.padding[2] >= layer.kernel[1]:
-        raise DownshiftError(f"{where}: padding {layer.padding} exceeds the kernel {layer.kernel}")
-    out = layer.out_shape(shape)
-    if min(out) < 1 or min(layer.conv_shape(shape)) < 1:
-        raise DownshiftError(f"{where}: an input of shape {shape} is too small for its windows")
-    return out
-
-
-def _check_setting(layer: Layer, width: int, setting: Setting, following: Layer | None) -> None:
-    """Check one layer at one width, and that the next layer takes what it gives."""
-    where = f"Layer {layer.name} at width {width}"
-    if not 2 <= setting.weight_width <= 8 or not 2 <= setting.in_width <= 8:
-        raise DownshiftError(
-            f"{where}: weights and input must have 2 to 8 bits, "
-            f"not {setting.weight_width} and {setting.in_width}"
-        )
-    for name, dtype in (("bias", np.int32), ("multiplier", np.uint16), ("shift", np.uint8)):
-        array = getattr(setting, name)
-        if array.dtype != dtype or array.shape != (layer.out_channels,):
-            raise DownshiftError(
-                f"{where}: {name} must be {np.dtype(dtype)} of shape ({layer.out_channels},), "
-                f"not {array.dtype} of shape {array.shape}"
-            )
-    if not 0 <= setting.zero_point_in < 1 << setting.in_width:
-        raise DownshiftError(f"{where}: input zero point {setting.zero_point_in} out of range")
-    if following is None:
-        if setting.out_width != LOGIT_WIDTH:
-            raise DownshiftError(f"{where}: the last layer gives logits, not codes")
-        if layer.pool is not None:
-            raise DownshiftError(f"{where}: logits cannot be pooled")
-        return
-    then = following.settings.get(width)
-    given = (setting.out_width, setting.zero_point_out)
-    if then is not None and given != (then.in_width, then.zero_point_in):
-        raise DownshiftError(
-            f"{where} gives codes of (width, zero point) {given}, "
-            f"layer {following.name} takes {(then.in_width, then.zero_point_in)}"
-        )
-    if not 0 <= setting.zero_point_out < 1 << setting.out_width:
-        raise DownshiftError(f"{where}: output zero point {setting.zero_point_out} out of range")
-    if setting.shift.max() > 63:
-        raise DownshiftError(f"{where}: shift must be at most 63, not {setting.shift.max()}")
-    if setting.multiplier.min() < 1 << 15:
-        raise DownshiftError(f"{where}: multipliers must be normalised to 32768..65535")
+    def _check_map(self, name: str) -> None:
+        if name != INPUT and name not in self._by_name:
+            raise DownshiftError(f"Network {self.name} has no map {name!r}")

@@ -60,6 +60,8 @@ POOL = "tests/hw/test_max_pool.py"
 SERIALIZER = "tests/hw/test_output_path.py::test_serializer_starts_at_the_parameters_of_its_layer"
 SEQUENCER = "tests/hw/test_sequencer.py"
 GOLDEN = "tests/sim/test_golden.py"
+LAYER = "tests/sw/test_layer_golden.py"
+GRAPH = "tests/sw/test_integer_graph.py"
 QUANTIZERS = "tests/sw/test_quantizers.py"
 FREEZE = "tests/sw/test_freeze.py::test_frozen_is_golden_on_random_networks"
 FREEZE_SWITCH = "tests/sw/test_freeze.py::test_double_rounding_equals_the_precision_switch"
@@ -182,6 +184,20 @@ SUBSTITUTIONS = {
         ("hw/tile.py", "(in_use ^ self.swap) << 2", "in_use << 2", BRICK),
         ("hw/checksum.py", "self.i.ready.eq(left == 0)", "self.i.ready.eq(1)", CHECKSUM),
     ],
+    "another map than the one named": [
+        ("sim/golden.py", "codes[graph.source_of(layer)]", "codes[list(codes)[-1]]", GOLDEN),
+        ("sim/golden.py", "codes[layer.residual]", "codes[graph.source_of(layer)]", GOLDEN),
+        ("sim/golden.py", "else residual[part]", "else residual[: len(x[part])]", GOLDEN),
+        ("sw/freeze.py", "frozen(codes[self.graph.source_of(layer)]", "frozen(codes[[*codes][-1]]",
+         FREEZE),
+    ],
+    "sum left unshifted or unadded": [
+        ("sw/layer_golden.py", "(np.asarray(acc, np.int64) << shift)", "np.asarray(acc, np.int64)",
+         LAYER),
+        ("sw/layer_golden.py", "if residual is not None:", "if False:", LAYER),
+        ("sw/layer_golden.py", "axis=(1, 2), keepdims", "axis=1, keepdims", LAYER),
+        ("sw/freeze.py", "acc * (1 << setting.residual_shift)", "acc", FREEZE),
+    ],
     "edge of the map off by one": [
         ("hw/window.py", "self.lanes - lane", "self.lanes - lane + 1", WINDOW),
         ("hw/window.py", "room[:split] > lane", "room[:split] >= lane", WINDOW),
@@ -197,6 +213,12 @@ SUBSTITUTIONS = {
         ("sw/image.py", "            _check_plan(image)\n", "", IMAGE),
         ("sw/image.py", "zlib.crc32(body) != crc", "False", IMAGE),
         ("sw/driver.py", "1 if command == Command.DATA else ATTEMPTS", "ATTEMPTS", DRIVER),
+        ("sw/layer_golden.py", "    _check_int32(total, total)\n", "", LAYER),
+        ("sw/layer_golden.py", "max(int(x.max(initial=0)), zero_point)", "int(x.max(initial=0))",
+         LAYER),
+        ("sw/integer_graph.py", "        self._check_maps()\n", "", GRAPH),
+        ("sw/integer_graph.py", "        self._check_names()\n", "", GRAPH),
+        ("sw/compiler.py", "    _check_chain(graph)\n", "", COMPILER),
         ("sw/compiler.py", "            _check_sums(layer, width, setting)\n", "", COMPILER),
         ("sw/compiler.py", "    _check_reach(layer, width, source, config)\n", "", COMPILER),
     ],

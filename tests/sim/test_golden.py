@@ -6,7 +6,7 @@ import pytest
 from downshift.hw.errors import DownshiftError
 from downshift.hw.mac import multiply_accumulate
 from downshift.sim import golden
-from downshift.sim.random_networks import random_codes, random_network
+from downshift.sim.random_networks import Feature, random_codes, random_network
 
 
 def half_even(value, shift):
@@ -20,8 +20,12 @@ def convolve(layer, setting, x):
     top = 1 << setting.weight_width - 1
     running = [half_even(int(w), 8 - setting.weight_width) for w in layer.weight.ravel()]
     weight = np.clip(running, -top, top - 1).reshape(layer.weight.shape)
+    if layer.average:
+        return np.einsum("yxi,oi->o", x.astype(int), weight[:, :, 0, 0])[None, None] + setting.bias
     height, width, channels = layer.conv_shape(x.shape)
     sums = np.zeros((height, width, channels), np.int64)
+    if layer.groups > 1:  # a dense layer whose other weights are zero
+        weight = np.eye(channels, dtype=int)[:, :, None, None] * weight
     for ky, kx, c in itertools.product(*map(range, (*layer.kernel, layer.in_channels))):
         for y, xx in itertools.product(range(height), range(width)):
             row = y * layer.stride[0] + ky - layer.padding[0]
@@ -30,6 +34,12 @@ def convolve(layer, setting, x):
             code = int(x[row, column, c]) if inside else setting.zero_point_in
             sums[y, xx] += code * weight[:, c, ky, kx]
     return sums + setting.bias
+
+
+def add(layer, setting, sums, residual):
+    """Accumulators of one image with the codes of another map added."""
+    shifted = (sums - setting.bias) * 2**setting.residual_shift + setting.bias
+    return shifted + residual.astype(int) * setting.residual_multiplier.astype(int)
 
 
 def rescale(layer, setting, sums):
@@ -49,19 +59,33 @@ def rescale(layer, setting, sums):
     ])  # fmt: skip
 
 
+FEATURES = {
+    "chain": (),
+    "identity": (Feature.IDENTITY,),
+    "skip": (Feature.SKIP,),
+    "depthwise": (Feature.DEPTHWISE,),
+    "average": (Feature.AVERAGE,),
+    "all": tuple(Feature),
+}
+
+
+@pytest.mark.parametrize("features", FEATURES)
 @pytest.mark.parametrize("seed", range(12))
-def test_networks_equal_plain_loops(seed):
+def test_networks_equal_plain_loops(seed, features):
     rng = np.random.default_rng(seed)
-    graph = random_network(rng)
+    graph = random_network(rng, features=FEATURES[features])
     x = random_codes(rng, graph, 2)
     for width, index in itertools.product(graph.widths, range(2)):
-        result, codes = golden.run(graph, x, width), x[index]
-        for layer in graph.layers[:-1]:
+        result, maps, before = golden.run(graph, x, width), {"input": x[index]}, "input"
+        for layer in graph.layers:
             setting = layer.settings[width]
-            codes = rescale(layer, setting, convolve(layer, setting, codes))
-            assert np.array_equal(result.codes[layer.name][index], codes)
-        last = graph.layers[-1]
-        sums = convolve(last, last.settings[width], codes)
+            sums = convolve(layer, setting, maps[layer.source or before])
+            if layer.residual:
+                sums = add(layer, setting, sums, maps[layer.residual])
+            before = layer.name
+            if layer is not graph.layers[-1]:
+                maps[before] = rescale(layer, setting, sums)
+                assert np.array_equal(result.codes[before][index], maps[before])
         assert np.array_equal(result.logits[index], sums.ravel())
         assert result.labels[index] == sums.argmax()
 
@@ -100,9 +124,10 @@ def test_sums_beyond_int32_are_refused(sign):
         multiply_accumulate(weights, acts)
 
 
-def test_batches_do_not_matter(monkeypatch):
+@pytest.mark.parametrize("features", FEATURES)
+def test_batches_do_not_matter(monkeypatch, features):
     rng = np.random.default_rng(3)
-    graph = random_network(rng)
+    graph = random_network(rng, features=FEATURES[features])
     x = random_codes(rng, graph, 7)
     whole = golden.run(graph, x, 8)
     monkeypatch.setattr(golden, "BATCH_BYTES", 1)

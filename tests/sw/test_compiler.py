@@ -11,7 +11,7 @@ from downshift.hw.descriptor import DESCRIPTOR_WORDS, PROFILES, descriptor_field
 from downshift.hw.errors import DownshiftError
 from downshift.hw.mac import codes_per_byte
 from downshift.hw.weight_loader import store_words
-from downshift.sim.random_networks import random_network
+from downshift.sim.random_networks import Feature, random_network
 from downshift.sw.compiler import compile_graph
 from downshift.sw.freeze import freeze
 from downshift.sw.integer_graph import IntegerGraph, Layer, Pool, Setting
@@ -196,6 +196,40 @@ def test_what_does_not_fit_is_said(case):
             graph, replace(AcceleratorConfig(program_depth=256, parameter_depth=128), **changes)
         )
     assert str(caught.value) == message
+
+
+BEYOND = {
+    Feature.DEPTHWISE: (
+        r"^Layer layer\d is depthwise, which the accelerator cannot do; "
+        r"use an ordinary convolution$"
+    ),
+    Feature.AVERAGE: (
+        r"^Layer layer\d averages over its input, which the accelerator cannot do; use a max pool$"
+    ),
+    Feature.IDENTITY: (
+        r"^Layer layer\d adds the residual (layer\d|input), which the accelerator cannot do; "
+        r"leave it out$"
+    ),
+    Feature.SKIP: (
+        r"^Layer layer\d takes the map (layer\d|input), not layer\d, which the accelerator cannot "
+        r"do; make the network a chain$"
+    ),
+}
+
+
+@pytest.mark.parametrize("feature", BEYOND)
+def test_what_the_engine_cannot_do_is_said(feature):
+    graph = random_network(np.random.default_rng(3), features=[feature])
+    with pytest.raises(DownshiftError, match=BEYOND[feature]):
+        compile_graph(graph, CONFIG)
+
+
+def test_sources_that_name_the_layer_before_make_a_chain():
+    graph = random_network(np.random.default_rng(2))
+    names = ["input", *(layer.name for layer in graph.layers)]
+    layers = [replace(a, source=b) for a, b in zip(graph.layers, names, strict=False)]
+    named = compile_graph(replace(graph, layers=tuple(layers)), CONFIG)
+    assert named.program == compile_graph(graph, CONFIG).program
 
 
 def test_sums_just_inside_int32_compile():

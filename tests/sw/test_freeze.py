@@ -8,7 +8,7 @@ from downshift.hw.errors import DownshiftError
 from downshift.hw.precision_switch import precision_switch
 from downshift.hw.rounding import shift_half_even
 from downshift.sim import golden
-from downshift.sim.random_networks import random_codes, random_network
+from downshift.sim.random_networks import Feature, random_codes, random_network
 from downshift.sw.freeze import Frozen, double_rounded, freeze, rounded_shift
 
 
@@ -49,10 +49,11 @@ def test_frozen_is_golden_on_every_code(model, width, digits, short_training, un
         assert codes.unique().numel() > 3  # not a comparison of zeros
 
 
+@pytest.mark.parametrize("features", [(), tuple(Feature)], ids=["chain", "all"])
 @pytest.mark.parametrize("seed", range(8))
-def test_frozen_is_golden_on_random_networks(seed):
+def test_frozen_is_golden_on_random_networks(seed, features):
     rng = np.random.default_rng(seed)
-    graph = random_network(rng)
+    graph = random_network(rng, features=features)
     x = random_codes(rng, graph, 3)
     for width in graph.widths:
         ours = Frozen(graph)(torch.as_tensor(x).permute(0, 3, 1, 2), width)

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from downshift.hw.errors import DownshiftError
+from downshift.sim.random_networks import Feature, random_network
 from downshift.sw.graph_file import load_graph, save_graph
 from downshift.sw.integer_graph import IntegerGraph, Layer, Pool, Setting
 
 
-def make_setting(channels, width, *, last, seed):
+def make_setting(channels, width, *, last, seed, **residual):
     rng = np.random.default_rng(seed)
     return Setting(
         weight_width=width,
@@ -24,6 +25,7 @@ def make_setting(channels, width, *, last, seed):
         bias=rng.integers(-(2**31), 2**31, channels).astype(np.int32),
         multiplier=rng.integers(2**15, 2**16, channels).astype(np.uint16),
         shift=rng.integers(0, 64, channels).astype(np.uint8),
+        **residual,
     )
 
 
@@ -37,6 +39,20 @@ def make_graph(widths=(8, 4, 2)):
         pool=Pool(size=(2, 2), stride=(2, 2)),
         settings={width: make_setting(4, width, last=False, seed=width) for width in widths},
     )
+    added = {"residual_multiplier": np.uint16([1, 9, 1 << 15, 65535]), "residual_shift": 6}
+    middle = Layer(
+        name="depth",
+        weight=rng.integers(-128, 128, (4, 1, 3, 3)).astype(np.int8),
+        stride=(1, 1),
+        padding=(1, 1, 1, 1),
+        pool=None,
+        settings={
+            width: make_setting(4, width, last=False, seed=width + 5, **added) for width in widths
+        },
+        groups=4,
+        source="conv",
+        residual="conv",
+    )
     last = Layer(
         name="fc",
         weight=rng.integers(-128, 128, (3, 4, 2, 2)).astype(np.int8),
@@ -49,7 +65,7 @@ def make_graph(widths=(8, 4, 2)):
         name="tiny",
         input_shape=(4, 4, 1),
         input_scale=1 / 3,
-        layers=(first, last),
+        layers=(first, middle, last),
         provenance={"trained on": "digits", "größe": "é"},
     )
 
@@ -109,6 +125,13 @@ def test_a_graph_comes_back_as_it_was(tmp_path):
     assert_same(load_graph(tmp_path / "a.safetensors"), make_graph())
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_every_feature_comes_back(tmp_path, seed):
+    graph = random_network(np.random.default_rng(seed), features=tuple(Feature))
+    save_graph(graph, tmp_path / "a.safetensors")
+    assert_same(load_graph(tmp_path / "a.safetensors"), graph)
+
+
 def test_equal_graphs_give_equal_bytes(tmp_path):
     save_graph(make_graph((8, 4, 2)), tmp_path / "a")
     save_graph(make_graph((2, 4, 8)), tmp_path / "b")
@@ -119,7 +142,7 @@ def test_any_safetensors_reader_finds_the_weights_once(tmp_path):
     save_graph(make_graph(), tmp_path / "a")
     tensors = load_file(tmp_path / "a")
     np.testing.assert_array_equal(tensors["conv.weight"], make_graph().layers[0].weight)
-    assert sum(name.endswith("weight") for name in tensors) == 2
+    assert sum(name.endswith("weight") for name in tensors) == 3
 
 
 def test_missing_file(tmp_path):
@@ -210,16 +233,16 @@ def with_metadata(saved, change):
     ("change", "message"),
     [
         (
-            lambda m: m.update(schema_version=2),
+            lambda m: m.update(schema_version=1),
             (
-                "schema version 2 is unknown, this program reads 1; "
+                "schema version 1 is unknown, this program reads 2; "
                 "export the model again or update downshift"
             ),
         ),
         (lambda m: m.pop("name"), "model: entry 'name' is missing"),
         (lambda m: m.update(code="x"), "model: entry 'code' is unknown"),
         (
-            lambda m: m["layers"][1].update(stride=[0, 1]),
+            lambda m: m["layers"][2].update(stride=[0, 1]),
             "layer 'fc': stride must be 2 integers in 1..65536, not [0, 1]",
         ),
         (
@@ -240,6 +263,56 @@ def with_metadata(saved, change):
         (
             lambda m: m["layers"][0]["settings"]["4"].update(zero_point_out=-1),
             "layer 'conv' at width 4: zero_point_out must be in 0..255, not -1",
+        ),
+        (
+            lambda m: m["layers"][1].update(groups=True),
+            "layer 'depth': groups must be in 1..65536, not True",
+        ),
+        (
+            lambda m: m["layers"][1].update(groups=2),
+            (
+                "Layer depth: groups must be 1 or the channels of input and output, "
+                "not 2 with 2 and 4 channels"
+            ),
+        ),
+        (
+            lambda m: m["layers"][1].update(average=0),
+            "layer 'depth': average must be true or false, not 0",
+        ),
+        (
+            lambda m: m["layers"][1].update(source="a\nb"),
+            "layer 'depth': source must be printable text, not 'a\\nb'",
+        ),
+        (
+            lambda m: m["layers"][1].update(source="fc"),
+            (
+                "Layer depth takes the map 'fc', which no layer before it gives; "
+                "name 'input' or an earlier layer"
+            ),
+        ),
+        (
+            lambda m: m["layers"][1].update(residual=["conv"]),
+            "layer 'depth': residual must be printable text, not ['conv']",
+        ),
+        (
+            lambda m: m["layers"][1].update(residual=None),
+            "tensor 'depth.residual_multiplier.w2' belongs to no layer",
+        ),
+        (
+            lambda m: m["layers"][0].update(residual="input"),
+            "layer 'conv' at width 2: tensor 'conv.residual_multiplier.w2' is missing",
+        ),
+        (lambda m: m["layers"][2].pop("average"), "layer 2: entry 'average' is missing"),
+        (
+            lambda m: m["layers"][1]["settings"]["4"].update(residual_shift=7),
+            "Layer depth at width 4: residual shift must be in 0..6, not 7",
+        ),
+        (
+            lambda m: m["layers"][2]["settings"]["4"].update(residual_shift=1),
+            (
+                "Layer fc at width 4: residual multipliers and shift are for a layer with a "
+                "residual; give it one, or leave them out"
+            ),
         ),
         (
             lambda m: m["layers"][0]["settings"].update({"9": {}}),
