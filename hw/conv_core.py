@@ -1,6 +1,6 @@
 """The convolution core: a map in activation memory to the next one, in one pass."""
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -11,13 +11,16 @@ from downshift.hw.generate import shared
 from downshift.hw.map_layout import WORD_BYTES
 from downshift.hw.parameter_loader import PARAMETER_BYTES, ParameterLayer, ParameterLoader
 from downshift.hw.rescale import Rescale
+from downshift.hw.residual import Residual, ResidualLayer
 from downshift.hw.slot_sums import SlotSums
 from downshift.hw.store import read_port
+from downshift.hw.table import QUARTERS
 from downshift.hw.table_array import TableArray
 from downshift.hw.table_row import table_sum_width
 from downshift.hw.tile_loader import LoaderLayer, TileLoader
 from downshift.hw.word_chains import CHAIN, WordChains
 from downshift.hw.word_format import CODES
+from downshift.hw.word_pool import WordPool
 from downshift.hw.word_writer import WordWriter
 from downshift.hw.writer_layer import WriterLayer
 
@@ -38,21 +41,25 @@ class ArrayLayer(data.Struct):
 class ConvLayer(data.Struct):
     """One pass over one layer."""
 
+    last: 1  # no pass follows
+    pool: 1  # windows are pooled: only `fetch` and part of `writer` count
     fetch: FetchLayer
     loader: LoaderLayer
     array: ArrayLayer
     parameters: ParameterLayer
+    residual: ResidualLayer
     writer: WriterLayer
 
 
 class ConvCore(wiring.Component):
-    """Fetch, multiply and accumulate, rescale, and write.
+    """Fetch, multiply and accumulate, rescale, and write; or fetch and pool.
 
     ::
 
-        weights ─► loader ─► array ─► slot sums ─► rescale ─► writer ─► activations
-                               ▲                      ▲
-        activations ─► fetch ─► chains         parameters
+        weights ─► loader ─► array ─► slot sums ─► add ─► rescale ─► writer ─► activations
+                               ▲                    ▲        ▲                     ▲
+        activations ─► fetch ─► chains       residual    parameters                │
+                         └──────────────────────────────────────────────────────► pool
 
     Parameters
     ----------
@@ -125,7 +132,6 @@ class ConvCore(wiring.Component):
             **shape, depth=self.weight_depth, fabric=self.fabric
         )
         m.submodules.array = array = TableArray(**shape, columns=CHAIN, fabric=self.fabric)
-        connect(m, fetch.o, chains.i)
         connect(m, chains.o, array.i_acts)
         connect(m, loader.o, array.i_weights)
         m.d.comb += [
@@ -150,21 +156,31 @@ class ConvCore(wiring.Component):
         m.d.comb += [sums.slots.eq(layer.array.slots), sums.keep.eq(layer.array.keep)]
 
         # Codes.
+        m.submodules.residual = residual = Residual(
+            depth=self.activation_depth, delay=Fetch.read_delay
+        )
         m.submodules.writer = writer = WordWriter(depth=self.activation_depth)
+        m.d.comb += [residual.taken.eq(sums.soon), fetch.pause.eq(residual.pause)]
         for row in range(self.rows):
             rescale = Rescale(acc_width=self.acc_width)
             m.submodules[f"rescale_{row}"] = shared(rescale, platform)
+            product = Signal(24, name=f"product_{row}", reset_less=True)
+            total = Signal(signed(self.acc_width), name=f"total_{row}", reset_less=True)
+            m.d.sync += [
+                product.eq(residual.o[row] * parameters.o[row].residual),
+                total.eq(sums.o.p.accs[row] + product),
+            ]
             m.d.comb += [
                 sums.bias[row].eq(parameters.o[row].bias),
                 rescale.scale.eq(parameters.o[row].scale),
                 rescale.zero_point.eq(layer.writer.zero_point),
                 rescale.out_max.eq(layer.array.out_max),
-                rescale.i.eq(sums.o.p.accs[row]),
+                rescale.i.eq(total),
                 writer.i.p[row].eq(rescale.o),
                 writer.i_logits.p[row].eq(sums.o.p.accs[row]),
             ]
-        arrived = Signal(Rescale.latency)
-        ended = Signal(Rescale.latency)
+        arrived = Signal(1 + Rescale.latency)
+        ended = Signal.like(arrived)
         end = sums.o.valid & sums.o.p.tags.end
         m.d.sync += [
             arrived.eq(arrived << 1 | sums.o.valid),
@@ -172,25 +188,53 @@ class ConvCore(wiring.Component):
         ]
         m.d.comb += [
             writer.i.valid.eq(arrived[-1]),
-            writer.i_logits.valid.eq(sums.o.valid & sums.o.p.tags.last),
+            writer.i_logits.valid.eq(sums.o.valid),
             parameters.following.eq(ended[-1]),
-            self.done.eq(writer.done),
         ]
 
+        # Pool.
+        m.submodules.pool = pool = WordPool(segments=self.segments, depth=self.activation_depth)
+        m.d.comb += [
+            pool.layer.pack.eq(layer.writer.pack),
+            pool.layer.base.eq(layer.writer.base),
+            pool.layer.groups.eq(layer.writer.groups),
+            pool.start.eq(self.start & layer.pool),
+            pool.i.p.eq(fetch.o.p),
+            pool.i.valid.eq(fetch.o.valid & layer.pool),
+            chains.i.p.eq(fetch.o.p),
+            chains.i.valid.eq(fetch.o.valid & ~layer.pool),
+            fetch.o.ready.eq(Mux(layer.pool, pool.i.ready, chains.i.ready)),
+        ]
+
+        # Control.
+        m.d.comb += [
+            fetch.layer.eq(layer.fetch),
+            fetch.start.eq(self.start),
+            self.done.eq(writer.done | pool.done),
+        ]
         for block, part in (
-            (fetch, layer.fetch),
             (loader, layer.loader),
             (parameters, layer.parameters),
+            (residual, layer.residual),
             (writer, layer.writer),
         ):
-            m.d.comb += [block.layer.eq(part), block.start.eq(self.start)]
-        connect(m, fetch.read, wiring.flipped(self.read_activations))
+            m.d.comb += [block.layer.eq(part), block.start.eq(self.start & ~layer.pool)]
+
+        # Memories.
         connect(m, loader.read, wiring.flipped(self.read_weights))
         connect(m, parameters.read, wiring.flipped(self.read_parameters))
         m.d.comb += [
-            self.write_enable.eq(writer.write_enable),
-            self.write_address.eq(writer.write_address),
-            self.write_data.eq(writer.write_data),
+            self.read_activations.enable.eq(fetch.read.enable | residual.read.enable),
+            self.read_activations.address.eq(
+                Mux(residual.read.enable, residual.read.address, fetch.read.address)
+            ),
+            fetch.read.data.eq(self.read_activations.data),
+            residual.read.data.eq(self.read_activations.data),
+            self.write_enable.eq(
+                Mux(layer.pool, pool.write_enable.replicate(QUARTERS), writer.write_enable)
+            ),
+            self.write_address.eq(Mux(layer.pool, pool.write_address, writer.write_address)),
+            self.write_data.eq(Mux(layer.pool, pool.write_data, writer.write_data)),
         ]
 
         return m

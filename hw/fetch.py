@@ -101,6 +101,8 @@ class Fetch(wiring.Component):
     layer : ``In(FetchLayer)``
     start : ``In(1)``
         Begin a pass; not during one.
+    pause : ``In(1)``
+        Leave the port to someone else, `read_delay` cycles later.
     read : ``Out(read_port(depth, ...))``
         Port of the activation memory.
     o : ``Out(stream.Signature(chain_word_layout(segments)))``
@@ -111,6 +113,7 @@ class Fetch(wiring.Component):
     room = 16
     """Words that wait behind the memory, or are on their way there."""
     latency = 8
+    read_delay = 3
 
     def __init__(self, *, segments: int, depth: int):
         self.segments = segments
@@ -119,6 +122,7 @@ class Fetch(wiring.Component):
             {
                 "layer": In(FetchLayer),
                 "start": In(1),
+                "pause": In(1),
                 "read": Out(read_port(depth, data.ArrayLayout(8, WORD_BYTES))),
                 "o": Out(stream.Signature(chain_word_layout(segments))),
             }
@@ -132,7 +136,7 @@ class Fetch(wiring.Component):
         m.d.comb += [
             walk.layer.eq(layer),
             walk.start.eq(self.start),
-            walk.ready.eq(free != 0),
+            walk.ready.eq((free != 0) & ~self.pause),
         ]
 
         # Cycle 1: the address within the strip, and what lies outside of it.
@@ -158,7 +162,7 @@ class Fetch(wiring.Component):
             m.d.sync += wrapped.eq(address - layer.strip_words)
         with m.Else():
             m.d.sync += wrapped.eq(address)
-        m.d.comb += [self.read.address.eq(wrapped), self.read.enable.eq(1)]
+        m.d.comb += [self.read.address.eq(wrapped), self.read.enable.eq(stages[1].valid)]
 
         # Cycle 4: where the quarters come from. Cycle 5: put them there.
         turns = [Signal(_Turn, name=f"turn_{k}") for k in range(2)]

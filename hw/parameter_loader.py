@@ -1,45 +1,72 @@
 """The parameter loader: bias and scale of every row, tile by tile of output channels."""
 
-from amaranth import Module, Signal, signed
+from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from downshift.hw.rescale import Scale, scale_fields
+from downshift.hw.rescale import SHIFTS, Scale
 from downshift.hw.store import read_port
 
-__all__ = ["PARAMETER_BYTES", "ParameterLayer", "ParameterLoader", "RowParameters", "stored_row"]
+__all__ = [
+    "BIAS_WIDTH",
+    "PARAMETER_BYTES",
+    "ParameterLayer",
+    "ParameterLoader",
+    "RowParameters",
+    "stored_row",
+]
 
 PARAMETER_BYTES = 8
 """Bytes of one output channel in the parameter store."""
+BIAS_WIDTH = 28
 
 
 class RowParameters(data.Struct):
     """What becomes of the sums of one output channel."""
 
-    bias: signed(32)
+    bias: signed(BIAS_WIDTH)
     scale: Scale
-    reserved: 6
+    residual: 16
+    """What a code of the residual counts."""
+
+
+class StoredParameters(data.Struct):
+    """Parameters of one output channel as they lie in the store."""
+
+    bias: signed(BIAS_WIDTH)
+    multiplier: 15  # without its highest bit, which is set
+    eights: 2  # of the shift less the least
+    ones: 3
+    residual: 16
 
 
 class ParameterLayer(data.Struct):
     """What the loader is told about a pass."""
 
     base: 16  # word of the parameter store
-    last_tile: 8  # tiles of output channels, less one
 
 
-def stored_row(*, bias, multiplier, shift):
+def stored_row(*, bias, multiplier, shift, residual=0):
     """Eight bytes of the parameter store.
 
     Parameters
     ----------
     bias : int
-        What sums start from.
+        What sums start from; 28 bits of it count.
     multiplier, shift : int
-        Scale, as for `scale_fields`.
+        Scale; 32768…65535, in `SHIFTS`. Neither counts where there are no codes to make.
+    residual : int
+        What a code of the residual counts, 16 bits.
     """
-    scale = Scale.const(scale_fields(multiplier, shift)).as_bits()
-    return (scale << 32 | int(bias) & 0xFFFFFFFF).to_bytes(PARAMETER_BYTES, "little")
+    eights, ones = divmod(int(shift) - SHIFTS.start, 8)
+    fields = {
+        "bias": int(bias) & (1 << BIAS_WIDTH) - 1,
+        "multiplier": int(multiplier) & 0x7FFF,
+        "eights": eights & 3,
+        "ones": ones,
+        "residual": int(residual),
+    }
+    return StoredParameters.const(fields).as_bits().to_bytes(PARAMETER_BYTES, "little")
 
 
 class ParameterLoader(wiring.Component):
@@ -94,10 +121,15 @@ class ParameterLoader(wiring.Component):
         with m.If(self.read.enable):
             m.d.sync += [left.eq(left - 1), address.eq(address + 1)]
         ahead = Signal.like(self.o, reset_less=True)
+        stored = data.View(StoredParameters, self.read.data.as_value())
         with m.If(coming):
             m.d.sync += [
                 *(ahead[row].eq(ahead[row + 1]) for row in range(self.rows - 1)),
-                ahead[-1].eq(self.read.data.as_value()),
+                ahead[-1].bias.eq(stored.bias),
+                ahead[-1].scale.multiplier.eq(Cat(stored.multiplier, 1)),
+                ahead[-1].scale.eights.eq(stored.eights),
+                ahead[-1].scale.ones.eq(1 << ~stored.ones),
+                ahead[-1].residual.eq(stored.residual),
             ]
 
         # Take over.

@@ -67,6 +67,8 @@ class SlotSums(wiring.Component):
         What sums start from.
     i : ``In(stream.Signature(..., always_ready=True))``
         As from `TableArray`: sums stay in force until the next vector.
+    soon : ``Out(1)``
+        Accumulators come two cycles later.
     o : ``Out(stream.Signature(..., always_ready=True))``
         Accumulators of a slot, and the tags of its vector; `end` with its last slot only.
 
@@ -96,6 +98,7 @@ class SlotSums(wiring.Component):
                 "keep": In(1),
                 "bias": In(accs),
                 "i": In(stream.Signature(tagged, always_ready=True)),
+                "soon": Out(1),
                 "o": Out(stream.Signature(self.o_layout, always_ready=True)),
             }
         )
@@ -142,6 +145,7 @@ class SlotSums(wiring.Component):
             write.addr.eq(stages[3].place),
             write.data.eq(accs),
             write.en.eq(stages[3].valid),
+            self.soon.eq(stages[1].valid & stages[1].tags.last),
             self.o.valid.eq(stages[3].valid & stages[3].tags.last),
             self.o.p.tags.eq(stages[3].tags),
         ]

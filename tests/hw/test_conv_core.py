@@ -119,7 +119,7 @@ class Case:
                 "pack": s.pack, "act_width": s.code_width, "cycles": max(s.code_width, 4),
                 "slots": s.slots.bit_length() - 1, "keep": 0, "out_max": (1 << t.code_width) - 1,
             },
-            "parameters": {"base": 0, "last_tile": tiles - 1},
+            "parameters": {"base": 0},
             "writer": writer_fields(
                 t, strip=self.strip, slots=s.slots, zero_point=self.zero_point_out, base=OUT_BASE,
             ),

@@ -1,0 +1,93 @@
+# amaranth: UnusedElaboratable=no
+import numpy as np
+import pytest
+from amaranth import Module
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+from amaranth.sim import Simulator
+
+from downshift.hw.parameter_loader import (
+    PARAMETER_BYTES,
+    ParameterLayer,
+    ParameterLoader,
+    RowParameters,
+    stored_row,
+)
+from downshift.hw.rescale import SHIFTS, scale_fields
+
+ROWS, BASE, TILES = 3, 2, 3
+
+
+class Bench(wiring.Component):
+    """A loader at a store of `content`."""
+
+    layer: In(ParameterLayer)
+    start: In(1)
+    following: In(1)
+    o: Out(data.ArrayLayout(RowParameters, ROWS))
+
+    def __init__(self, content):
+        self.content = content
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        depth = len(self.content)
+        shape = data.ArrayLayout(8, PARAMETER_BYTES)
+        m.submodules.memory = memory = Memory(shape=shape, depth=depth, init=self.content)
+        m.submodules.loader = loader = ParameterLoader(rows=ROWS, depth=depth)
+        port = memory.read_port()
+        m.d.comb += [
+            loader.layer.eq(self.layer),
+            loader.start.eq(self.start),
+            loader.following.eq(self.following),
+            self.o.eq(loader.o),
+            port.addr.eq(loader.read.address),
+            port.en.eq(loader.read.enable),
+            loader.read.data.eq(port.data),
+        ]
+        return m
+
+
+@pytest.mark.parametrize("wait", [ROWS + 3, 20])
+def test_rows_of_each_tile(wait):
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "bias": int(rng.integers(-(1 << 27), 1 << 27)),
+            "multiplier": int(rng.integers(1 << 15, 1 << 16)),
+            "shift": int(rng.choice(SHIFTS)),
+            "residual": int(rng.integers(0, 1 << 16)),
+        }
+        for _ in range(TILES * ROWS)
+    ]
+    content = [[0] * PARAMETER_BYTES] * BASE + [list(stored_row(**row)) for row in rows]
+    bench = Bench(content)
+
+    async def testbench(ctx):
+        ctx.set(bench.layer, {"base": BASE})
+        ctx.set(bench.start, 1)
+        await ctx.tick()
+        ctx.set(bench.start, 0)
+        for tile in range(TILES):
+            await ctx.tick().repeat(wait)
+            for index in range(ROWS):
+                row, got = rows[tile * ROWS + index], ctx.get(bench.o)[index]
+                assert (got.bias, got.residual) == (row["bias"], row["residual"])
+                for name, value in scale_fields(row["multiplier"], row["shift"]).items():
+                    assert getattr(got.scale, name) == value
+            ctx.set(bench.following, 1)
+            await ctx.tick()
+            ctx.set(bench.following, 0)
+
+    simulator = Simulator(bench)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(testbench)
+    simulator.run()
+
+
+def test_bias_wraps():
+    assert stored_row(bias=(1 << 28) - 5, multiplier=0, shift=16) == stored_row(
+        bias=-5, multiplier=0, shift=16
+    )
