@@ -73,14 +73,14 @@ def _window(rng, name, shape, *, last, depthwise) -> Layer:
     """A layer of any kernel, stride and padding that fits its input."""
     height, width, channels = shape
     kernel = (int(rng.integers(1, min(4, height) + 1)), int(rng.integers(1, min(4, width) + 1)))
-    padding = tuple(int(rng.integers(0, size)) for size in np.repeat(kernel, 2))
+    top, bottom, left, right = (int(rng.integers(0, size)) for size in np.repeat(kernel, 2))
     out_channels = channels if depthwise else int(rng.integers(1, 21))
     seen = 1 if depthwise else channels
     layer = Layer(
         name=name,
         weight=rng.integers(-128, 128, (out_channels, seen, *kernel)).astype(np.int8),
         stride=(int(rng.integers(1, 4)), int(rng.integers(1, 4))),
-        padding=padding,
+        padding=(top, bottom, left, right),
         pool=None,
         settings={},
         groups=channels if depthwise else 1,
