@@ -7,8 +7,8 @@ from amaranth.utils import exact_log2
 
 from downshift.hw.checksum import Checksum
 from downshift.hw.config import AcceleratorConfig
+from downshift.hw.counters import Counters
 from downshift.hw.descriptor import PROFILES
-from downshift.hw.engine import Counters, Region, region_bytes
 from downshift.hw.frame import Frame
 from downshift.hw.protocol import (
     ARGUMENT_BYTES,
@@ -19,6 +19,7 @@ from downshift.hw.protocol import (
     Command,
     LinkError,
 )
+from downshift.hw.region import Region
 from downshift.hw.slip import Symbol
 from downshift.hw.store import ByteWrite, read_port
 
@@ -53,7 +54,7 @@ class CommandProcessor(wiring.Component):
 
     def __init__(self, *, config: AcceleratorConfig):
         self.config = config
-        self._sizes = region_bytes(config)
+        self._sizes = config.region_bytes
         super().__init__(
             {
                 "i": In(stream.Signature(Frame)),
@@ -254,7 +255,7 @@ class CommandProcessor(wiring.Component):
             with m.Switch(self.region):
                 for region, size in self._sizes.items():
                     with m.Case(region):
-                        m.d.comb += beyond.eq(self._address[exact_log2(size) :].any())
+                        m.d.comb += beyond.eq(self._address >= size)
             with m.If(self._at == self.i.p.length):
                 m.next = "Reply tag"
             with m.Elif(beyond):

@@ -4,6 +4,8 @@ import json
 import zlib
 from dataclasses import asdict, dataclass
 
+from downshift.hw.region import PARAMETER_BYTES, PROGRAM_BYTES, Region
+
 __all__ = ["AcceleratorConfig"]
 
 
@@ -78,6 +80,16 @@ class AcceleratorConfig:
     def fingerprint(self) -> int:
         """CRC-32 of the canonical JSON form."""
         return zlib.crc32(json.dumps(asdict(self), sort_keys=True).encode())
+
+    @property
+    def region_bytes(self) -> dict[Region, int]:
+        """Bytes of what the link can write to."""
+        return {
+            Region.ACTIVATIONS: self.activation_bytes,
+            Region.PROGRAM: self.program_depth * PROGRAM_BYTES,
+            Region.WEIGHTS: self.weight_depth * self.rows,
+            Region.PARAMETERS: self.parameter_depth * self.requantizers * PARAMETER_BYTES,
+        }
 
     @property
     def groups(self) -> int:

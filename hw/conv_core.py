@@ -9,7 +9,8 @@ from downshift.hw.fetch import Fetch
 from downshift.hw.fetch_layer import FetchLayer
 from downshift.hw.generate import shared
 from downshift.hw.map_layout import WORD_BYTES
-from downshift.hw.parameter_loader import PARAMETER_BYTES, ParameterLayer, ParameterLoader
+from downshift.hw.parameter_loader import ParameterLayer, ParameterLoader
+from downshift.hw.region import PARAMETER_BYTES
 from downshift.hw.rescale import Rescale
 from downshift.hw.residual import Residual, ResidualLayer
 from downshift.hw.slot_sums import SlotSums
@@ -79,6 +80,8 @@ class ConvCore(wiring.Component):
     start, done : ``In(1)``, ``Out(1)``
     read_activations, read_weights, read_parameters : ``Out(read_port(...))``
     write_enable, write_address, write_data : as of `WordWriter`
+    vector_taken : ``Out(1)``
+        The array takes a vector.
     """
 
     rows = CODES
@@ -117,6 +120,7 @@ class ConvCore(wiring.Component):
                 "write_enable": Out(4),
                 "write_address": Out(range(activation_depth)),
                 "write_data": Out(word),
+                "vector_taken": Out(1),
             }
         )
 
@@ -135,6 +139,7 @@ class ConvCore(wiring.Component):
         connect(m, chains.o, array.i_acts)
         connect(m, loader.o, array.i_weights)
         m.d.comb += [
+            self.vector_taken.eq(chains.o.valid & chains.o.ready),
             array.pack.eq(layer.array.pack),
             array.channels.eq(layer.loader.group),
             array.act_width.eq(layer.array.act_width),

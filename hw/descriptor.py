@@ -1,5 +1,7 @@
 """The layer descriptor: everything the engine is told about one pass over one layer."""
 
+from collections.abc import Mapping
+
 from amaranth import signed
 from amaranth.hdl import Shape
 from amaranth.lib import data
@@ -10,6 +12,7 @@ __all__ = [
     "LayerDescriptor",
     "descriptor_fields",
     "descriptor_words",
+    "layer_words",
 ]
 
 PROFILES = 16
@@ -72,47 +75,67 @@ class LayerDescriptor(data.Struct):
     out_pixel_bytes: 32
 
 
-DESCRIPTOR_WORDS = Shape.cast(LayerDescriptor).width // 32
+def layer_words(layer):
+    """32-bit words of a descriptor, from its struct."""
+    return -(-Shape.cast(layer).width // 32)
 
 
-def descriptor_words(fields):
+DESCRIPTOR_WORDS = layer_words(LayerDescriptor)
+
+
+def descriptor_words(fields, layer=LayerDescriptor):
     """Encode a descriptor as words of program memory.
 
     Parameters
     ----------
-    fields : mapping of str to int
+    fields : mapping of str to int or mapping
         Values by field name; fields not named are 0.
+    layer : type
+        Struct of the descriptor.
 
     Returns
     -------
     list of int
-        `DESCRIPTOR_WORDS` words of 32 bits.
+        `layer_words` words of 32 bits.
 
     Raises
     ------
     ValueError
         If a value does not fit its field.
     """
-    layout = LayerDescriptor.as_shape()
-    bits = 0
+    bits = _encode(fields, layer, "")
+    return [bits >> 32 * k & 0xFFFFFFFF for k in range(layer_words(layer))]
+
+
+def descriptor_fields(words, layer=LayerDescriptor):
+    """Decode a descriptor: the inverse of `descriptor_words`, with every field named."""
+    return _decode(sum(word << 32 * k for k, word in enumerate(words)), layer)
+
+
+def _encode(fields, struct, path):
+    bits, layout = 0, struct.as_shape()
     for name, value in fields.items():
         field = layout[name]
+        if isinstance(value, Mapping):
+            bits |= _encode(value, field.shape, f"{path}{name}.") << field.offset
+            continue
         shape = Shape.cast(field.shape)
         low = -(1 << shape.width - 1) if shape.signed else 0
         high = 1 << shape.width - shape.signed
         if not low <= value < high:
-            raise ValueError(f"Field {name} must be in {low}..{high - 1}, not {value!r}")
-        bits |= (value & (1 << shape.width) - 1) << field.offset
-    return [bits >> 32 * k & 0xFFFFFFFF for k in range(DESCRIPTOR_WORDS)]
+            raise ValueError(f"Field {path}{name} must be in {low}..{high - 1}, not {value!r}")
+        bits |= (int(value) & (1 << shape.width) - 1) << field.offset
+    return bits
 
 
-def descriptor_fields(words):
-    """Decode a descriptor: the inverse of `descriptor_words`, with every field named."""
-    bits = sum(word << 32 * k for k, word in enumerate(words))
+def _decode(bits, struct):
     fields = {}
-    for name, field in LayerDescriptor.as_shape():
+    for name, field in struct.as_shape():
         shape = Shape.cast(field.shape)
         value = bits >> field.offset & (1 << shape.width) - 1
-        negative = shape.signed and value >> shape.width - 1
-        fields[name] = value - (1 << shape.width) if negative else value
+        if isinstance(field.shape, type) and issubclass(field.shape, data.Struct):
+            fields[name] = _decode(value, field.shape)
+        else:
+            negative = shape.signed and value >> shape.width - 1
+            fields[name] = value - (1 << shape.width) if negative else value
     return fields

@@ -1,9 +1,7 @@
 """The engine: stores, array and output path, run by the sequencer; all but the host link."""
 
-from enum import IntEnum
-
-from amaranth import Module, Mux, Signal, Value
-from amaranth.lib import data, wiring
+from amaranth import Module, Mux, Value
+from amaranth.lib import wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect
 from amaranth.utils import exact_log2
@@ -12,10 +10,12 @@ from downshift.hw.brick import BrickArray
 from downshift.hw.channel_serializer import ChannelSerializer
 from downshift.hw.code_writer import CodeWriter
 from downshift.hw.config import AcceleratorConfig
+from downshift.hw.counters import Counters, count_events
 from downshift.hw.descriptor import PROFILES
 from downshift.hw.mac import dot_width
 from downshift.hw.max_pool import MaxPool
 from downshift.hw.partial_sums import PartialSums
+from downshift.hw.region import PARAMETER_BYTES, PROGRAM_BYTES, Region
 from downshift.hw.requantize import Requantize
 from downshift.hw.sequencer import Sequencer
 from downshift.hw.skid_buffer import SkidBuffer
@@ -23,46 +23,7 @@ from downshift.hw.store import ActivationStore, ByteWrite, Store, read_port
 from downshift.hw.weight_loader import WeightLoader
 from downshift.hw.window import Window
 
-__all__ = ["PARAMETER_BYTES", "PROGRAM_BYTES", "Counters", "Engine", "Region", "region_bytes"]
-
-PARAMETER_BYTES = 8
-"""Bytes of one channel in the parameter store."""
-COUNTER_WIDTH = 24
-"""Bits that count: 0.2 seconds at 80 MHz."""
-PROGRAM_BYTES = 4
-"""Bytes of one word of the program."""
-
-
-class Region(IntEnum):
-    """What the link can write to."""
-
-    ACTIVATIONS = 0
-    PROGRAM = 1
-    WEIGHTS = 2
-    PARAMETERS = 3
-
-
-def region_bytes(config):
-    """Bytes of each `Region`; all of them powers of two."""
-    return {
-        Region.ACTIVATIONS: config.activation_bytes,
-        Region.PROGRAM: config.program_depth * PROGRAM_BYTES,
-        Region.WEIGHTS: config.weight_depth * config.rows,
-        Region.PARAMETERS: config.parameter_depth * config.requantizers * PARAMETER_BYTES,
-    }
-
-
-class Counters(data.Struct):
-    """Counts of the last frame."""
-
-    cycles: 32
-    """From start to done."""
-    vectors: 32
-    """Activation vectors that entered the array."""
-    weight_words: 32
-    """Words read from the weight store."""
-    output_wait: 32
-    """Cycles in which complete sums waited for the requantizers."""
+__all__ = ["Engine"]
 
 
 class Engine(wiring.Component):
@@ -242,19 +203,17 @@ class Engine(wiring.Component):
             self.read.data.eq(activations.read.data[0]),
         ]
 
-        # Counters.
-        events = {
-            "cycles": 1,
-            "vectors": array.i_acts.valid & array.i_acts.ready,
-            "weight_words": loader.read.enable,
-            "output_wait": sums.o.valid & ~sums.o.ready,
-        }
-        for name, event in events.items():
-            count = Signal(COUNTER_WIDTH, name=name)
-            m.d.comb += self.counters[name].eq(count)
-            with m.If(self.busy):
-                m.d.sync += count.eq(count + event)
-            with m.Elif(self.start):
-                m.d.sync += count.eq(0)
+        count_events(
+            m,
+            self.counters,
+            busy=self.busy,
+            start=self.start,
+            events={
+                "cycles": 1,
+                "vectors": array.i_acts.valid & array.i_acts.ready,
+                "weight_words": loader.read.enable,
+                "output_wait": sums.o.valid & ~sums.o.ready,
+            },
+        )
 
         return m

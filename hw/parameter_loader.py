@@ -4,20 +4,18 @@ from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from downshift.hw.region import PARAMETER_BYTES
 from downshift.hw.rescale import SHIFTS, Scale
 from downshift.hw.store import read_port
 
 __all__ = [
     "BIAS_WIDTH",
-    "PARAMETER_BYTES",
     "ParameterLayer",
     "ParameterLoader",
     "RowParameters",
     "stored_row",
 ]
 
-PARAMETER_BYTES = 8
-"""Bytes of one output channel in the parameter store."""
 BIAS_WIDTH = 28
 
 

@@ -4,13 +4,13 @@ from amaranth import Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from downshift.hw.descriptor import DESCRIPTOR_WORDS, PROFILES, LayerDescriptor
+from downshift.hw.descriptor import PROFILES, LayerDescriptor, layer_words
 from downshift.hw.store import read_port
 
 __all__ = ["Sequencer", "program_layers"]
 
 
-def program_layers(words, profile):
+def program_layers(words, profile, layer=LayerDescriptor):
     """List the descriptors that a profile runs: the golden function of the sequencer.
 
     Parameters
@@ -19,6 +19,8 @@ def program_layers(words, profile):
         The program, 32-bit words.
     profile : int
         Entry of the table, 0…15.
+    layer : type
+        Struct of a descriptor, whose first field is `last`.
 
     Returns
     -------
@@ -26,11 +28,12 @@ def program_layers(words, profile):
         Words of each descriptor; empty if the profile has no program.
     """
     layers = []
+    count = layer_words(layer)
     address = words[profile]
     while address:
-        layers.append(list(words[address : address + DESCRIPTOR_WORDS]))
-        address += DESCRIPTOR_WORDS
-        if layers[-1][0] & 1:  # LayerDescriptor.last
+        layers.append(list(words[address : address + count]))
+        address += count
+        if layers[-1][0] & 1:  # last
             break
     return layers
 
@@ -45,6 +48,8 @@ class Sequencer(wiring.Component):
     ----------
     depth : int
         Words of the program store.
+    layer : type
+        Struct of a descriptor, whose first field is `last`.
 
     Members
     -------
@@ -57,7 +62,7 @@ class Sequencer(wiring.Component):
         The frame is complete, for one cycle.
     missing : ``Out(1)``
         With `done`: the profile has no program, and nothing was run.
-    layer : ``Out(LayerDescriptor)``
+    layer : ``Out(layer)``
         In force from `start_layer` to `layer_done`.
     start_layer, layer_done : ``Out(1)``, ``In(1)``
     read : ``Out(read_port(depth, ...))``
@@ -65,10 +70,11 @@ class Sequencer(wiring.Component):
     """
 
     lookup_latency = 3
-    fetch_latency = DESCRIPTOR_WORDS + 2
 
-    def __init__(self, *, depth: int):
+    def __init__(self, *, depth: int, layer: type[data.Struct] = LayerDescriptor):
         self.depth = depth
+        self.words = layer_words(layer)
+        self.fetch_latency = self.fetch_latency_of(layer)
         super().__init__(
             {
                 "start": In(1),
@@ -76,19 +82,24 @@ class Sequencer(wiring.Component):
                 "busy": Out(1),
                 "done": Out(1),
                 "missing": Out(1),
-                "layer": Out(LayerDescriptor),
+                "layer": Out(layer),
                 "start_layer": Out(1),
                 "layer_done": In(1),
                 "read": Out(read_port(depth, data.ArrayLayout(8, 4))),
             }
         )
 
+    @staticmethod
+    def fetch_latency_of(layer: type[data.Struct]) -> int:
+        """Cycles from the first word of a descriptor to `start_layer`."""
+        return layer_words(layer) + 2
+
     def elaborate(self, platform):
         m = Module()
         address = Signal(range(self.depth))
-        left = Signal(range(DESCRIPTOR_WORDS + 1))
+        left = Signal(range(self.words + 1))
         word = Value.cast(self.read.data)
-        layer_words = [Value.cast(self.layer).word_select(k, 32) for k in range(DESCRIPTOR_WORDS)]
+        places = [Value.cast(self.layer)[32 * k : 32 * k + 32] for k in range(self.words)]
 
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("Idle"))
@@ -102,7 +113,7 @@ class Sequencer(wiring.Component):
                     m.next = "Lookup"
 
             with m.State("Lookup"):
-                m.d.sync += [address.eq(word), left.eq(DESCRIPTOR_WORDS)]
+                m.d.sync += [address.eq(word), left.eq(self.words)]
                 m.next = "Entry"
 
             with m.State("Entry"):
@@ -118,9 +129,9 @@ class Sequencer(wiring.Component):
                     self.read.enable.eq(1),
                 ]
                 m.d.sync += left.eq(left - 1)
-                for index in range(DESCRIPTOR_WORDS):
-                    with m.If(left == DESCRIPTOR_WORDS - 1 - index):
-                        m.d.sync += layer_words[index].eq(word)
+                for index in range(self.words):
+                    with m.If(left == self.words - 1 - index):
+                        m.d.sync += places[index].eq(word)
                 with m.If(left == 0):
                     m.next = "Start"
                 with m.Else():
@@ -131,7 +142,7 @@ class Sequencer(wiring.Component):
                 m.next = "Run"
 
             with m.State("Run"):
-                m.d.sync += left.eq(DESCRIPTOR_WORDS)
+                m.d.sync += left.eq(self.words)
                 with m.If(self.layer_done):
                     m.next = "Fetch"
                     with m.If(self.layer.last):

@@ -11,6 +11,8 @@ from downshift.hw.frame import FrameReceiver, FrameTransmitter
 from downshift.hw.protocol import MAX_FRAME
 from downshift.hw.skid_buffer import SkidBuffer
 from downshift.hw.slip import SlipDecoder, SlipEncoder, Symbol
+from downshift.hw.table_config import TableConfig
+from downshift.hw.table_engine import TableEngine
 from downshift.hw.uart import UartReceiver, UartTransmitter
 
 __all__ = ["Top"]
@@ -21,7 +23,7 @@ class Top(wiring.Component):
 
     Parameters
     ----------
-    config : AcceleratorConfig
+    config : AcceleratorConfig or TableConfig
     divisor : int
         Clock cycles per bit of the UART, at least 2; on a board at least 8.
 
@@ -34,7 +36,7 @@ class Top(wiring.Component):
     rx: In(1, init=1)
     tx: Out(1, init=1)
 
-    def __init__(self, *, config: AcceleratorConfig, divisor: int):
+    def __init__(self, *, config: AcceleratorConfig | TableConfig, divisor: int):
         self.config = config
         self.divisor = divisor
         super().__init__()
@@ -52,7 +54,9 @@ class Top(wiring.Component):
 
         # Execution.
         m.submodules.processor = processor = CommandProcessor(config=self.config)
-        m.submodules.engine = engine = Engine(config=self.config)
+        table = isinstance(self.config, TableConfig)
+        engine = (TableEngine if table else Engine)(config=self.config)
+        m.submodules.engine = engine
         connect(m, requests.o, processor.i)
         connect(m, processor.write, engine.write)
         connect(m, processor.read, engine.read)

@@ -7,7 +7,7 @@ import numpy as np
 
 from downshift.hw.brick import BrickArray
 from downshift.hw.channel_serializer import ChannelSerializer
-from downshift.hw.descriptor import descriptor_fields
+from downshift.hw.descriptor import LayerDescriptor, descriptor_fields
 from downshift.hw.errors import DownshiftError
 from downshift.hw.partial_sums import PartialSums
 from downshift.hw.requantize import Requantize
@@ -57,8 +57,9 @@ def cycles(image: Image, width: int) -> FrameCycles:
         have = ", ".join(map(str, image.widths))
         raise DownshiftError(f"The image runs at widths {have}, not {width!r}")
     program = np.frombuffer(image.program, "<u4").tolist()
+    fetch = Sequencer.fetch_latency_of(LayerDescriptor)
     passes = tuple(
-        Sequencer.fetch_latency + _pass_cycles(descriptor_fields(words), image)
+        fetch + _pass_cycles(descriptor_fields(words), image)
         for words in program_layers(program, width)
     )
     return FrameCycles(total=Sequencer.lookup_latency - 1 + sum(passes), passes=passes)

@@ -8,12 +8,12 @@ from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
 from downshift.hw.parameter_loader import (
-    PARAMETER_BYTES,
     ParameterLayer,
     ParameterLoader,
     RowParameters,
     stored_row,
 )
+from downshift.hw.region import PARAMETER_BYTES
 from downshift.hw.rescale import SHIFTS, scale_fields
 
 ROWS, BASE, TILES = 3, 2, 3

@@ -1,8 +1,8 @@
 # amaranth: UnusedElaboratable=no
 import numpy as np
 import pytest
-from amaranth import Module
-from amaranth.lib import wiring
+from amaranth import Module, signed
+from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
@@ -93,7 +93,9 @@ def test_equals_golden(profile, expected):
     simulator.run()
     assert seen == [layers[k] for k in expected]
     if expected:
-        assert starts[0] == Sequencer.lookup_latency + Sequencer.fetch_latency - 2
+        assert (
+            starts[0] == Sequencer.lookup_latency + Sequencer.fetch_latency_of(LayerDescriptor) - 2
+        )
 
 
 def test_descriptors_survive():
@@ -107,3 +109,23 @@ def test_descriptor_refuses():
         descriptor_words({"pad": 256})
     with pytest.raises(ValueError, match=r"^Field row_start must be in -2147483648\.\."):
         descriptor_words({"row_start": 1 << 31})
+
+
+class Inner(data.Struct):
+    low: 3
+    high: signed(4)
+
+
+class Nested(data.Struct):
+    last: 1
+    wide: 40
+    inner: Inner
+
+
+def test_nested_descriptors():
+    fields = {"last": 1, "wide": 0x123456789A, "inner": {"low": 5, "high": -3}}
+    words = descriptor_words(fields, Nested)
+    assert len(words) == 2
+    assert descriptor_fields(words, Nested) == fields
+    with pytest.raises(ValueError, match=r"^Field inner.high must be in -8..7, not 8$"):
+        descriptor_words({"inner": {"high": 8}}, Nested)

@@ -1,0 +1,86 @@
+"""The size of one accelerator of the table style: `TableConfig`."""
+
+import json
+import zlib
+from dataclasses import asdict, dataclass
+
+from downshift.hw.map_layout import WORD_BYTES
+from downshift.hw.region import PARAMETER_BYTES, PROGRAM_BYTES, Region
+
+__all__ = ["ACC_WIDTH", "COLUMNS", "ROWS", "TableConfig"]
+
+ROWS = 16
+"""Output channels computed in parallel."""
+COLUMNS = 3
+"""Segments whose weights lie in one word of the weight store."""
+ACC_WIDTH = 28
+"""Bits of an accumulator."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableConfig:
+    """Everything that sizes an accelerator whose dot products come from tables in LUT-RAM.
+
+    As with `AcceleratorConfig`, two equal configurations generate equal hardware, and
+    `fingerprint` travels with images and accelerators.
+    """
+
+    segments: int = 9
+    """Words of 16 activation bytes consumed at once; a multiple of three, at most 24."""
+    activation_depth: int = 4096
+    """Words of 16 bytes of activation memory; a power of two."""
+    weight_depth: int = 5632
+    """Words of 48 int8 weights in the weight store."""
+    parameter_depth: int = 4096
+    """Output channels whose parameters (8 bytes each) are held, of all widths."""
+    sum_depth: int = 512
+    """Pixels whose partial sums are held at once."""
+    program_depth: int = 2048
+    """32-bit words of program memory."""
+
+    def __post_init__(self):
+        for name, least, most in (
+            ("segments", 3, 24),
+            ("activation_depth", 64, 1 << 16),
+            ("weight_depth", 2, 1 << 16),
+            ("parameter_depth", ROWS, 1 << 16),
+            ("sum_depth", 4, 1 << 16),
+            ("program_depth", 64, 1 << 16),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise TypeError(f"{name} must be an integer, not {value!r}")
+            if not least <= value <= most:
+                raise ValueError(f"{name} must be in {least}..{most}, not {value!r}")
+        if self.segments % COLUMNS:
+            raise ValueError(f"segments must be a multiple of {COLUMNS}, not {self.segments!r}")
+        if self.activation_depth & (self.activation_depth - 1):
+            raise ValueError(
+                f"activation_depth must be a power of two, not {self.activation_depth!r}"
+            )
+
+    @property
+    def fingerprint(self) -> int:
+        """CRC-32 of the canonical JSON form."""
+        described = {"style": "table", **asdict(self)}
+        return zlib.crc32(json.dumps(described, sort_keys=True).encode())
+
+    @property
+    def activation_bytes(self) -> int:
+        """Bytes of activation memory."""
+        return self.activation_depth * WORD_BYTES
+
+    @property
+    def region_bytes(self) -> dict[Region, int]:
+        """Bytes of what the link can write to."""
+        return {
+            Region.ACTIVATIONS: self.activation_bytes,
+            Region.PROGRAM: self.program_depth * PROGRAM_BYTES,
+            Region.WEIGHTS: self.weight_depth * ROWS * COLUMNS,
+            Region.PARAMETERS: self.parameter_depth * PARAMETER_BYTES,
+        }
+
+    @property
+    def pipelined(self) -> bool:
+        """Registers between blocks, as `AcceleratorConfig` has it."""
+        return True

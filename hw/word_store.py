@@ -1,0 +1,77 @@
+"""The word store: a memory of words of any size, which the link fills from its beginning."""
+
+from amaranth import Cat, Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In
+
+from downshift.hw.store import ByteWrite, read_port
+
+__all__ = ["WordStore"]
+
+
+class WordStore(wiring.Component):
+    """Hold words of `word_bytes` bytes, written whole.
+
+    Bytes come in order: the one at address 0 begins, whatever the addresses of the others are. A
+    word that its last byte did not reach is not written. A read in the cycle of a write to the same
+    place gives either content.
+
+    Parameters
+    ----------
+    word_bytes : int
+    depth : int
+        Words.
+
+    Members
+    -------
+    write : ``In(ByteWrite)``
+        Bytes, lowest first in their word.
+    read : ``In(read_port(depth, ArrayLayout(8, word_bytes)))``
+    """
+
+    def __init__(self, *, word_bytes: int, depth: int):
+        self.word_bytes = word_bytes
+        self.depth = depth
+        super().__init__(
+            {
+                "write": In(ByteWrite),
+                "read": In(read_port(depth, data.ArrayLayout(8, word_bytes))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        shape = data.ArrayLayout(8, self.word_bytes)
+        m.submodules.memory = memory = Memory(shape=shape, depth=self.depth, init=[])
+        write, read = memory.write_port(), memory.read_port()
+
+        # Assemble a word.
+        held = Signal(8 * (self.word_bytes - 1), reset_less=True)
+        byte, place = Signal(range(self.word_bytes)), Signal(range(self.word_bytes))
+        word, target = Signal(range(self.depth)), Signal(range(self.depth))
+        begins = self.write.address == 0
+        complete = Signal()
+        with m.If(~begins):
+            m.d.comb += [place.eq(byte), target.eq(word)]
+        m.d.comb += complete.eq(place == self.word_bytes - 1)
+        with m.If(self.write.enable):
+            m.d.sync += [
+                held.eq(Cat(held, self.write.data)[8:]),
+                byte.eq(place + 1),
+                word.eq(target),
+            ]
+            with m.If(complete):
+                m.d.sync += [byte.eq(0), word.eq(target + 1)]
+        m.d.sync += [
+            write.addr.eq(target),
+            write.data.as_value().eq(Cat(held, self.write.data)),
+            write.en.eq(self.write.enable & complete),
+        ]
+
+        m.d.comb += [
+            read.addr.eq(self.read.address),
+            read.en.eq(self.read.enable),
+            self.read.data.eq(read.data),
+        ]
+        return m
