@@ -54,7 +54,9 @@ class CommandProcessor(wiring.Component):
 
     def __init__(self, *, config: AcceleratorConfig):
         self.config = config
-        self._sizes = config.region_bytes
+        self._sizes = {
+            region: word_bytes * depth for region, (word_bytes, depth) in config.regions.items()
+        }
         super().__init__(
             {
                 "i": In(stream.Signature(Frame)),

@@ -82,13 +82,13 @@ class AcceleratorConfig:
         return zlib.crc32(json.dumps(asdict(self), sort_keys=True).encode())
 
     @property
-    def region_bytes(self) -> dict[Region, int]:
-        """Bytes of what the link can write to."""
+    def regions(self) -> dict[Region, tuple[int, int]]:
+        """Bytes of a word, and words, of what the link can write to."""
         return {
-            Region.ACTIVATIONS: self.activation_bytes,
-            Region.PROGRAM: self.program_depth * PROGRAM_BYTES,
-            Region.WEIGHTS: self.weight_depth * self.rows,
-            Region.PARAMETERS: self.parameter_depth * self.requantizers * PARAMETER_BYTES,
+            Region.ACTIVATIONS: (1, self.activation_bytes),
+            Region.PROGRAM: (PROGRAM_BYTES, self.program_depth),
+            Region.WEIGHTS: (self.rows, self.weight_depth),
+            Region.PARAMETERS: (self.requantizers * PARAMETER_BYTES, self.parameter_depth),
         }
 
     @property

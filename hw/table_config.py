@@ -71,13 +71,13 @@ class TableConfig:
         return self.activation_depth * WORD_BYTES
 
     @property
-    def region_bytes(self) -> dict[Region, int]:
-        """Bytes of what the link can write to."""
+    def regions(self) -> dict[Region, tuple[int, int]]:
+        """Bytes of a word, and words, of what the link can write to."""
         return {
-            Region.ACTIVATIONS: self.activation_bytes,
-            Region.PROGRAM: self.program_depth * PROGRAM_BYTES,
-            Region.WEIGHTS: self.weight_depth * ROWS * COLUMNS,
-            Region.PARAMETERS: self.parameter_depth * PARAMETER_BYTES,
+            Region.ACTIVATIONS: (WORD_BYTES, self.activation_depth),
+            Region.PROGRAM: (PROGRAM_BYTES, self.program_depth),
+            Region.WEIGHTS: (ROWS * COLUMNS, self.weight_depth),
+            Region.PARAMETERS: (PARAMETER_BYTES, self.parameter_depth),
         }
 
     @property

@@ -9,21 +9,23 @@ from downshift.hw.descriptor import PROFILES, descriptor_words
 from downshift.hw.errors import DownshiftError
 from downshift.hw.mac import accumulator_bounds, codes_per_byte
 from downshift.hw.precision_switch import precision_switch
+from downshift.hw.table_config import TableConfig
 from downshift.hw.weight_loader import store_words
 from downshift.sw.image import Image
 from downshift.sw.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph, Layer, Pool, Setting
 from downshift.sw.memory_plan import Map, plan_maps
+from downshift.sw.table_compiler import compile_tables
 
 __all__ = ["compile_graph"]
 
 
-def compile_graph(graph: IntegerGraph, config: AcceleratorConfig) -> Image:
+def compile_graph(graph: IntegerGraph, config: AcceleratorConfig | TableConfig) -> Image:
     """Compile a network for a configuration, at all its widths.
 
     Parameters
     ----------
     graph : IntegerGraph
-    config : AcceleratorConfig
+    config : AcceleratorConfig or TableConfig
 
     Returns
     -------
@@ -35,6 +37,8 @@ def compile_graph(graph: IntegerGraph, config: AcceleratorConfig) -> Image:
         If a layer is more than a link of a chain (names it), the network does not fit (says what is
         short, and by how much), or a sum could leave int32 (names the layer and width).
     """
+    if isinstance(config, TableConfig):
+        return compile_tables(graph, config)
     _check_chain(graph)
     weights, weight_bases = _weights(graph, config)
     parameters, parameter_bases = _parameters(graph, config)

@@ -195,7 +195,7 @@ class Accelerator:
         """
         image = self._image()
         entry = image.map(name, width)
-        return image.decode_map(self.read(entry.base, entry.size), entry)
+        return entry.decode(self.read(entry.base, entry.size))
 
     def write(self, address: int, content: bytes) -> None:
         """Write to activation memory."""

@@ -13,9 +13,11 @@ import numpy as np
 
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.errors import DownshiftError
-from downshift.hw.packing import pack_codes, pixel_bytes, unpack_codes
 from downshift.hw.protocol import IMAGE_FORMAT
+from downshift.hw.region import Region
+from downshift.hw.table_config import TableConfig
 from downshift.sw.memory_plan import Map
+from downshift.sw.word_map import WordMap
 
 __all__ = ["Image", "Section"]
 
@@ -23,6 +25,9 @@ MAGIC = b"DWNSHIFT"
 HEADER = struct.Struct("<8sIII")  # magic, version, fingerprint, number of sections
 ENTRY = struct.Struct("<IIII")  # section, offset, length, CRC-32
 MAX_SECTIONS = 16
+STYLES = {"brick": (AcceleratorConfig, Map), "table": (TableConfig, WordMap)}
+"""Configuration and maps, by name of the style."""
+STYLE_NAMES = {config: name for name, (config, _) in STYLES.items()}
 
 
 class Section(IntEnum):
@@ -41,23 +46,23 @@ class Image:
 
     Parameters
     ----------
-    config : AcceleratorConfig
+    config : AcceleratorConfig or TableConfig
     network : str
     input_scale : float
         Real value of one input code.
     macs : int
         Multiply-accumulates of one image.
-    maps : mapping of int to tuple of Map
+    maps : mapping of int to tuple of Map or WordMap
         By width: the input and every layer's output.
     program, weights, parameters : bytes
         Contents of the stores.
     """
 
-    config: AcceleratorConfig
+    config: AcceleratorConfig | TableConfig
     network: str
     input_scale: float
     macs: int
-    maps: Mapping[int, tuple[Map, ...]]
+    maps: Mapping[int, tuple[Map, ...]] | Mapping[int, tuple[WordMap, ...]]
     program: bytes
     weights: bytes
     parameters: bytes
@@ -82,6 +87,7 @@ class Image:
     def to_bytes(self) -> bytes:
         """Encode as a file: header, section table, CRC-32 of both, sections."""
         plan = {
+            "style": STYLE_NAMES[type(self.config)],
             "config": asdict(self.config),
             "network": self.network,
             "input_scale": self.input_scale,
@@ -116,14 +122,15 @@ class Image:
             raise DownshiftError(f"{name} lacks its section {missing[0]}; export it again")
         try:
             plan = json.loads(bodies[Section.PLAN])
+            config_type, map_type = STYLES[plan["style"]]
             image = cls(
-                config=AcceleratorConfig(**plan["config"]),
+                config=config_type(**plan["config"]),
                 network=str(plan["network"]),
                 input_scale=float(plan["input_scale"]),
                 macs=int(plan["macs"]),
                 maps={
                     int(width): tuple(
-                        Map(**{**entry, "shape": tuple(entry["shape"])}) for entry in maps
+                        map_type(**{**entry, "shape": tuple(entry["shape"])}) for entry in maps
                     )
                     for width, maps in plan["maps"].items()
                 },
@@ -149,7 +156,7 @@ class Image:
             raise DownshiftError(f"Cannot read image {path}: {error.strerror}") from None
         return cls.from_bytes(content, name=str(path))
 
-    def map(self, name: str, width: int) -> Map:
+    def map(self, name: str, width: int) -> "Map | WordMap":
         """The map that a layer gives at a width."""
         for entry in self.maps.get(width, ()):
             if entry.name == name:
@@ -157,23 +164,14 @@ class Image:
         raise DownshiftError(f"The image has no map {name!r} at width {width!r}")
 
     def encode_input(self, codes: np.ndarray, width: int) -> bytes:
-        """Pack one input, uint8 of (height, width, channels), as the accelerator reads it."""
+        """Lay out one input, uint8 of (height, width, channels), as the accelerator reads it."""
         source = self.maps[width][0]
         if codes.dtype != np.uint8 or codes.shape != source.shape:
             raise DownshiftError(
                 f"Input must be uint8 of shape {source.shape}, "
                 f"not {codes.dtype} of shape {codes.shape}"
             )
-        return pack_codes(codes, width=source.width).tobytes()
-
-    @staticmethod
-    def decode_map(content: bytes, entry: Map) -> np.ndarray:
-        """Codes (uint8) or logits (int32), (height, width, channels), of a map read back."""
-        pixels = np.frombuffer(content, np.uint8).reshape(*entry.shape[:2], entry.pixel_bytes)
-        channels = entry.shape[2]
-        if entry.width == 32:
-            return pixels[..., : 4 * channels].copy().view("<i4")
-        return unpack_codes(pixels, channels=channels, width=entry.width)
+        return source.encode(codes)
 
 
 def _check_plan(image: Image) -> None:
@@ -183,12 +181,9 @@ def _check_plan(image: Image) -> None:
         raise ValueError(f"input_scale must be positive, not {image.input_scale!r}")
     if image.macs < 0:
         raise ValueError(f"macs must not be negative, not {image.macs!r}")
-    for section, word_bytes, depth in (
-        (Section.PROGRAM, 4, config.program_depth),
-        (Section.WEIGHTS, config.rows, config.weight_depth),
-        (Section.PARAMETERS, 8 * config.requantizers, config.parameter_depth),
-    ):
-        size = len(image.sections()[section])
+    for section, body in image.sections().items():
+        word_bytes, depth = config.regions[Region(section)]
+        size = len(body)
         if size % word_bytes or size > depth * word_bytes:
             raise ValueError(
                 f"section {section.name} must be up to {depth} words of {word_bytes} bytes, "
@@ -201,26 +196,11 @@ def _check_plan(image: Image) -> None:
         raise ValueError("maps must be the same at every width, an input and more")
     for maps in image.maps.values():
         for entry in maps:
-            _check_map(entry, logits=entry is maps[-1], capacity=config.activation_bytes)
-        if maps[0].pixel_bytes != pixel_bytes(maps[0].shape[2], width=maps[0].width):
-            raise ValueError(f"input pixels must be packed, not in {maps[0].pixel_bytes} bytes")
-
-
-def _check_map(entry: Map, *, logits: bool, capacity: int) -> None:
-    """Raise TypeError or ValueError unless a map lies in activation memory."""
-    if not isinstance(entry.name, str):
-        raise TypeError(f"name of a map must be a string, not {entry.name!r}")
-    numbers = (*entry.shape, entry.width, entry.base, entry.pixel_bytes)
-    if len(entry.shape) != 3 or any(type(number) is not int for number in numbers):
-        raise TypeError(f"map {entry.name} must have three sizes and integers only")
-    if min(entry.shape) < 1 or entry.base < 0:
-        raise ValueError(f"map {entry.name} must have positive sizes and a base, not negative")
-    if entry.width not in ((32,) if logits else range(2, 9)):
-        raise ValueError(f"map {entry.name} cannot be {entry.width!r} bits wide")
-    channels = entry.shape[2]
-    least = 4 * channels if logits else pixel_bytes(channels, width=entry.width)
-    if entry.pixel_bytes < least or entry.end > capacity:
-        raise ValueError(f"map {entry.name} must lie in {capacity} bytes, not end at {entry.end}")
+            entry.check(
+                entering=entry is maps[0],
+                logits=entry is maps[-1],
+                capacity=config.activation_bytes,
+            )
 
 
 def _read_sections(content: bytes, name: str) -> dict[int, bytes]:

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
 from downshift.hw.errors import DownshiftError
-from downshift.hw.packing import pixel_bytes
+from downshift.hw.packing import pack_codes, pixel_bytes, unpack_codes
 from downshift.sw.integer_graph import LOGIT_WIDTH, IntegerGraph
 
 __all__ = ["Map", "plan_maps"]
@@ -39,6 +41,36 @@ class Map:
     def end(self) -> int:
         """Address after the last byte."""
         return self.base + self.size
+
+    def encode(self, codes: np.ndarray) -> bytes:
+        """Pack codes, uint8 of `shape`."""
+        return pack_codes(codes, width=self.width).tobytes()
+
+    def decode(self, content: bytes) -> np.ndarray:
+        """Codes (uint8) or logits (int32), of `shape`, from the bytes of the map."""
+        pixels = np.frombuffer(content, np.uint8).reshape(*self.shape[:2], self.pixel_bytes)
+        channels = self.shape[2]
+        if self.width == LOGIT_WIDTH:
+            return pixels[..., : 4 * channels].copy().view("<i4")
+        return unpack_codes(pixels, channels=channels, width=self.width)
+
+    def check(self, *, entering: bool, logits: bool, capacity: int) -> None:
+        """Raise TypeError or ValueError unless the map is whole and lies in `capacity` bytes."""
+        if not isinstance(self.name, str):
+            raise TypeError(f"name of a map must be a string, not {self.name!r}")
+        numbers = (*self.shape, self.width, self.base, self.pixel_bytes)
+        if len(self.shape) != 3 or any(type(number) is not int for number in numbers):
+            raise TypeError(f"map {self.name} must have three sizes and integers only")
+        if min(self.shape) < 1 or self.base < 0:
+            raise ValueError(f"map {self.name} must have positive sizes and a base, not negative")
+        if self.width not in ((LOGIT_WIDTH,) if logits else range(2, 9)):
+            raise ValueError(f"map {self.name} cannot be {self.width!r} bits wide")
+        channels = self.shape[2]
+        least = 4 * channels if logits else pixel_bytes(channels, width=self.width)
+        if self.pixel_bytes < least or self.end > capacity:
+            raise ValueError(f"map {self.name} must lie in {capacity} bytes, not end at {self.end}")
+        if entering and self.pixel_bytes != least:
+            raise ValueError(f"input pixels must be packed, not in {self.pixel_bytes} bytes")
 
 
 def plan_maps(graph: IntegerGraph, width: int, *, lanes: int, capacity: int) -> tuple[Map, ...]:

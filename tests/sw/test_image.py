@@ -58,12 +58,12 @@ def test_maps_come_back_from_bytes(width):
     entry = IMAGE.maps[width][0]
     content = IMAGE.encode_input(codes, width)
     assert len(content) == entry.size
-    assert np.array_equal(IMAGE.decode_map(content, entry), codes)
+    assert np.array_equal(entry.decode(content), codes)
     last = IMAGE.maps[width][-1]
     logits = np.arange(-3, last.shape[2] - 3, dtype="<i4")
     content = logits.tobytes().ljust(last.pixel_bytes, b"\x55")
     one = replace(last, shape=(1, 1, last.shape[2]))
-    assert IMAGE.decode_map(content, one).ravel().tolist() == logits.tolist()
+    assert one.decode(content).ravel().tolist() == logits.tolist()
 
 
 def test_inputs_and_maps_that_do_not_exist_are_refused():
@@ -160,7 +160,7 @@ def test_absurd_plans_are_refused_or_harmless(path, value):
     for width in image.widths:
         for entry in image.maps[width]:
             assert 0 <= entry.base < entry.end <= CONFIG.activation_bytes
-            image.decode_map(bytes(entry.size), entry)
+            entry.decode(bytes(entry.size))
         image.encode_input(np.zeros(image.maps[width][0].shape, np.uint8), width)
 
 

@@ -1,0 +1,232 @@
+"""The plan of a table accelerator: in which words every map lies, and what each pass computes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from downshift.hw.errors import DownshiftError
+from downshift.hw.table import table_slots
+from downshift.sw.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph, Layer
+from downshift.sw.word_map import WordMap, stored_width
+
+__all__ = ["Plan", "Step", "check_sizes", "plan_words", "slots_of"]
+
+ROUNDS = 64
+"""Strips that still change after as many rounds never settle."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A layer, or the pool after one."""
+
+    layer: Layer
+    source: str
+    target: str
+    pool: bool = False
+
+    @property
+    def residual(self) -> str | None:
+        """Map that is added."""
+        return None if self.pool else self.layer.residual
+
+    @property
+    def stride(self) -> tuple[int, int]:
+        """Rows and columns from one output to the next."""
+        return self.layer.pool.stride if self.pool else self.layer.stride
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        """Rows and columns of a window."""
+        return self.layer.pool.size if self.pool else self.layer.kernel
+
+    @property
+    def whole(self) -> bool:
+        """Whether all pixels become one."""
+        return self.layer.average and not self.pool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Maps of all steps at one width; those before a pool have names of their own."""
+
+    steps: tuple[Step, ...]
+    maps: Mapping[str, WordMap]
+
+    def rows(self, step: Step) -> int:
+        """Output rows of a slot."""
+        source, target = self.maps[step.source], self.maps[step.target]
+        if step.whole:
+            return 1
+        if slots_of(source) > 1:
+            return source.strip // step.stride[0]
+        return target.strip * slots_of(target)
+
+
+def plan_words(graph: IntegerGraph) -> dict[int, Plan]:
+    """Choose words and strips for every map, the same groups of channels at all widths.
+
+    Few channels share a word with other pixels, and narrow codes a byte, where every layer that
+    takes the map can have it so; else a word has 16 channels of one pixel.
+
+    Returns
+    -------
+    dict of int to Plan
+        By width; maps have no place yet.
+    """
+    steps = _steps(graph)
+    single: set[str] = set()  # maps of which a word has but one pixel
+    while True:
+        plans = {width: _settle(graph, width, steps, single) for width in graph.widths}
+        failed = {name for plan in plans.values() if isinstance(plan, set) for name in plan}
+        if not failed:
+            return {width: plan for width, plan in plans.items() if isinstance(plan, Plan)}
+        assert not failed <= single
+        single |= failed
+
+
+def _steps(graph: IntegerGraph) -> tuple[Step, ...]:
+    steps = []
+    for layer in graph.layers:
+        source, target = graph.source_of(layer), layer.name
+        if layer.pool is None:
+            steps.append(Step(layer=layer, source=source, target=target))
+        else:
+            between = f"{target} before its pool"
+            steps.append(Step(layer=layer, source=source, target=between))
+            steps.append(Step(layer=layer, source=between, target=target, pool=True))
+    return tuple(steps)
+
+
+def slots_of(entry: WordMap) -> int:
+    """Pixels that share a word."""
+    return 1 if entry.width == LOGIT_WIDTH else table_slots(pack=entry.pack, channels=entry.group)
+
+
+def _settle(
+    graph: IntegerGraph, width: int, steps: tuple[Step, ...], single: set[str]
+) -> Plan | set[str]:
+    """A plan, or names of maps that must be single for there to be one."""
+    maps: dict[str, WordMap] = {}
+    shapes = {INPUT: graph.input_shape}
+    for step in steps:
+        layer = step.layer
+        shapes[step.target] = (
+            graph.shape_of(layer.name) if step.pool else layer.conv_shape(shapes[step.source])
+        )
+    for name in reversed(shapes):
+        giver = next((step for step in steps if step.target == name), None)
+        codes = graph.codes_of(INPUT if giver is None else giver.layer.name, width)
+        entry = WordMap(name=name, shape=shapes[name], width=codes[0], zero_point=codes[1])
+        maps[name] = _with_words(entry, width, steps, maps, single)
+    failed = _mismatched(steps, maps)
+    if failed:
+        return failed
+    for _ in range(ROUNDS):
+        changed = _raise_strips(steps, maps)
+        if not changed:
+            plan = Plan(steps=steps, maps={name: maps[name] for name in shapes})
+            return _failures(plan) or plan
+    return {name for name, entry in maps.items() if slots_of(entry) > 1}
+
+
+def _with_words(
+    entry: WordMap,
+    width: int,
+    steps: tuple[Step, ...],
+    maps: Mapping[str, WordMap],
+    single: set[str],
+) -> WordMap:
+    """The map with `pack`, `group` and the least strip; the maps that come of it are known."""
+    height, _, channels = entry.shape
+    takers = [step for step in steps if entry.name in (step.source, step.residual)]
+    added = any(step.residual == entry.name for step in takers)
+    if entry.width == LOGIT_WIDTH or entry.name in single:
+        return replace(entry, strip=height)
+    group = 16 if channels > 8 or added else 8 if channels > 4 else 4
+    pack = {4: 0, 8: 1, 16: 2}[group]
+    for step in takers:
+        setting = step.layer.settings[width]
+        if step.pool:
+            group, pack = maps[step.target].group, min(pack, maps[step.target].pack)
+        elif step.source == entry.name:
+            pack = min(pack, _pack(setting.weight_width, setting.in_width))
+        pack = min(pack, _pack(2, entry.width))
+    slots = table_slots(pack=pack, channels=group)
+    return replace(entry, pack=pack, group=group, strip=-(-height // slots))
+
+
+def _pack(weight_width: int, act_width: int) -> int:
+    """log2 of the codes that may share a byte."""
+    act_width = stored_width(act_width)
+    return 2 if max(weight_width, act_width) <= 2 else int(weight_width <= 6 and act_width <= 4)
+
+
+def _mismatched(steps: tuple[Step, ...], maps: Mapping[str, WordMap]) -> set[str]:
+    """Maps that must be single because of how the maps around them are."""
+    failed: set[str] = set()
+    for step in steps:
+        source, target = maps[step.source], maps[step.target]
+        if target.width == LOGIT_WIDTH and not step.whole and slots_of(source) > 1:
+            failed.add(source.name)
+        if step.whole and slots_of(target) > 1:
+            failed.add(target.name)
+        if step.pool and (source.pack, source.group) != (target.pack, target.group):
+            failed |= {entry.name for entry in (source, target) if slots_of(entry) > 1}
+        if step.residual is not None:
+            added = maps[step.residual]
+            if (slots_of(added), added.group) != (slots_of(source), 16):
+                failed |= {entry.name for entry in (source, added) if slots_of(entry) > 1}
+    return failed
+
+
+def _raise_strips(steps: tuple[Step, ...], maps: dict[str, WordMap]) -> bool:
+    """Make strips as high as each step needs them; whether any changed."""
+    changed = False
+
+    def to(name: str, strip: int) -> None:
+        nonlocal changed
+        if strip > maps[name].strip:
+            maps[name] = replace(maps[name], strip=strip)
+            changed = True
+
+    for step in reversed(steps):
+        source, target = maps[step.source], maps[step.target]
+        if step.whole or slots_of(source) == 1:
+            continue
+        stride = step.stride[0]
+        needed = -(-slots_of(target) * target.strip // slots_of(source))
+        rows = max(needed, -(-source.strip // stride))
+        to(step.source, rows * stride)
+        if step.residual is not None:
+            to(step.residual, rows)
+            to(step.source, maps[step.residual].strip * stride)
+        if step.pool:
+            to(step.target, rows)
+    return changed
+
+
+def _failures(plan: Plan) -> set[str]:
+    """Maps whose strips are too low for the windows over them, or too high for a pool."""
+    failed: set[str] = set()
+    for step in plan.steps:
+        source, target = plan.maps[step.source], plan.maps[step.target]
+        if step.whole or slots_of(source) == 1:
+            continue
+        top = 0 if step.pool else step.layer.padding[0]
+        reach = (plan.rows(step) - 1) * step.stride[0] + step.kernel[0] - 1 - top
+        if top > source.strip or reach >= 2 * source.strip:
+            failed.add(source.name)
+        if step.pool and target.strip * slots_of(target) != target.shape[0]:
+            failed |= {source.name, target.name}
+    return failed
+
+
+def check_sizes(plan: Plan) -> None:
+    """Raise `DownshiftError` if a map or window is larger than the accelerator counts."""
+    for step in plan.steps:
+        rows, columns, _ = plan.maps[step.target].shape
+        sizes = (*plan.maps[step.source].shape[:2], rows, columns, *step.kernel, plan.rows(step))
+        if max(sizes) > 256 or max(step.stride) > 15:
+            raise DownshiftError(
+                f"Layer {step.layer.name} has maps or windows of more than 256 rows or columns, or "
+                "strides above 15, which the accelerator does not count; make them smaller"
+            )
