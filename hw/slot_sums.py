@@ -70,7 +70,8 @@ class SlotSums(wiring.Component):
     soon : ``Out(1)``
         Accumulators come two cycles later.
     o : ``Out(stream.Signature(..., always_ready=True))``
-        Accumulators of a slot, and the tags of its vector; `end` with its last slot only.
+        Accumulators of a slot, in force until the next one, and the tags of its vector; `end` with
+        its last slot only.
 
     Sums wrap at `acc_width` bits, so that only what leaves must fit.
     """
@@ -161,11 +162,11 @@ class SlotSums(wiring.Component):
             with m.Default():
                 m.d.comb += quarters.eq(1 << slot)
         for index in range(self.rows):
-            self._add(m, index, quarters, so_far[index], stages[2].tags.first, accs[index])
+            self._add(m, index, quarters, so_far[index], stages[2], accs[index])
 
         return m
 
-    def _add(self, m, index, quarters, so_far, first, acc):
+    def _add(self, m, index, quarters, so_far, stage, acc):
         """One row: halves, the slot, the sum so far."""
         sums = self.i.p.sums[index]
         halves = [Signal(self.sum_width + 1, name=f"half_{index}_{k}") for k in range(2)]
@@ -189,13 +190,22 @@ class SlotSums(wiring.Component):
         self.fabric.add(
             m,
             f"total_{index}",
-            [Addition(o=total, a=late_slot, b=bias, other=so_far.as_unsigned(), select=first)],
+            [
+                Addition(
+                    o=total,
+                    a=late_slot,
+                    b=bias,
+                    other=so_far.as_unsigned(),
+                    select=stage.tags.first,
+                )
+            ],
         )
         m.d.sync += [
             *(r.eq(half) for half, r in zip(halves, late, strict=True)),
             late_slot.eq(slot),
-            acc.eq(total),
         ]
+        with m.If(stage.valid):
+            m.d.sync += acc.eq(total)
 
 
 class _Stage(data.Struct):

@@ -14,6 +14,7 @@ from typing import Any
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.errors import DownshiftError
 from downshift.hw.generate import generate_verilog
+from downshift.hw.table_config import TableConfig
 from downshift.hw.top import Top
 from downshift.sim.serial_port import SerialPort
 from downshift.sw.atomic_write import make_folder
@@ -29,6 +30,8 @@ public_flat_rd -module "serial_port" -var "frames"
 public_flat_rd -module "serial_port" -var "received_*"
 """
 """What Python may see; all else is left to the optimizer, which makes it ten times faster."""
+APART = "table_row"
+"""Module that stands many times in large accelerators: simulated as a model of its own."""
 TOOLS = {"g++": "g++", "make": "make", "perl": "perl"}
 
 
@@ -38,12 +41,12 @@ class Simulation:
 
     Parameters
     ----------
-    config : AcceleratorConfig
+    config : AcceleratorConfig or TableConfig
     folder : Path
         Holds the Verilog and the simulator.
     """
 
-    config: AcceleratorConfig
+    config: AcceleratorConfig | TableConfig
     folder: Path
 
     def run(self, work: str, arguments: dict[str, Any], out: Path, *, seed: int = 1) -> Any:
@@ -78,7 +81,7 @@ class Simulation:
         with verilator_environment():
             try:
                 _quietly(
-                    _runner().test,
+                    _runner(apart=False).test,
                     test_module="downshift.sim.bench",
                     hdl_toplevel_lang="verilog",
                     hdl_toplevel="serial_port",
@@ -97,7 +100,7 @@ class Simulation:
 
 
 def build_simulation(
-    config: AcceleratorConfig, folder: Path, *, verilog: str | None = None
+    config: AcceleratorConfig | TableConfig, folder: Path, *, verilog: str | None = None
 ) -> Simulation:
     """Generate the Verilog of an accelerator and build its simulator.
 
@@ -105,7 +108,7 @@ def build_simulation(
 
     Parameters
     ----------
-    config : AcceleratorConfig
+    config : AcceleratorConfig or TableConfig
     folder : Path
     verilog : str, optional
         What to simulate instead, such as a netlist: module ``accelerator``, with a UART of
@@ -127,6 +130,9 @@ def build_simulation(
         ),
         "visible.vlt": VISIBLE,
     }
+    apart = f"module {APART}(" in sources["accelerator.v"]
+    if apart:
+        sources["visible.vlt"] += f'hier_block -module "{APART}"\n'
     simulation = Simulation(config=config, folder=folder)
     digest = hashlib.sha256("".join(sources.values()).encode()).hexdigest()
     stamp = folder / "built"
@@ -141,7 +147,7 @@ def build_simulation(
     with verilator_environment():
         try:
             _quietly(
-                _runner().build,
+                _runner(apart=apart).build,
                 sources=[
                     VerilatorControlFile(folder / name)
                     if name.endswith(".vlt")
@@ -162,15 +168,23 @@ def build_simulation(
     return simulation
 
 
-def _runner():
-    """Cocotb's Verilator runner, without making every signal visible: `VISIBLE` says which are."""
+def _runner(*, apart: bool):
+    """Cocotb's Verilator runner, without making every signal visible: `VISIBLE` says which are.
+
+    With `apart`, Verilator builds the model and those that are apart by itself.
+    """
     from cocotb_tools.runner import Verilator
 
     class LeanVerilator(Verilator):
         def _build_command(self):
             verilate, *rest = super()._build_command()
             at = verilate.index("--public-flat-rw")
-            return [[*verilate[:at], *verilate[at + 1 :]], *rest]
+            verilate = [*verilate[:at], *verilate[at + 1 :]]
+            if apart:
+                # Optimizing further takes minutes and gains little.
+                alone = ["--hierarchical", "--build", "-j", "2", "-CFLAGS", "-O1"]
+                return [[verilate[0], *alone, *verilate[1:]]]
+            return [verilate, *rest]
 
     return LeanVerilator()
 

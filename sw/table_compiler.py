@@ -1,5 +1,7 @@
 """The compiler for the table style: an integer graph into stores of words."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from downshift.hw.conv_core import ConvLayer
@@ -13,7 +15,7 @@ from downshift.hw.writer_layer import writer_fields
 from downshift.sw.image import Image
 from downshift.sw.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph
 from downshift.sw.table_parameters import layer_parameters, sum_shift
-from downshift.sw.word_map import WordMap, stored_width
+from downshift.sw.word_map import stored_width
 from downshift.sw.word_memory import place_maps
 from downshift.sw.word_plan import Plan, Step, check_sizes, plan_words, slots_of
 
@@ -101,12 +103,8 @@ def _with_logit_shift(plan: Plan, width: int) -> Plan:
     step = plan.steps[-1]
     setting = step.layer.settings[width]
     shift = sum_shift(setting, plan.maps[step.source])
-    logits = plan.maps[step.target]
-    entry = WordMap(name=logits.name, shape=logits.shape, width=LOGIT_WIDTH, shift=shift)
-    return Plan(
-        steps=plan.steps,
-        maps={**plan.maps, entry.name: entry},
-    )
+    logits = replace(plan.maps[step.target], shift=shift)
+    return replace(plan, maps={**plan.maps, step.target: logits})
 
 
 def _weights(

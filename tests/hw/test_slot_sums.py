@@ -32,8 +32,11 @@ def run(sums, bias, *, slots, keep=False, cycles=4):
 
     async def watch(ctx):
         for clock in range(tiles * vectors * cycles + 10):
+            accs = list(ctx.get(dut.o.p.accs))
             if ctx.get(dut.o.valid):
-                seen[clock] = (list(ctx.get(dut.o.p.accs)), ctx.get(dut.o.p.tags).end)
+                seen[clock] = (accs, ctx.get(dut.o.p.tags).end)
+            elif tiles == 1 and seen:
+                assert accs == seen[max(seen)][0], "accumulators do not stay in force"
             await ctx.tick()
 
     simulator = Simulator(dut)
