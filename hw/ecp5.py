@@ -1,7 +1,6 @@
 """The primitives of ECP5: LUT-RAMs and shared carry chains, instantiated."""
 
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
 
 from amaranth import ClockSignal, Const, Instance, Module, Signal, Value
 
@@ -31,7 +30,11 @@ EITHER = _truth_table(lambda a, b: a, lambda b, c, d: b if d else c)
 NEGATED = _truth_table(lambda a, b: a, lambda b, c, d: (b ^ c) & d)
 BOTH_GATED = _truth_table(lambda a, b: a & b, lambda b, c, d: c & d)
 BEGIN = 0x000A
-"""With d = 1 it never propagates: the carry is `a`, the sum is the carry that came in."""
+"""With d = 1 it never propagates: the carry is `a`, the sum is the carry that came in.
+
+nextpnr spends two cells on whatever a chain takes for its first carry, a zero among it: chains have
+a place instead, behind which it does not matter.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +73,17 @@ class Ecp5Fabric(Fabric):
         )
 
     def add(self, m: Module, name: str, additions: list[Addition]) -> None:
-        """See `Fabric.add`; one look-up table a bit, and four a chain."""
-        chains: list[list[_Place]] = [[]]
+        """See `Fabric.add`; one look-up table a bit, and one or two a chain."""
+        chains: list[list[_Place]] = []
+        last: Addition | None = None
         for item in additions:
             places = _places(item)
-            if chains[-1] and len(chains[-1]) + len(places) > self.chain_places:
+            if not chains or len(chains[-1]) + 1 + len(places) > self.chain_places:
                 chains.append([])
+                last = None
+            _begin(chains[-1], item, last)
             chains[-1] += places
+            last = item
         for index, places in enumerate(chains):
             _add_chain(m, f"{name}_{index}", places)
 
@@ -87,10 +94,8 @@ def _bit(value, index):
 
 
 def _places(item: Addition) -> list[_Place]:
-    """Bits of one addition, lowest first, and what keeps its carry from the next one."""
+    """Bits of one addition, lowest first."""
     places = []
-    if item.negate is not None:
-        places.append(_Place(inputs=(item.negate, ZERO, ZERO, ONE), table=BEGIN, o=None))
     for index in range(len(Value.cast(item.o))):
         a, b = _bit(item.a, index), _bit(item.b, index)
         if item.negate is not None:
@@ -102,9 +107,17 @@ def _places(item: Addition) -> list[_Place]:
         else:
             inputs, table = (a, b, ZERO, ONE if item.select is None else item.select), GATED
         places.append(_Place(inputs=inputs, table=table, o=Value.cast(item.o)[index]))
-    if item.wraps:
-        places.append(_Place(inputs=(ZERO, ZERO, ZERO, ONE), table=BEGIN, o=None))
     return places
+
+
+def _begin(chain: list[_Place], item: Addition, last: Addition | None) -> None:
+    """Let a chain that has come to the end of `last` carry into `item` what belongs there."""
+    carry = item.negate if item.carry is None else item.carry
+    begin = _Place(inputs=(ZERO if carry is None else carry, ZERO, ZERO, ONE), table=BEGIN, o=None)
+    if last is None or last.wraps:
+        chain.append(begin)
+    elif carry is not None:
+        chain[-1] = replace(begin, o=chain[-1].o)  # it still shows the carry of `last`
 
 
 def _add_chain(m: Module, name: str, places: list[_Place]) -> None:
@@ -112,12 +125,12 @@ def _add_chain(m: Module, name: str, places: list[_Place]) -> None:
     if len(places) % 2:
         places = [*places, _Place(inputs=(ZERO, ZERO, ZERO, ONE), table=BEGIN, o=None)]
     cells = len(places) // 2
-    carries = [ZERO, *(Signal(name=f"{name}_carry_{k}") for k in range(cells))]
+    carries = [Signal(name=f"{name}_carry_{k}") for k in range(cells - 1)]
     pairs = zip(places[::2], places[1::2], strict=True)
-    for index, (pair, (carry_in, carry_out)) in enumerate(
-        zip(pairs, pairwise(carries), strict=True)
-    ):
-        ports = {"i_CIN": carry_in, "o_COUT": carry_out}
+    for index, pair in enumerate(pairs):
+        ports = {"i_CIN": carries[index - 1]} if index else {}
+        if index < cells - 1:
+            ports["o_COUT"] = carries[index]
         for half, place in enumerate(pair):
             ports |= {
                 f"i_{letter}{half}": value

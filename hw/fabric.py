@@ -18,6 +18,8 @@ class Addition:
         o = a + (b if select else other)               with `select`; `other` is 0 unless given
         o = (a if gate else 0) + (b if select else 0)  with `gate` and `select`
         o = a - b if negate else a + b                 with `negate`
+
+    With `carry`, which is one bit, and without `negate`: that bit more.
     """
 
     o: Value
@@ -27,10 +29,13 @@ class Addition:
     select: Value | None = None
     gate: Value | None = None
     negate: Value | None = None
+    carry: Value | None = None
 
     def __post_init__(self):
         if self.negate is not None and self.select is not None:
             raise ValueError("An addition must not both select and negate")
+        if self.negate is not None and self.carry is not None:
+            raise ValueError("An addition must not both carry and negate")
         if self.other is not None and self.select is None:
             raise ValueError("An addition with an other operand must have a select")
         if self.gate is not None and (self.select is None or self.other is not None):
@@ -101,4 +106,5 @@ class Fabric:
                 operand = Mux(item.select, item.b, 0 if item.other is None else item.other)
             if item.negate is not None:
                 operand = Mux(item.negate, -item.b, item.b)
-            m.d.comb += item.o.eq(base + operand)
+            carry = 0 if item.carry is None else item.carry
+            m.d.comb += item.o.eq(base + operand + carry)

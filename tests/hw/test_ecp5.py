@@ -24,7 +24,7 @@ opt_clean
 sat -verify -prove-asserts both
 """
 
-KINDS = ["plain", "gated", "either", "both", "negate"]
+KINDS = ["plain", "gated", "either", "both", "negate", "carry", "wrap"]
 
 
 class Adders(wiring.Component):
@@ -40,7 +40,7 @@ class Adders(wiring.Component):
             members |= {
                 f"s{k}": In(1),
                 f"g{k}": In(1),
-                f"o{k}": Out(width if kind == "negate" else width + 1),
+                f"o{k}": Out(width + (kind not in ("negate", "wrap"))),
             }
         super().__init__(members)
 
@@ -58,6 +58,7 @@ class Adders(wiring.Component):
                     select=s if kind in ("gated", "either", "both") else None,
                     gate=g if kind == "both" else None,
                     negate=s if kind == "negate" else None,
+                    carry=s if kind == "carry" else None,
                 )
             )
         self.fabric.add(m, "sum", additions)
@@ -68,7 +69,7 @@ class Adders(wiring.Component):
 @pytest.mark.parametrize(
     ("kinds", "widths"),
     [([kind], [width]) for kind in KINDS for width in (1, 4, 7)]
-    + [(KINDS * 2, [3, 4, 5, 6, 7] * 2)],
+    + [(KINDS * 2 + KINDS[::-1], [3, 4, 5, 6, 7, 3, 4] * 3)],
 )
 def test_chains_add(kinds, widths, places, tmp_path):
     pytest.importorskip("pyosys")
@@ -87,6 +88,7 @@ def test_chains_add(kinds, widths, places, tmp_path):
     ("given", "message"),
     [
         ("select negate", "^An addition must not both select and negate$"),
+        ("negate carry", "^An addition must not both carry and negate$"),
         ("other", "^An addition with an other operand must have a select$"),
         ("gate", "^An addition with a gate must have a select, and no other operand$"),
         ("gate select other", "^An addition with a gate must have a select, and no other operand$"),
