@@ -1,9 +1,9 @@
-"""Adder trees with a register at every level, laid in shared carry chains."""
+"""Adder trees with a register at every level."""
 
 from amaranth import Module, Signal, Value
 from amaranth.utils import ceil_log2
 
-from downshift.hw.fabric import Addition, Fabric
+from downshift.hw.fabric import Addition
 
 __all__ = ["add_trees", "adder_tree_latency"]
 
@@ -13,18 +13,24 @@ def adder_tree_latency(values):
     return ceil_log2(values)
 
 
-def add_trees(m: Module, name: str, fabric: Fabric, trees: list[list[Value]], *, largest: int):
+def add_trees(
+    m: Module, name: str, additions: list[Addition], trees: list[list[Value]], *, largest: int
+):
     """Sum each list of values, all lists of one length, `adder_tree_latency` cycles later.
+
+    Where there is one value more than a power of two, each of its low bits is a carry of as many
+    adders as it weighs, in the level that has so many, and only the others are left to add.
 
     Parameters
     ----------
     m : Module
-        Gains the adders.
+        Gains the registers.
     name : str
         Begins the names of what is added.
-    fabric : Fabric
+    additions : list of Addition
+        Gains the adders, for `Fabric.add`.
     trees : list of list of Value
-        Unsigned values; trees of a level share carry chains.
+        Unsigned values.
     largest : int
         Most that a value can be.
 
@@ -33,23 +39,48 @@ def add_trees(m: Module, name: str, fabric: Fabric, trees: list[list[Value]], *,
     list of Signal
         A sum for each tree, as wide as it needs to be.
     """
+    levels = adder_tree_latency(len(trees[0]) - 1)
+    extras = []
+    if len(trees[0]) == (1 << levels) + 1 and largest >> levels:
+        extras = [Value.cast(tree[-1]) for tree in trees]
+        trees = [tree[:-1] for tree in trees]
     bounds = [largest] * len(trees[0])
-    depth = 0
-    while len(bounds) > 1:
-        bounds = [sum(bounds[k : k + 2]) for k in range(0, len(bounds), 2)]
-        additions, following = [], []
+
+    for depth in range(adder_tree_latency(len(bounds))):
+        bit = levels - 1 - depth
+        bounds = [sum(bounds[k : k + 2]) + bool(extras) for k in range(0, len(bounds), 2)]
+        following = []
         for index, level in enumerate(trees):
             sums = []
             for k, bound in enumerate(bounds):
                 total = Signal(bound.bit_length(), name=f"{name}_{depth}_{index}_{k}")
-                held = Signal.like(total, name=f"{total.name}_r", reset_less=True)
                 if 2 * k + 1 < len(level):
-                    additions.append(Addition(o=total, a=level[2 * k], b=level[2 * k + 1]))
+                    a, b = level[2 * k : 2 * k + 2]
+                    carry = extras[index][bit] if extras else None
+                    additions.append(Addition(o=total, a=a, b=b, carry=carry))
                 else:
                     m.d.comb += total.eq(level[2 * k])
-                m.d.sync += held.eq(total)
-                sums.append(held)
+                sums.append(_register(m, total))
             following.append(sums)
-        fabric.add(m, f"{name}_{depth}", additions)
-        trees, depth = following, depth + 1
-    return [tree[0] for tree in trees]
+        trees = following
+        extras = [
+            _register(m, extra, f"{name}_extra_{depth}_{k}") for k, extra in enumerate(extras)
+        ]
+    sums = [tree[0] for tree in trees]
+    if not extras:
+        return sums
+
+    # The rest of the value that is one too many.
+    bound = bounds[0] + (largest >> levels << levels)
+    totals = [Signal(bound.bit_length(), name=f"{name}_{index}") for index in range(len(sums))]
+    for total, base, extra in zip(totals, sums, extras, strict=True):
+        m.d.comb += total[:levels].eq(base[:levels])
+        additions.append(Addition(o=total[levels:], a=base[levels:], b=extra[levels:]))
+    return [_register(m, total) for total in totals]
+
+
+def _register(m, value, name=None):
+    """The value, a cycle later."""
+    held = Signal.like(value, name=name or f"{value.name}_r", reset_less=True)
+    m.d.sync += held.eq(value)
+    return held

@@ -76,7 +76,7 @@ class BitSerializer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        wide, narrow, load = Signal(), Signal(), Signal()
+        wide, narrow, load = (Signal(reset_less=True) for _ in range(3))
         word = Signal.like(self.i, reset_less=True)
         m.d.sync += [
             wide.eq(self.pack == 0),
@@ -90,7 +90,9 @@ class BitSerializer(wiring.Component):
 
             # A code serves one, two or all of the LUT-RAMs.
             halves = Mux(wide, held[7], held[3])
-            m.d.sync += self.o[lane].eq(
+            plane = Signal(TABLES, name=f"plane_{lane}", reset_less=True)
+            m.d.comb += self.o[lane].eq(plane)
+            m.d.sync += plane.eq(
                 Cat(
                     Mux(narrow, held[1], halves),
                     halves,

@@ -96,7 +96,9 @@ class Rescale(wiring.Component):
         # above whether it is more than signs.
         by_16 = Signal(signed(len(value)))
         coarse = Signal(signed(kept), reset_less=True)
-        rest, inside, negative = (Signal(3, name=name) for name in ("rest", "inside", "negative"))
+        rest, inside, negative = (
+            Signal(3, name=name, reset_less=True) for name in ("rest", "inside", "negative")
+        )
         eights = self.scale.eights
         m.d.comb += by_16.eq(Mux(eights[1], value >> 16, value))
         dropped = [value[8 * k : 8 * k + 8].any() & (eights > k) for k in range(3)]
@@ -122,6 +124,8 @@ class Rescale(wiring.Component):
         # Cycle 6: clip.
         below = Mux(inside[2], moved[-1], negative[2])
         over = ~inside[2] | moved[8:-1].any() | (moved[:8] & ~self.out_max).any()
-        m.d.sync += self.o.eq(Mux(below, 0, Mux(over, self.out_max, moved[:8])))
+        code = Signal(8, reset_less=True)
+        m.d.sync += code.eq(Mux(below, 0, Mux(over, self.out_max, moved[:8])))
+        m.d.comb += self.o.eq(code)
 
         return m

@@ -1,6 +1,6 @@
 """One output channel of a table array: tables, trees and accumulators."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Const, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -81,10 +81,11 @@ class TableRow(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        wide, narrow = Signal(), Signal()
-        control, load = Signal(FillControl, reset_less=True), Signal.like(self.load)
+        wide, narrow = Signal(reset_less=True), Signal(reset_less=True)
+        control = Signal(FillControl, reset_less=True)
+        load = Signal.like(self.load, reset_less=True)
         load_data = Signal.like(self.load_data, reset_less=True)
-        restart, done = Signal(), Signal()
+        restart, follows, done = (Signal(reset_less=True) for _ in range(3))
         m.d.sync += [
             wide.eq(self.pack == 0),
             narrow.eq(self.pack == 2),
@@ -92,6 +93,7 @@ class TableRow(wiring.Component):
             load.eq(self.load),
             load_data.eq(self.load_data),
             restart.eq(self.restart),
+            follows.eq(~restart),
             done.eq(self.done),
         ]
 
@@ -101,7 +103,8 @@ class TableRow(wiring.Component):
             segment = TableSegment(fabric=self.fabric)
             m.submodules[f"segment_{index}"] = shared(segment, platform)
             m.d.comb += [
-                segment.pack.eq(self.pack),
+                segment.wide.eq(wide),
+                segment.narrow.eq(narrow),
                 segment.address.eq(self.address[index]),
                 segment.load.eq(load[index // self.columns]),
                 segment.load_data.eq(load_data[index % self.columns]),
@@ -112,12 +115,14 @@ class TableRow(wiring.Component):
         # Trees, and what becomes of their sums.
         for quarter in range(QUARTERS):
             trees = [[segment.o[quarter][t] for segment in segments] for t in range(TABLES)]
-            sums = add_trees(m, f"tree_{quarter}", self.fabric, trees, largest=LARGEST_DIGIT)
-            self._accumulate(m, quarter, sums, wide, narrow, restart, done)
+            additions = []
+            sums = add_trees(m, f"tree_{quarter}", additions, trees, largest=LARGEST_DIGIT)
+            self._accumulate(m, quarter, additions, sums, wide, narrow, follows, done)
+            self.fabric.add(m, f"quarter_{quarter}", additions)
 
         return m
 
-    def _accumulate(self, m, quarter, sums, wide, narrow, restart, done):
+    def _accumulate(self, m, quarter, additions, sums, wide, narrow, follows, done):
         """Weigh the LUT-RAMs by how they share a table, and add up the bits of a vector."""
         low_bits = 2
         largest = LARGEST_DIGIT * self.segments
@@ -127,43 +132,33 @@ class TableRow(wiring.Component):
         low = Signal((8 * largest).bit_length(), name=f"low_sum_{quarter}")
         pairs = [Signal.like(s, name=f"{s.name}_r", reset_less=True) for s in (high, low)]
         m.d.comb += low[:low_bits].eq(Mux(wide, sums[0][:low_bits], 0))
-        self.fabric.add(
-            m,
-            f"pairs_{quarter}",
-            [
-                Addition(o=high, a=sums[3], b=sums[1], select=~wide),
-                Addition(
-                    o=low[low_bits:], a=sums[2], b=sums[0][low_bits:], other=sums[0], select=wide
-                ),
-            ],
-        )
+        additions += [
+            Addition(o=high, a=sums[3], b=sums[1], select=~wide),
+            Addition(o=low[low_bits:], a=sums[2], b=sums[0][low_bits:], other=sums[0], select=wide),
+        ]
         m.d.sync += [pairs[0].eq(high), pairs[1].eq(low)]
 
         # Value: the upper LUT-RAM weighs 16 unless it is a table of its own.
         value = Signal((2 * LARGEST_ENTRY * self.segments).bit_length(), name=f"value_{quarter}")
         plane = Signal.like(value, name=f"plane_{quarter}", reset_less=True)
         m.d.comb += value[:low_bits].eq(pairs[1][:low_bits])
-        self.fabric.add(
-            m,
-            f"value_{quarter}",
-            [
-                Addition(
-                    o=value[low_bits:],
-                    a=pairs[1][low_bits:],
-                    b=pairs[0],
-                    other=pairs[0] << 4,
-                    select=narrow,
-                )
-            ],
+        additions.append(
+            Addition(
+                o=value[low_bits:],
+                a=pairs[1][low_bits:],
+                b=pairs[0],
+                other=pairs[0] << 4,
+                select=narrow,
+            )
         )
         m.d.sync += plane.eq(value)
 
         # Bits of the activations, highest first.
         total = Signal(table_sum_width(self.segments), name=f"total_{quarter}")
         so_far = Signal.like(total, name=f"so_far_{quarter}", reset_less=True)
-        self.fabric.add(m, f"total_{quarter}", [Addition(o=total, a=so_far << 1, b=plane)])
+        additions.append(Addition(o=total, a=so_far << 1, gate=follows, b=plane, select=Const(1)))
         m.d.sync += so_far.eq(total)
-        with m.If(restart):
-            m.d.sync += so_far.eq(0)
+        result = Signal.like(total, name=f"result_{quarter}", reset_less=True)
         with m.If(done):
-            m.d.sync += self.o[quarter].eq(total)
+            m.d.sync += result.eq(total)
+        m.d.comb += self.o[quarter].eq(result)

@@ -51,8 +51,8 @@ class TableSegment(wiring.Component):
 
     Members
     -------
-    pack : ``In(2)``
-        log2 of the tables that four LUT-RAMs make, 0…2.
+    wide, narrow : ``In(1)``
+        Four LUT-RAMs make one table, or four.
     address : ``In(by_table(4))``
     o : ``Out(by_table(4))``
     load, load_data : ``In(1)``, ``In(8)``
@@ -66,7 +66,8 @@ class TableSegment(wiring.Component):
         self.fabric = fabric
         super().__init__(
             {
-                "pack": In(2),
+                "wide": In(1),
+                "narrow": In(1),
                 "address": In(by_table(LANES)),
                 "o": Out(by_table(4)),
                 "load": In(1),
@@ -77,13 +78,13 @@ class TableSegment(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        wide, narrow, load = Signal(), Signal(), Signal()
+        wide, narrow, load = (Signal(reset_less=True) for _ in range(3))
         load_data = Signal(8, reset_less=True)
         address = Signal(by_table(LANES), reset_less=True)
         control = Signal(FillControl, reset_less=True)
         m.d.sync += [
-            wide.eq(self.pack == 0),
-            narrow.eq(self.pack == 2),
+            wide.eq(self.wide),
+            narrow.eq(self.narrow),
             load.eq(self.load),
             load_data.eq(self.load_data),
             address.eq(self.address),
