@@ -4,8 +4,10 @@ from amaranth import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from downshift.hw.fabric import Addition, Fabric
+from downshift.hw.fabric import Fabric
+from downshift.hw.generate import shared
 from downshift.hw.precision_switch import STORED_WIDTH
+from downshift.hw.switch_lane import SwitchLane
 
 __all__ = ["AlignedSwitch"]
 
@@ -25,11 +27,13 @@ class AlignedSwitch(wiring.Component):
     Members
     -------
     width : ``In(4)``
-        Bits of the result, 2…8; stable while data flows.
-    i, o : ``In(stream.Signature(ArrayLayout(8, lanes)))``, ``Out(...)``
+        Bits of the result, 2…8; stable from two cycles before a word to its end.
+    i : ``In(stream.Signature(StructLayout({"codes": ArrayLayout(8, lanes), "blank": lanes})))``
+        Stored weights, and which of them count as zero.
+    o : ``Out(stream.Signature(ArrayLayout(8, lanes)))``
     """
 
-    latency = 2
+    latency = SwitchLane.latency
 
     i: stream.Interface
     o: stream.Interface
@@ -43,45 +47,39 @@ class AlignedSwitch(wiring.Component):
         super().__init__(
             {
                 "width": In(4),
-                "i": In(stream.Signature(codes)),
+                "i": In(stream.Signature(data.StructLayout({"codes": codes, "blank": lanes}))),
                 "o": Out(stream.Signature(codes)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        advance = Signal()
-        kept = Signal()
-        one = Signal(STORED_WIDTH)  # the last bit that is kept
+        advance, waiting = Signal(), Signal()
         m.d.comb += [
             advance.eq(~self.o.valid | self.o.ready),
             self.i.ready.eq(advance),
         ]
-        m.d.sync += one.eq(1 << (STORED_WIDTH - self.width)[:3])
         with m.If(advance):
-            m.d.sync += [kept.eq(self.i.valid), self.o.valid.eq(kept)]
+            m.d.sync += [waiting.eq(self.i.valid), self.o.valid.eq(waiting)]
 
-        for lane in range(self.lanes):
-            # Cycle 1: drop the low bits; round half to even, but not beyond the largest code.
-            stored = self.i.p[lane]
-            floor = Signal(STORED_WIDTH, name=f"floor_{lane}", reset_less=True)
-            up = Signal(name=f"up_{lane}", reset_less=True)
-            with m.If(advance), m.Switch(self.width):
-                for width in range(2, STORED_WIDTH + 1):
-                    drop = STORED_WIDTH - width
-                    largest = stored[drop:-1].all() & ~stored[-1]
-                    half = stored[drop - 1] if drop else 0
-                    more = stored[: max(drop - 1, 0)].any() | stored[drop]
-                    with m.Case(width):
-                        m.d.sync += [
-                            floor.eq(stored[drop:] << drop),
-                            up.eq(half & more & ~largest),
-                        ]
-
-            # Cycle 2: round.
-            total = Signal(STORED_WIDTH, name=f"total_{lane}")
-            self.fabric.add(m, f"round_{lane}", [Addition(o=total, a=floor, b=one, select=up)])
-            with m.If(advance):
-                m.d.sync += self.o.p[lane].eq(total)
+        # What all lanes are told alike.
+        drop, added, kept = Signal(3), Signal(STORED_WIDTH), Signal(STORED_WIDTH)
+        m.d.sync += [
+            drop.eq(STORED_WIDTH - self.width),
+            added.eq((1 << drop) - 1 >> 1),
+            kept.eq(-1 << drop),
+        ]
+        for index in range(self.lanes):
+            lane = SwitchLane(fabric=self.fabric)
+            m.submodules[f"lane_{index}"] = shared(lane, platform)
+            m.d.comb += [
+                lane.advance.eq(advance),
+                lane.drop.eq(drop),
+                lane.added.eq(added),
+                lane.kept.eq(kept),
+                lane.i.eq(self.i.p.codes[index]),
+                lane.blank.eq(self.i.p.blank[index]),
+                self.o.p[index].eq(lane.o),
+            ]
 
         return m

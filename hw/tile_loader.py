@@ -1,7 +1,7 @@
 """The tile loader: tiles of weights for a table array, through the precision switch."""
 
 import numpy as np
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -193,6 +193,8 @@ class TileLoader(wiring.Component):
 
         # The word comes a cycle later, and has a register behind the memory.
         read, blank = Signal(), Signal(self.rows)
+        word = Signal.like(self.read.data, reset_less=True)
+        m.d.comb += switch.i.p.codes.eq(word)
         m.d.comb += advance.eq(~switch.i.valid | switch.i.ready)
         with m.If(advance):
             m.d.sync += [
@@ -201,10 +203,8 @@ class TileLoader(wiring.Component):
                     Cat(absent | (layer.diagonal & (channel != row)) for row in range(self.rows))
                 ),
                 switch.i.valid.eq(read),
-                *(
-                    switch.i.p[lane].eq(Mux(blank[lane // CHAIN], 0, self.read.data[lane]))
-                    for lane in range(CHAIN * self.rows)
-                ),
+                word.eq(self.read.data),
+                switch.i.p.blank.eq(Cat(row_blank.replicate(CHAIN) for row_blank in blank)),
             ]
 
         return m

@@ -48,16 +48,16 @@ class Loader(wiring.Component):
 
 @pytest.mark.parametrize("width", range(2, 9))
 def test_switch_equals_golden(width):
-    codes = np.arange(-128, 128)
+    codes = np.concatenate([np.zeros(12, int), np.arange(-128, 128)])  # width takes effect
     taken, cycles = run(
         AlignedSwitch(lanes=4),
-        {"i": (codes.reshape(-1, 4) & 0xFF).tolist()},
-        outputs={"o": 64},
+        {"i": [{"codes": word, "blank": 0} for word in (codes.reshape(-1, 4) & 0xFF).tolist()]},
+        outputs={"o": 67},
         settings={"width": width},
         gaps=0.2,
     )
     expected = precision_switch(codes, width=width).astype(int) << 8 - width & 0xFF
-    assert np.array_equal(np.ravel([list(word) for word in taken["o"]]), expected)
+    assert np.array_equal(np.ravel([list(word) for word in taken["o"]])[12:], expected[12:])
     assert cycles["o"][0] - cycles["i"][0] >= AlignedSwitch.latency
 
 
