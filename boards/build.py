@@ -14,6 +14,7 @@ from downshift.boards.build_report import BuildReport, check_fit, read_report
 from downshift.boards.flow import Step, build_script, constraints, steps, synthesis_script
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.errors import DownshiftError
+from downshift.hw.table_config import TableConfig
 from downshift.sw.atomic_write import atomic_folder
 
 __all__ = ["build", "check_tools", "generate"]
@@ -21,14 +22,15 @@ __all__ = ["build", "check_tools", "generate"]
 Progress = Callable[[str], None]
 
 Core = Callable[..., Any]
-"""Makes the accelerator from ``config`` and ``divisor``; see `downshift.hw.top.Top`."""
+"""Makes the accelerator from ``config`` and ``divisor``, and with a `TableConfig` also ``fabric``;
+see `downshift.hw.top.Top`."""
 
 INSTALL = "pip install 'downshift[fpga]'"
 
 
 def generate(
     board: Board,
-    config: AcceleratorConfig | None,
+    config: AcceleratorConfig | TableConfig | None,
     out: Path,
     *,
     seed: int = 1,
@@ -39,7 +41,7 @@ def generate(
     Parameters
     ----------
     board : Board
-    config : AcceleratorConfig or None
+    config : AcceleratorConfig, TableConfig or None
         The board's own by default.
     out : Path
         Folder for ``top.v``, ``top.lpf`` or ``top.pcf``, ``synthesis.ys`` and ``build.sh``;
@@ -62,6 +64,8 @@ def generate(
     # Amaranth takes longer to load than a list of boards may.
     from downshift.boards.clocking import dividers
     from downshift.boards.verilog import board_verilog
+    from downshift.hw.ecp5 import Ecp5Fabric
+    from downshift.hw.fabric import Fabric
 
     if core is None:
         from downshift.hw.top import Top
@@ -69,13 +73,16 @@ def generate(
         core = Top
     config = config or board.config
     dividers(board)
-    verilog = board_verilog(board, core(config=config, divisor=board.divisor))
+    arguments: dict[str, Any] = {"config": config, "divisor": board.divisor}
+    if isinstance(config, TableConfig):
+        arguments["fabric"] = Ecp5Fabric() if board.family == "ecp5" else Fabric()
+    verilog = board_verilog(board, core(**arguments))
     name, pins = constraints(board)
     with atomic_folder(out) as folder:
         (folder / "top.v").write_text(verilog)
         (folder / name).write_text(pins)
         (folder / "synthesis.ys").write_text(synthesis_script(board))
-        (folder / "build.sh").write_text(build_script(board, seed=seed))
+        (folder / "build.sh").write_text(build_script(board, config, seed=seed))
         (folder / "build.sh").chmod(0o755)
     return Path(out) / "top.v"
 
@@ -87,7 +94,7 @@ def source_files(board: Board) -> tuple[str, ...]:
 
 def build(
     board: Board,
-    config: AcceleratorConfig | None,
+    config: AcceleratorConfig | TableConfig | None,
     out: Path,
     *,
     seed: int = 1,
@@ -103,7 +110,7 @@ def build(
     Parameters
     ----------
     board : Board
-    config : AcceleratorConfig or None
+    config : AcceleratorConfig, TableConfig or None
         The board's own by default.
     out : Path
         Folder for what `generate` writes, the bitstream, ``report.json`` (utilisation and timing),
@@ -123,7 +130,7 @@ def build(
         If a tool is missing or fails, or the design does not fit or is too slow for its clock.
     """
     check_tools(board)
-    flow = steps(board, seed=seed)
+    flow = steps(board, config or board.config, seed=seed)
     with atomic_folder(out) as folder:
         if sources is None:
             progress("Generating Verilog")
@@ -161,7 +168,7 @@ def build(
 
 def check_tools(board: Board) -> None:
     """Raise `DownshiftError` if a tool that a build for `board` needs is not installed."""
-    for step in steps(board, seed=0):
+    for step in steps(board, board.config, seed=0):
         _program(step)
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from downshift.boards.board import Board
 from downshift.boards.verilog import TOP
+from downshift.hw.config import AcceleratorConfig
+from downshift.hw.table_config import TableConfig
 
 __all__ = ["Step", "build_script", "constraints", "steps", "synthesis_script"]
 
@@ -19,6 +21,9 @@ ICE40_LUTS = (
     "opt_lut -tech ice40",
 )
 """What ``synth_ecp5`` and ``synth_ice40`` do at ``map_luts``, but for abc9."""
+
+TABLE_PLACE_OPTIONS = ("--placer", "static", "--router", "router2")
+"""The default placer packs the table style so densely that no router finds its way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +91,9 @@ def synthesis_script(board: Board) -> str:
     return "\n".join([*lines, ""])
 
 
-def steps(board: Board, *, seed: int) -> tuple[Step, ...]:
+def steps(
+    board: Board, config: AcceleratorConfig | TableConfig, *, seed: int
+) -> tuple[Step, ...]:
     """Return the tools of the flow, in order, with ``top.bit`` or ``top.bin`` at the end."""
     name, _ = constraints(board)
     place = [
@@ -94,6 +101,8 @@ def steps(board: Board, *, seed: int) -> tuple[Step, ...]:
         *("--json", f"{TOP}.json", "--freq", f"{board.clock_hz / 1e6:g}", "--seed", str(seed)),
         *("--timing-allow-fail", "--report", "report.json"),
     ]
+    if isinstance(config, TableConfig):
+        place += TABLE_PLACE_OPTIONS
     if board.family == "ecp5":
         place += ["--lpf", name, "--textcfg", f"{TOP}.config"]
         pack = ("yowasp-ecppack", ("--compress", f"{TOP}.config", f"{TOP}.bit"))
@@ -117,7 +126,9 @@ def steps(board: Board, *, seed: int) -> tuple[Step, ...]:
     )
 
 
-def build_script(board: Board, *, seed: int) -> str:
+def build_script(
+    board: Board, config: AcceleratorConfig | TableConfig, *, seed: int
+) -> str:
     """Return a shell script with exactly the commands of `steps`."""
     lines = [
         "#!/bin/sh",
@@ -126,6 +137,6 @@ def build_script(board: Board, *, seed: int) -> str:
         "set -e",
         'cd "$(dirname "$0")"',
     ]
-    for step in steps(board, seed=seed):
+    for step in steps(board, config, seed=seed):
         lines += ["", f"# {step.title}.", step.command]
     return "\n".join([*lines, ""])

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out, connect
 from downshift.hw.command_processor import CommandProcessor
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.engine import Engine
+from downshift.hw.fabric import Fabric
 from downshift.hw.frame import FrameReceiver, FrameTransmitter
 from downshift.hw.protocol import MAX_FRAME
 from downshift.hw.skid_buffer import SkidBuffer
@@ -26,6 +27,8 @@ class Top(wiring.Component):
     config : AcceleratorConfig or TableConfig
     divisor : int
         Clock cycles per bit of the UART, at least 2; on a board at least 8.
+    fabric : Fabric
+        What an accelerator of the table style is made of.
 
     Members
     -------
@@ -36,9 +39,16 @@ class Top(wiring.Component):
     rx: In(1, init=1)
     tx: Out(1, init=1)
 
-    def __init__(self, *, config: AcceleratorConfig | TableConfig, divisor: int):
+    def __init__(
+        self,
+        *,
+        config: AcceleratorConfig | TableConfig,
+        divisor: int,
+        fabric: Fabric | None = None,
+    ):
         self.config = config
         self.divisor = divisor
+        self.fabric = fabric or Fabric()
         super().__init__()
 
     def elaborate(self, platform):
@@ -54,8 +64,10 @@ class Top(wiring.Component):
 
         # Execution.
         m.submodules.processor = processor = CommandProcessor(config=self.config)
-        table = isinstance(self.config, TableConfig)
-        engine = (TableEngine if table else Engine)(config=self.config)
+        if isinstance(self.config, TableConfig):
+            engine = TableEngine(config=self.config, fabric=self.fabric)
+        else:
+            engine = Engine(config=self.config)
         m.submodules.engine = engine
         connect(m, requests.o, processor.i)
         connect(m, processor.write, engine.write)

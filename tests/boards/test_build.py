@@ -8,7 +8,10 @@ import pytest
 from downshift.boards import BOARDS, find
 from downshift.boards import build as build_module
 from downshift.boards.build import build, generate
+from downshift.hw.ecp5 import Ecp5Fabric
 from downshift.hw.errors import DownshiftError
+from downshift.hw.fabric import Fabric
+from downshift.hw.table_config import TableConfig
 
 every_board = pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
 
@@ -47,6 +50,21 @@ def test_the_script_is_a_shell_script(tmp_path, board, make_stand_in):
     subprocess.run(["sh", "-n", script], check=True)
     assert script.stat().st_mode & 0o111
     assert "--seed 7" in script.read_text()
+
+
+@pytest.mark.parametrize(("name", "fabric"), [("ulx3s-85f", Ecp5Fabric), ("icebreaker", Fabric)])
+def test_the_table_style_is_made_of_what_the_family_has(tmp_path, name, fabric, make_stand_in):
+    given = {}
+    config = TableConfig(segments=3)
+
+    def make(**arguments):
+        given.update(arguments)
+        return make_stand_in(config, given["divisor"])
+
+    generate(find(name), config, tmp_path, core=make)
+    assert given["config"] == config
+    assert type(given["fabric"]) is fabric
+    assert "--placer static --router router2" in (tmp_path / "build.sh").read_text()
 
 
 def test_a_clock_out_of_reach_writes_nothing(tmp_path, make_stand_in):
