@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from downshift.hw.config import AcceleratorConfig
+from downshift.hw.table_config import TableConfig
 from downshift.sim.random_blocks import Feature, random_block
 from downshift.sim.verify import Case
 from downshift.sw.compiler import compile_graph
@@ -20,6 +21,7 @@ def random_network(
     settings: int = 3,
     name: str = "random",
     features: Sequence[Feature] = (),
+    tables: bool = False,
 ) -> IntegerGraph:
     """Draw a network of one to three layers, and those that features add.
 
@@ -36,6 +38,8 @@ def random_network(
     name : str
     features : sequence of Feature
         Each adds its layers somewhere, `AVERAGE` at the end; without any, the network is a chain.
+    tables : bool
+        Draw scales and residuals that an accelerator of the table style has numbers for.
 
     Returns
     -------
@@ -69,7 +73,7 @@ def random_network(
         for layer in block:
             source = before if layer.source is None else layer.source
             layer_settings = {
-                width: _setting(rng, layer, shapes[source], maps, source)
+                width: _setting(rng, layer, shapes[source], maps, source, tables=tables)
                 for width, maps in codes.items()
             }
             layers.append(replace(layer, settings=layer_settings))
@@ -84,10 +88,17 @@ def random_codes(rng: np.random.Generator, graph: IntegerGraph, n: int) -> np.nd
     return rng.integers(0, 1 << bits, (n, *graph.input_shape)).astype(np.uint8)
 
 
-def random_case(seed: int, config: AcceleratorConfig, *, images: int = 2) -> Case:
+def random_case(
+    seed: int,
+    config: AcceleratorConfig | TableConfig,
+    *,
+    images: int = 2,
+    features: Sequence[Feature] = (),
+) -> Case:
     """Draw a network and inputs, compile it, and schedule every image at every width."""
     rng = np.random.default_rng(seed)
-    graph = random_network(rng, name=f"random{seed}")
+    tables = isinstance(config, TableConfig)
+    graph = random_network(rng, name=f"random{seed}", features=features, tables=tables)
     return Case(
         graph=graph,
         image=compile_graph(graph, config),
@@ -101,7 +112,7 @@ def _code(rng):
     return width, int(rng.integers(0, 1 << width)) * int(rng.integers(0, 2))
 
 
-def _setting(rng, layer, shape, maps, source) -> Setting:
+def _setting(rng, layer, shape, maps, source, *, tables) -> Setting:
     """Numbers that spread the outputs, given (width, zero point) of every map at this width."""
     weight_width = int(rng.integers(2, 9))
     (in_width, zero_point_in), channels = maps[source], layer.out_channels
@@ -114,10 +125,13 @@ def _setting(rng, layer, shape, maps, source) -> Setting:
     bias, residual = np.zeros(channels), {}
     if layer.residual is not None:
         residual_width, _ = maps[layer.residual]
-        residual_shift = int(rng.integers(0, 7))
+        residual_shift, largest = int(rng.integers(0, 7)), 65535
+        if tables:
+            residual_shift %= 3 if weight_width == 2 else 9 - weight_width
+            largest >>= 8 - weight_width - residual_shift
         spread *= 1 << residual_shift
         factor = spread / (1 << residual_width) * rng.uniform(0.3, 3, channels)
-        residual_multiplier = np.clip(factor, 1, 65535).astype(np.uint16)
+        residual_multiplier = np.clip(factor, 1, largest).astype(np.uint16)
         residual = {"residual_multiplier": residual_multiplier, "residual_shift": residual_shift}
         bias -= residual_multiplier * float(1 << residual_width - 1)
     common = {
@@ -142,5 +156,5 @@ def _setting(rng, layer, shape, maps, source) -> Setting:
         out_width=leaving[0],
         zero_point_out=leaving[1],
         multiplier=np.clip(scale / 2.0**exponent * (1 << 15), 1 << 15, 65535).astype(np.uint16),
-        shift=np.clip(15 - exponent, 0, 63).astype(np.uint8),
+        shift=np.clip(15 - exponent, 16 if tables else 0, 63).astype(np.uint8),
     )
