@@ -7,14 +7,17 @@ import numpy as np
 
 from downshift.hw.brick import BrickArray
 from downshift.hw.channel_serializer import ChannelSerializer
+from downshift.hw.conv_core import ConvLayer
 from downshift.hw.descriptor import LayerDescriptor, descriptor_fields
 from downshift.hw.errors import DownshiftError
 from downshift.hw.partial_sums import PartialSums
 from downshift.hw.requantize import Requantize
 from downshift.hw.sequencer import Sequencer, program_layers
 from downshift.hw.skid_buffer import SkidBuffer
+from downshift.hw.table_config import TableConfig
 from downshift.hw.tile import tile_kind
 from downshift.hw.weight_loader import WeightLoader
+from downshift.sim.table_cycles import pass_cycles
 from downshift.sw.image import Image
 
 __all__ = ["FrameCycles", "cycles"]
@@ -57,6 +60,13 @@ def cycles(image: Image, width: int) -> FrameCycles:
         have = ", ".join(map(str, image.widths))
         raise DownshiftError(f"The image runs at widths {have}, not {width!r}")
     program = np.frombuffer(image.program, "<u4").tolist()
+    if isinstance(image.config, TableConfig):
+        fetch = Sequencer.fetch_latency_of(ConvLayer)
+        passes = tuple(
+            fetch + pass_cycles(descriptor_fields(words, ConvLayer), image.config).total
+            for words in program_layers(program, width, ConvLayer)
+        )
+        return FrameCycles(total=Sequencer.lookup_latency - 1 + sum(passes), passes=passes)
     fetch = Sequencer.fetch_latency_of(LayerDescriptor)
     passes = tuple(
         fetch + _pass_cycles(descriptor_fields(words), image)

@@ -1,8 +1,9 @@
-"""Random networks on an accelerator of the table style, through its host link, against golden."""
+"""Random networks on an accelerator of the table style, through its host link, against golden and its model."""
 
 import pytest
 
 from downshift.hw.table_config import TableConfig
+from downshift.sim.cycles import cycles
 from downshift.sim.random_networks import Feature, random_case
 from downshift.sim.runner import build_simulation
 from downshift.sim.verify import verify
@@ -38,3 +39,4 @@ def test_rtl_equals_golden(simulation, tmp_path):
             where = f"{case.graph.name} at width {width}"
             assert report.mismatches == 0, where
             assert report.logits_compared > 0, where
+            assert set(report.cycles) == {cycles(case.image, width).total}, where

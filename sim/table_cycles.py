@@ -1,0 +1,187 @@
+"""The cycle model of the table style: how long each pass of a program takes, and what for."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from downshift.hw.aligned_switch import AlignedSwitch
+from downshift.hw.fetch import Fetch
+from downshift.hw.rescale import Rescale
+from downshift.hw.residual import Residual
+from downshift.hw.slot_sums import SlotSums
+from downshift.hw.table import LANES
+from downshift.hw.table_array import TableArray
+from downshift.hw.table_config import COLUMNS, TableConfig
+from downshift.hw.table_fill import fill_cycles
+from downshift.hw.word_pool import WordPool
+from downshift.hw.word_writer import WordWriter
+
+__all__ = ["PassCycles", "pass_cycles"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassCycles:
+    """Predicted cycles of a pass, from `start` to `done`."""
+
+    total: int
+    vectors: int
+    """Vectors that enter the array."""
+    busy: int
+    """Cycles in which the array looks up bits."""
+    fill: int
+    """Cycles in which tables are filled."""
+    load_wait: int
+    """Cycles in which the tables wait for weights."""
+    fetch_wait: int
+    """Cycles in which the array waits for words of the map."""
+
+
+def pass_cycles(layer: dict, config: TableConfig) -> PassCycles:
+    """Predict a pass.
+
+    Parameters
+    ----------
+    layer : dict
+        Fields of a `ConvLayer`.
+    config : TableConfig
+
+    Notes
+    -----
+    Words of the map are read one a cycle while there is room behind the memory, and complete
+    vectors, one every `cycles` at best. A tile's tables are filled when its last vector before is
+    done and its weights are loaded; the next weights are loaded once the tables are filled. Reads
+    of a residual each take the place of a word.
+    """
+    if layer["pool"]:
+        return _pool(layer)
+    array, slots = layer["array"], 1 << layer["array"]["slots"]
+    load = _load_cycles(layer, config)
+    fill = fill_cycles(LANES << layer["loader"]["group"])
+    words = _Words(_Residual(layer, config))
+    tiles = list(_tiles(layer, config))
+
+    loaded = 1 + LOAD_LATENCY + load  # when all weights of the next tile are there
+    taken, ready, busy, load_wait, fetch_wait, vectors = 0, 0, 0, 0, 0, 0
+    for counts, last in tiles:
+        begin = max(loaded, ready)
+        load_wait += begin - ready
+        held = begin + fill + 1
+        loaded = held + load
+        free = held
+        for count in counts:
+            complete = words.take(count, taken)
+            taken = max(complete, free)
+            fetch_wait += taken - free
+            free = taken + array["cycles"]
+            busy += array["act_width"]
+            vectors += 1
+            if last:
+                words.residual.leave(taken)
+        ready = taken + 1 + max(0, array["act_width"] - 2)
+    total = taken + array["act_width"] - 1 + TableArray.latency_of(segments=config.segments)
+    total += SlotSums.latency + slots - 1
+    if layer["writer"]["logits"]:
+        total += WordWriter.latency + LOGIT_WORDS
+    else:
+        total += 1 + Rescale.latency + WordWriter.latency + 1
+    return PassCycles(
+        total=total,
+        vectors=vectors,
+        busy=busy,
+        fill=fill * len(tiles),
+        load_wait=load_wait,
+        fetch_wait=fetch_wait,
+    )
+
+
+LOAD_LATENCY = 2 + AlignedSwitch.latency
+"""Cycles from the first read of weights to the array."""
+FETCH_LATENCY = Fetch.latency - 1
+"""Cycles from asking for a word to its place in a chain."""
+LOGIT_WORDS = 4
+
+
+def _pool(layer: dict) -> PassCycles:
+    fetch = layer["fetch"]
+    words = (fetch["last_kernel_row"] + 1) * (fetch["last_kernel_column"] + 1)
+    for name in ("last_tile", "last_row", "last_column"):
+        words *= fetch[name] + 1
+    total = Fetch.latency + words - 1 + WordPool.latency + 1
+    return PassCycles(total=total, vectors=0, busy=0, fill=0, load_wait=0, fetch_wait=0)
+
+
+def _load_cycles(layer: dict, config: TableConfig) -> int:
+    return (LANES << layer["loader"]["group"]) * (config.segments // COLUMNS)
+
+
+def _tiles(layer: dict, config: TableConfig) -> Iterator[tuple[list[int], bool]]:
+    """Words read for each vector of each tile, and whether it is the last of the depth."""
+    fetch = layer["fetch"]
+    rows, columns = fetch["last_row"] + 1, fetch["last_column"] + 1
+    kernel = (fetch["last_kernel_row"] + 1) * (fetch["last_kernel_column"] + 1)
+    field = kernel * (1 if fetch["separate"] else fetch["last_group"] + 1)
+    depth = []
+    for first in range(0, field, config.segments):
+        count = min(config.segments, field - first)
+        following = count - count // COLUMNS * fetch["slide"]
+        depth.append(([count] + [following] * (columns - 1)) * rows)
+    for _ in range(fetch["last_tile"] + 1):
+        for index, counts in enumerate(depth):
+            yield counts, index + 1 == len(depth)
+
+
+class _Residual:
+    """When the residual takes the place of a word."""
+
+    def __init__(self, layer: dict, config: TableConfig):
+        residual = layer["residual"]
+        self.left = (residual["last_pixel"] + 1) * (residual["last_tile"] + 1)
+        if not residual["enable"]:
+            self.left = 0
+        slots = 1 << layer["array"]["slots"]
+        # From a vector that is taken to the cycle after its last codes were.
+        self.delay = layer["array"]["act_width"] - 1
+        self.delay += TableArray.latency_of(segments=config.segments) + slots
+        self.delay += SlotSums.latency - 1
+        self.times: deque[int] = deque()
+        for _ in range(min(self.left, Residual.room)):
+            self._ask(1)
+
+    def leave(self, taken: int) -> None:
+        """Note that a vector with complete sums was taken."""
+        if self.left:
+            self._ask(taken + self.delay)
+
+    def _ask(self, time: int) -> None:
+        self.left -= 1
+        self.times.append(max(time, self.times[-1] + 1 if self.times else 0))
+
+    def first_free(self, time: int) -> int:
+        """First cycle from `time` on in which a word may be asked for; times must not fall."""
+        while self.times and self.times[0] < time:
+            self.times.popleft()
+        while self.times and self.times[0] == time:
+            self.times.popleft()
+            time += 1
+        return time
+
+
+class _Words:
+    """Words on their way from the memory to the chains."""
+
+    def __init__(self, residual: _Residual):
+        self.residual = residual
+        self.asked = 0
+        self.chained: deque[int] = deque([-Fetch.room] * Fetch.room, maxlen=Fetch.room)
+
+    def take(self, count: int, left: int) -> int:
+        """Fetch the words of a vector, whose predecessor leaves at `left`; when it is complete."""
+        entered = left
+        for index in range(count):
+            earliest = max(self.asked + 1, self.chained[0] + 1)
+            self.asked = self.residual.first_free(earliest)
+            entered = max(self.asked + FETCH_LATENCY, self.chained[-1] + 1)
+            if index == 0:
+                entered = max(entered, left)
+            self.chained.append(entered)
+        return entered + 1
