@@ -8,8 +8,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from downshift.hw.fabric import Addition, Fabric
+from downshift.hw.fabric import Fabric
+from downshift.hw.generate import shared
 from downshift.hw.mac import VectorTags
+from downshift.hw.slot_row import SlotRow
 from downshift.hw.table import QUARTERS
 
 __all__ = ["SlotSums", "slot_sums"]
@@ -60,7 +62,7 @@ class SlotSums(wiring.Component):
     Members
     -------
     slots : ``In(2)``
-        log2 of the slots of a vector, 0…2.
+        log2 of the slots of a vector, 0…2; in force a cycle before the first.
     keep : ``In(1)``
         All vectors of a tile belong to the same pixel: they are added up.
     bias : ``In(ArrayLayout(signed(acc_width), rows))``
@@ -79,7 +81,7 @@ class SlotSums(wiring.Component):
     i: stream.Interface
     o: stream.Interface
 
-    latency = 3
+    latency = SlotRow.latency
 
     def __init__(
         self, *, rows: int, sum_width: int, acc_width: int, depth: int, fabric: Fabric | None = None
@@ -108,7 +110,7 @@ class SlotSums(wiring.Component):
         m = Module()
 
         # Slots of the vector, and where their sums are held.
-        slot, last_slot = Signal(2), Signal(2)
+        slot, following, last_slot = Signal(2), Signal(2), Signal(2)
         working, active, ending = Signal(), Signal(), Signal()
         tags, held_tags = Signal(VectorTags), Signal(VectorTags)
         place = Signal(range(self.depth))
@@ -118,11 +120,13 @@ class SlotSums(wiring.Component):
             ending.eq(slot == last_slot),
             tags.eq(Mux(self.i.valid, self.i.p.tags, held_tags)),
         ]
+        m.d.comb += following.eq(slot)
+        m.d.sync += slot.eq(following)
         with m.If(active):
+            m.d.comb += following.eq(Mux(ending, 0, slot + 1))
             m.d.sync += [
                 held_tags.eq(tags),
                 working.eq(~ending),
-                slot.eq(Mux(ending, 0, slot + 1)),
                 place.eq(Mux(ending & (tags.end | self.keep), 0, place + 1)),
             ]
         stages = [Signal(_Stage, name=f"stage_{k}") for k in range(self.latency + 1)]
@@ -139,7 +143,6 @@ class SlotSums(wiring.Component):
         accs = self.o.p.accs
         m.submodules.memory = memory = Memory(shape=accs.shape(), depth=self.depth, init=[])
         read, write = memory.read_port(), memory.write_port()
-        so_far = Signal.like(accs, reset_less=True)
         m.d.comb += [
             read.addr.eq(stages[0].place),
             read.en.eq(1),
@@ -150,62 +153,30 @@ class SlotSums(wiring.Component):
             self.o.valid.eq(stages[3].valid & stages[3].tags.last),
             self.o.p.tags.eq(stages[3].tags),
         ]
-        m.d.sync += so_far.eq(read.data)
 
-        # The quarters of the slot.
+        # The quarters of the next slot.
         quarters = Signal(QUARTERS)
         with m.Switch(self.slots):
             with m.Case(0):
                 m.d.comb += quarters.eq(0b1111)
             with m.Case(1):
-                m.d.comb += quarters.eq(Mux(slot[0], 0b1100, 0b0011))
+                m.d.comb += quarters.eq(Mux(following[0], 0b1100, 0b0011))
             with m.Default():
-                m.d.comb += quarters.eq(1 << slot)
+                m.d.comb += quarters.eq(1 << following)
         for index in range(self.rows):
-            self._add(m, index, quarters, so_far[index], stages[2], accs[index])
+            row = SlotRow(sum_width=self.sum_width, acc_width=self.acc_width, fabric=self.fabric)
+            m.submodules[f"row_{index}"] = shared(row, platform)
+            m.d.comb += [
+                row.quarters.eq(quarters),
+                row.i.eq(self.i.p.sums[index]),
+                row.first.eq(stages[1].tags.first),
+                row.valid.eq(stages[1].valid),
+                row.bias.eq(self.bias[index]),
+                row.so_far.eq(read.data[index]),
+                accs[index].eq(row.o),
+            ]
 
         return m
-
-    def _add(self, m, index, quarters, so_far, stage, acc):
-        """One row: halves, the slot, the sum so far."""
-        sums = self.i.p.sums[index]
-        halves = [Signal(self.sum_width + 1, name=f"half_{index}_{k}") for k in range(2)]
-        late = [Signal.like(half, name=f"{half.name}_r", reset_less=True) for half in halves]
-        slot = Signal(self.sum_width + 2, name=f"slot_{index}")
-        late_slot = Signal.like(slot, name=f"{slot.name}_r", reset_less=True)
-        total = Signal(self.acc_width, name=f"total_{index}")
-        low, high = (
-            Addition(
-                o=halves[k],
-                a=sums[2 * k],
-                gate=quarters[2 * k],
-                b=sums[2 * k + 1],
-                select=quarters[2 * k + 1],
-            )
-            for k in range(2)
-        )
-        self.fabric.add(m, f"halves_{index}", [low, high])
-        self.fabric.add(m, f"slot_{index}", [Addition(o=slot, a=late[0], b=late[1])])
-        bias = self.bias[index].as_unsigned()
-        self.fabric.add(
-            m,
-            f"total_{index}",
-            [
-                Addition(
-                    o=total,
-                    a=late_slot,
-                    b=bias,
-                    other=so_far.as_unsigned(),
-                    select=stage.tags.first,
-                )
-            ],
-        )
-        m.d.sync += [
-            *(r.eq(half) for half, r in zip(halves, late, strict=True)),
-            late_slot.eq(slot),
-        ]
-        with m.If(stage.valid):
-            m.d.sync += acc.eq(total)
 
 
 class _Stage(data.Struct):

@@ -19,6 +19,7 @@ def run(sums, bias, *, slots, keep=False, cycles=4):
         ctx.set(dut.slots, slots.bit_length() - 1)
         ctx.set(dut.keep, keep)
         ctx.set(dut.bias, bias.tolist())
+        await ctx.tick()
         for t, v in np.ndindex(tiles, vectors):
             first = t == 0 and (v == 0 or not keep)
             last = t == tiles - 1 and (v == vectors - 1 or not keep)
@@ -74,5 +75,5 @@ def test_keeps_one_pixel(slots):
 
 def test_latency():
     sums, bias = draw(1, 2)
-    start = SlotSums.latency
+    start = 1 + SlotSums.latency
     assert list(run(sums, bias, slots=2, cycles=5)) == [start, start + 1, start + 5, start + 6]
