@@ -40,6 +40,10 @@ class Segment(data.Struct):
     group: 8
     column_words: 16
     row_words: 16
+    # Whether it is the last one.
+    last_column: 1
+    last_row: 1
+    last_group: 1
 
 
 class SegmentWalk(wiring.Component):
@@ -87,69 +91,88 @@ class SegmentWalk(wiring.Component):
         column, row = Signal(8), Signal(8)
         tile = Signal(8)
         first = Signal()
-        kernel_column_last = here.column == layer.last_kernel_column
-        kernel_row_last = here.row == layer.last_kernel_row
+        last_chain, last_column, last_row = Signal(), Signal(), Signal()  # of the window
+        chains = self.segments // CHAIN
         full, depth_done, pixel_done, row_done, tile_done = (Signal() for _ in range(5))
         m.d.comb += [
-            full.eq((place == CHAIN - 1) & (chain == self.segments // CHAIN - 1) & ~layer.whole),
-            depth_done.eq(
-                kernel_column_last
-                & kernel_row_last
-                & (layer.separate | (here.group == layer.last_group))
-            ),
+            full.eq((place == CHAIN - 1) & last_chain & ~layer.whole),
+            depth_done.eq(here.last_column & here.last_row & (layer.separate | here.last_group)),
             pixel_done.eq(depth_done | full),
-            row_done.eq(column == layer.last_column),
-            tile_done.eq(pixel_done & row_done & (row == layer.last_row)),
+            row_done.eq(last_column),
+            tile_done.eq(pixel_done & last_column & last_row),
         ]
 
-        # The segment after this one.
-        after = Signal(Segment)
-        m.d.comb += after.eq(here)
-        with m.If(~kernel_column_last):
+        # The first segment, and the one after this one.
+        start, after = Signal(Segment), Signal(Segment)
+        m.d.comb += [
+            start.last_column.eq(layer.last_kernel_column == 0),
+            start.last_row.eq(layer.last_kernel_row == 0),
+            start.last_group.eq(layer.last_group == 0),
+            after.eq(here),
+        ]
+        with m.If(~here.last_column):
             m.d.comb += [
                 after.column.eq(here.column + 1),
+                after.last_column.eq(here.column + 1 == layer.last_kernel_column),
                 after.column_words.eq(here.column_words + layer.groups),
             ]
         with m.Else():
-            m.d.comb += after.column.eq(0)
-            with m.If(~kernel_row_last):
+            m.d.comb += [after.column.eq(0), after.last_column.eq(start.last_column)]
+            with m.If(~here.last_row):
                 m.d.comb += [
                     after.row.eq(here.row + 1),
+                    after.last_row.eq(here.row + 1 == layer.last_kernel_row),
                     after.row_words.eq(here.row_words + layer.row_words),
                     after.column_words.eq(here.group),
                 ]
             with m.Else():
                 m.d.comb += [
                     after.row.eq(0),
+                    after.last_row.eq(start.last_row),
                     after.row_words.eq(0),
                     after.group.eq(here.group + 1),
+                    after.last_group.eq(here.group + 1 == layer.last_group),
                     after.column_words.eq(here.group + 1),
                 ]
 
-        # Columns that the chains keep are left out.
+        # Columns that the chains keep are left out: the target is in the first one then, and the
+        # kernel has three.
         kept = Signal(2)
-        kept_words = Signal(9)
-        anew = Signal()
+        slide_words, beyond_kept = Signal(16), Signal(16)
+        anew, again = Signal(), Signal()
         target = Signal(Segment)
         m.d.comb += [
             kept.eq(
                 Mux(pixel_done, Mux(row_done, 0, layer.slide), Mux(column == 0, 0, layer.slide))
             ),
-            kept_words.eq(Mux(kept[1], layer.groups << 1, Mux(kept[0], layer.groups, 0))),
+            slide_words.eq(Mux(layer.slide[1], layer.groups << 1, layer.groups)),
             anew.eq(tile_done & depth_done & ~layer.separate),
-            target.eq(Mux(anew, 0, Mux(pixel_done & ~tile_done, tile_start, after))),
+            again.eq(pixel_done & ~tile_done),
+            target.eq(Mux(anew, start, Mux(again, tile_start, after))),
+            beyond_kept.eq(
+                Mux(
+                    again,
+                    tile_start.column_words + slide_words,
+                    Mux(here.last_row, here.group + 1, here.group) + slide_words,
+                )
+            ),
         ]
-        skip = pixel_done | kernel_column_last
+        skip = pixel_done | here.last_column
         with m.If(go):
             m.d.sync += here.eq(target)
-            with m.If(skip):
+            with m.If(skip & (kept != 0)):
                 m.d.sync += [
-                    here.column.eq(target.column + kept),
-                    here.column_words.eq(target.column_words + kept_words),
+                    here.column.eq(kept),
+                    here.last_column.eq(kept[1]),
+                    here.column_words.eq(beyond_kept),
                 ]
             m.d.sync += place.eq(place + 1)
             with m.If(pixel_done | (place == CHAIN - 1)):
-                m.d.sync += [place.eq(kept), chain.eq(Mux(pixel_done, 0, chain + 1))]
+                m.d.sync += [
+                    place.eq(kept),
+                    chain.eq(Mux(pixel_done, 0, chain + 1)),
+                    last_chain.eq(Mux(pixel_done, chains == 1, chain == chains - 2)),
+                ]
             with m.If(tile_done):
                 m.d.sync += [tile_start.eq(target), first.eq(depth_done)]
                 with m.If(depth_done):
@@ -163,13 +186,16 @@ class SegmentWalk(wiring.Component):
         with m.If(go & pixel_done):
             m.d.sync += [
                 column.eq(column + 1),
+                last_column.eq(column + 1 == layer.last_column),
                 window_column.eq(window_column + layer.stride_column),
                 words.eq(words + layer.step_words),
             ]
             with m.If(row_done):
                 m.d.sync += [
                     column.eq(0),
+                    last_column.eq(layer.last_column == 0),
                     row.eq(row + 1),
+                    last_row.eq(row + 1 == layer.last_row),
                     window_column.eq(layer.first_column),
                     window_row.eq(window_row + layer.stride_row),
                     words.eq(row_words + layer.step_row_words),
@@ -178,7 +204,9 @@ class SegmentWalk(wiring.Component):
         with m.If(self.start | (go & tile_done)):
             m.d.sync += [
                 column.eq(0),
+                last_column.eq(layer.last_column == 0),
                 row.eq(0),
+                last_row.eq(layer.last_row == 0),
                 window_column.eq(layer.first_column),
                 window_row.eq(layer.first_row),
                 words.eq(start_words),
@@ -187,9 +215,10 @@ class SegmentWalk(wiring.Component):
         with m.If(self.start):
             m.d.sync += [
                 running.eq(1),
-                here.eq(0),
-                tile_start.eq(0),
+                here.eq(start),
+                tile_start.eq(start),
                 chain.eq(0),
+                last_chain.eq(chains == 1),
                 place.eq(0),
                 tile.eq(0),
                 first.eq(1),

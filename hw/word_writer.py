@@ -24,8 +24,8 @@ class Spot(data.Struct):
 class WordWriter(wiring.Component):
     """Write codes or sums, pixel by pixel of all slots, tile by tile of output channels.
 
-    With the whole map, `MapLayout.encode` is what stands in memory. Codes may come every cycle,
-    sums every sixth.
+    With the whole map, `MapLayout.encode` is what stands in memory. Codes may come as fast as their
+    words are written, one a cycle; sums every sixth.
 
     Parameters
     ----------
@@ -79,6 +79,7 @@ class WordWriter(wiring.Component):
             words.pack.eq(layer.pack),
             words.group.eq(layer.group),
             words.spare.eq(layer.spare),
+            words.load.eq(taken),
         ]
 
         # Where the slots of this row stand.
@@ -93,12 +94,13 @@ class WordWriter(wiring.Component):
         next_row = self._step(m, row_start, 0, 1, 1, layer.row_words)
         column, row, slot, tile = Signal(8), Signal(8), Signal(2), Signal(8)
         column_words, tile_words, tile_group = Signal(16), Signal(16), Signal(10)
+        last_column, last_row = Signal(), Signal()
         slot_done, row_done, tile_done, pass_done = (Signal() for _ in range(4))
-        groups = Mux(layer.logits, CODES // LOGIT_LANES, 1)
+        groups = layer.last_word + 1
         m.d.comb += [
             slot_done.eq(slot == layer.last_slot),
-            row_done.eq(slot_done & (column == layer.last_column)),
-            tile_done.eq(row_done & (row == layer.last_row)),
+            row_done.eq(slot_done & last_column),
+            tile_done.eq(row_done & last_row),
             pass_done.eq(tile_done & (tile == layer.last_tile)),
         ]
         with m.If(taken):
@@ -108,6 +110,7 @@ class WordWriter(wiring.Component):
                     slot.eq(0),
                     here.eq(row_start),
                     column.eq(column + 1),
+                    last_column.eq(column + 1 == layer.last_column),
                     column_words.eq(column_words + layer.groups),
                 ]
             with m.If(row_done):
@@ -115,8 +118,10 @@ class WordWriter(wiring.Component):
                     here.eq(next_row),
                     row_start.eq(next_row),
                     column.eq(0),
+                    last_column.eq(layer.last_column == 0),
                     column_words.eq(tile_words),
                     row.eq(row + 1),
+                    last_row.eq(row + 1 == layer.last_row),
                 ]
             with m.If(tile_done):
                 m.d.sync += [
@@ -125,6 +130,7 @@ class WordWriter(wiring.Component):
                     tile_words.eq(tile_words + groups),
                     column_words.eq(tile_words + groups),
                     row.eq(0),
+                    last_row.eq(layer.last_row == 0),
                     tile.eq(tile + 1),
                     tile_group.eq(tile_group + groups),
                 ]
@@ -132,6 +138,8 @@ class WordWriter(wiring.Component):
             m.d.sync += [
                 *(spot.eq(first) for spot in (here, row_start)),
                 *(count.eq(0) for count in (slot, column, row, tile, tile_group)),
+                last_column.eq(layer.last_column == 0),
+                last_row.eq(layer.last_row == 0),
                 tile_words.eq(layer.base),
                 column_words.eq(layer.base),
             ]
@@ -141,7 +149,7 @@ class WordWriter(wiring.Component):
         for code in range(CODES):
             m.d.comb += words.i[code].eq(Mux(blank, layer.zero_point, self.i.p[code]))
 
-        # Cycle 1: the address and the slot. Cycle 2: the word, or four of logits.
+        # Cycle 1: the address and the slot. Cycle 2, and more: words.
         stages = [Signal(_Write, name=f"stage_{k}") for k in range(2)]
         enable = Signal(QUARTERS)
         parts = Signal(2)  # log2 of the quarters of a slot
@@ -153,11 +161,13 @@ class WordWriter(wiring.Component):
                 m.d.comb += enable.eq(0b11 << (here.slot << 1))
             with m.Default():
                 m.d.comb += enable.eq(0b1111 << (here.slot << 2))
-        more = Signal(2)  # words of logits to come
+        more = Signal(2)  # words to come
         m.d.sync += [
             stages[0].valid.eq(taken),
             stages[1].valid.eq(stages[0].valid | (more != 0)),
-            stages[1].last.eq(stages[0].last & Mux(stages[0].valid, ~layer.logits, more == 1)),
+            stages[1].last.eq(
+                stages[0].last & Mux(stages[0].valid, layer.last_word == 0, more == 1)
+            ),
         ]
         with m.If(taken):
             m.d.sync += [
@@ -171,7 +181,7 @@ class WordWriter(wiring.Component):
                 stages[1].address.eq(stages[0].address),
                 stages[1].enable.eq(stages[0].enable),
                 stages[1].group.eq(stages[0].group),
-                more.eq(Mux(layer.logits, CODES // LOGIT_LANES - 1, 0)),
+                more.eq(layer.last_word),
             ]
         with m.Elif(more != 0):
             m.d.sync += [
@@ -180,7 +190,8 @@ class WordWriter(wiring.Component):
                 more.eq(more - 1),
             ]
         index = Signal(2)
-        m.d.sync += index.eq(Mux(stages[0].valid, 0, index + 1))
+        m.d.comb += words.index.eq(Mux(stages[0].valid, 0, index + 1))
+        m.d.sync += index.eq(words.index)
         quarters = data.ArrayLayout(32 * LOGIT_LANES, CODES // LOGIT_LANES)
         logits = data.View(quarters, self.i_logits.p.as_value())
         present = stages[1].group < layer.groups
@@ -196,15 +207,23 @@ class WordWriter(wiring.Component):
         """The row that is `slots` slots and `rows` rows further on."""
         layer = self.layer
         further = Signal.like(spot, name=f"further_{spot.as_value().name}")
-        row = Signal(9, name=f"row_{spot.as_value().name}")
-        beyond = Signal(name=f"beyond_{spot.as_value().name}")
+        # Steps within the slot and beyond it are known before they are taken.
+        name = spot.as_value().name
+        beyond_rows = Signal(signed(10), name=f"beyond_rows_{name}", reset_less=True)
+        beyond_words = Signal(16, name=f"beyond_words_{name}", reset_less=True)
+        m.d.sync += [
+            beyond_rows.eq(rows - layer.strip),
+            beyond_words.eq(words - layer.strip_words),
+        ]
+        row = Signal(signed(11), name=f"row_{name}")
+        beyond = Signal(name=f"beyond_{name}")
         m.d.comb += [
-            row.eq(spot.row + rows),
-            beyond.eq(row >= layer.strip),
-            further.slot.eq(spot.slot + slots + beyond),
-            further.row.eq(Mux(beyond, row - layer.strip, row)),
+            row.eq(spot.row + beyond_rows),
+            beyond.eq(row >= 0),
+            further.slot.eq(Mux(beyond, spot.slot + slots + 1, spot.slot + slots)),
+            further.row.eq(Mux(beyond, row, spot.row + rows)),
             further.all_row.eq(spot.all_row + all_rows),
-            further.words.eq(spot.words + words - Mux(beyond, layer.strip_words, 0)),
+            further.words.eq(Mux(beyond, spot.words + beyond_words, spot.words + words)),
         ]
         return further
 
