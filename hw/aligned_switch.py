@@ -16,7 +16,8 @@ class AlignedSwitch(wiring.Component):
     """``precision_switch(codes, width=width) << 8 - width`` on `lanes` stored weights a cycle.
 
     Aligned to the left, a narrow weight is the stored one without its low bits, rounded: nothing is
-    shifted. Two registers, `latency` cycles; a word stays offered until it is taken.
+    shifted. Two registers, `latency` cycles, which move on while `o` is ready and stand still while
+    it is not, whether they hold anything or not: what they wait for must not wait for them.
 
     Parameters
     ----------
@@ -55,10 +56,7 @@ class AlignedSwitch(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         advance, waiting = Signal(), Signal()
-        m.d.comb += [
-            advance.eq(~self.o.valid | self.o.ready),
-            self.i.ready.eq(advance),
-        ]
+        m.d.comb += [advance.eq(self.o.ready), self.i.ready.eq(advance)]
         with m.If(advance):
             m.d.sync += [waiting.eq(self.i.valid), self.o.valid.eq(waiting)]
 

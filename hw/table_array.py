@@ -109,8 +109,8 @@ class TableArray(wiring.Component):
         m.d.comb += [
             fill.pack.eq(self.pack),
             fill.channels.eq(self.channels),
-            fill.taken.eq(self.i_weights.valid & ~fill.full),
-            self.i_weights.ready.eq(~fill.full),
+            fill.taken.eq(self.i_weights.valid & fill.room),
+            self.i_weights.ready.eq(fill.room),
         ]
         m.d.sync += word.eq(self.i_weights.p)
 

@@ -52,8 +52,8 @@ class TableFill(wiring.Component):
         As of `TableArray`.
     taken : ``In(1)``
         A word of weights comes.
-    full : ``Out(1)``
-        The next tile is loaded.
+    full, room : ``Out(1)``
+        The next tile is loaded; it is not.
     start : ``In(1)``
         Fill the tables; only with `full`.
     busy, done : ``Out(1)``
@@ -70,6 +70,7 @@ class TableFill(wiring.Component):
                 "channels": In(2),
                 "taken": In(1),
                 "full": Out(1),
+                "room": Out(1, init=1),
                 "start": In(1),
                 "busy": Out(1),
                 "done": Out(1),
@@ -94,9 +95,9 @@ class TableFill(wiring.Component):
             with m.If(channel == last_channel):
                 m.d.sync += [channel.eq(0), group.eq(group.rotate_left(1))]
                 with m.If(group[-1]):
-                    m.d.sync += self.full.eq(1)
+                    m.d.sync += [self.full.eq(1), self.room.eq(0)]
         with m.Elif(self.done):
-            m.d.sync += self.full.eq(0)
+            m.d.sync += [self.full.eq(0), self.room.eq(1)]
 
         # Steps: a set of four channels after the other.
         running = Signal()

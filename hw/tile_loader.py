@@ -131,7 +131,7 @@ class TileLoader(wiring.Component):
     read : ``Out(read_port(depth, ...))``
         Port of the weight store.
     o : ``Out(stream.Signature(ArrayLayout(ArrayLayout(8, 3), rows)))``
-        Running weights, aligned to the left.
+        Running weights, aligned to the left; as of `AlignedSwitch`.
     """
 
     o: stream.Interface
@@ -195,7 +195,7 @@ class TileLoader(wiring.Component):
         read, blank = Signal(), Signal(self.rows)
         word = Signal.like(self.read.data, reset_less=True)
         m.d.comb += switch.i.p.codes.eq(word)
-        m.d.comb += advance.eq(~switch.i.valid | switch.i.ready)
+        m.d.comb += advance.eq(switch.i.ready)
         with m.If(advance):
             m.d.sync += [
                 read.eq(running),
