@@ -285,13 +285,15 @@ class CommandProcessor(wiring.Component):
                 with m.If((self._error != LinkError.NONE) | (self._reply_left == 0)):
                     m.next = "Reply end"
 
-        # `body` is there two cycles later, and does not change until `reply_left` does.
+        # `body` is there three cycles later, and does not change until `reply_left` does.
         with m.State("Read"):
             m.next = "Reply load"
             with m.If(self._command == Command.READ):
                 m.d.comb += self.read.enable.eq(1)
                 m.d.sync += self._address.eq(self._address + 1)
         with m.State("Reply load"):
+            m.next = "Reply settle"
+        with m.State("Reply settle"):
             m.next = "Reply body"
 
         with m.State("Reply body"):

@@ -36,7 +36,7 @@ class TableEngine(wiring.Component):
 
     Members
     -------
-    As of `Engine`.
+    As of `Engine`, but that `read` takes two cycles.
     """
 
     def __init__(self, *, config: TableConfig, fabric: Fabric | None = None):
@@ -111,11 +111,9 @@ class TableEngine(wiring.Component):
         split = exact_log2(WORD_BYTES)
         by_link = self.write.enable & (self.region == Region.ACTIVATIONS)
         with m.If(self.busy):
-            m.d.comb += [
+            m.d.sync += [
                 write.addr.eq(core.write_address),
                 write.data.eq(core.write_data),
-                read.addr.eq(core.read_activations.address),
-                read.en.eq(core.read_activations.enable),
                 *(
                     write.en.word_select(quarter, WORD_BYTES // QUARTERS).eq(
                         core.write_enable[quarter].replicate(WORD_BYTES // QUARTERS)
@@ -123,21 +121,26 @@ class TableEngine(wiring.Component):
                     for quarter in range(QUARTERS)
                 ),
             ]
-        with m.Else():
             m.d.comb += [
+                read.addr.eq(core.read_activations.address),
+                read.en.eq(core.read_activations.enable),
+            ]
+        with m.Else():
+            m.d.sync += [
                 write.addr.eq(self.write.address[split:]),
                 write.data.as_value().eq(self.write.data.replicate(WORD_BYTES)),
                 write.en.eq(Mux(by_link, 1 << self.write.address[:split], 0)),
+            ]
+            m.d.comb += [
                 read.addr.eq(self.read.address[split:]),
                 read.en.eq(self.read.enable),
             ]
-        lane = Signal(split)
+        m.d.comb += core.read_activations.data.eq(read.data)
+        lane, read_word = Signal(split), Signal.like(read.data, reset_less=True)
         with m.If(self.read.enable):
             m.d.sync += lane.eq(self.read.address[:split])
-        m.d.comb += [
-            core.read_activations.data.eq(read.data),
-            self.read.data.eq(read.data[lane]),
-        ]
+        m.d.sync += read_word.eq(read.data)
+        m.d.comb += self.read.data.eq(read_word[lane])
 
         count_events(
             m,
