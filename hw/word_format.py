@@ -10,36 +10,36 @@ from amaranth.lib.wiring import In, Out
 from downshift.hw.map_layout import WORD_BYTES
 from downshift.hw.table import LANES, QUARTERS
 
-__all__ = ["CODES", "WordFormat", "format_word"]
+__all__ = ["CODES", "WordFormat", "format_words"]
 
 CODES = 16
 """Channels that come at once: those of the largest group."""
 
 
-def format_word(codes, layout):
-    """Put the first channels of a pixel into a word: the golden function of `WordFormat`.
+def format_words(codes, layout):
+    """Put the codes of a pixel into words: the golden function of `WordFormat`.
 
     Parameters
     ----------
     codes : uint8 array, shape (16,)
-        Of which the first `group` count.
     layout : MapLayout
         Of which `group`, `pack` and `code_width` count.
 
     Returns
     -------
-    uint8 array, shape (4, 4)
-        The pixel stands in every slot.
+    uint8 array, shape (16 / group, 4, 4)
+        For each group of channels, a word in which the pixel stands in every slot.
     """
-    pixels = np.broadcast_to(codes[: layout.group], (layout.slots, 1, layout.group))
-    single = replace(layout, height=layout.slots, width=1, channels=layout.group, strip=1)
-    return single.encode(pixels, zero_point=0).reshape(QUARTERS, LANES)
+    pixels = np.broadcast_to(codes, (layout.slots, 1, CODES))
+    single = replace(layout, height=layout.slots, width=1, channels=CODES, strip=1)
+    return single.encode(pixels, zero_point=0).reshape(-1, QUARTERS, LANES)
 
 
 class WordFormat(wiring.Component):
-    """Offer the codes of a pixel in a word, `latency` cycles later.
+    """Put the codes of a pixel into words, one after the other.
 
-    The twin of `format_word`.
+    The twin of `format_words`. With codes in one cycle and `index` 0 in the next, the first word
+    comes in the one after that, `latency` cycles after the codes.
 
     Members
     -------
@@ -48,8 +48,10 @@ class WordFormat(wiring.Component):
         log2 of a quarter of the channels in a word.
     spare : ``In(2)``
         Bits that a code has less than its place, by twos.
-    i : ``In(ArrayLayout(8, 16))``
-        Codes.
+    load, i : ``In(1)``, ``In(ArrayLayout(8, 16))``
+        Codes of the next pixel.
+    index : ``In(2)``
+        Group of channels whose word comes next.
     o : ``Out(ArrayLayout(8, 16))``
     """
 
@@ -58,7 +60,9 @@ class WordFormat(wiring.Component):
     pack: In(2)
     group: In(2)
     spare: In(2)
+    load: In(1)
     i: In(data.ArrayLayout(8, CODES))
+    index: In(2)
     o: Out(data.ArrayLayout(8, WORD_BYTES))
 
     def elaborate(self, platform):
@@ -72,24 +76,27 @@ class WordFormat(wiring.Component):
             quarter, lane = divmod(place, LANES)
             pair, four = 2 * LANES * (quarter % 2) + lane, lane
             m.d.comb += codes[place].eq(self.i[place] << shift)
+            byte = Signal(8, name=f"byte_{place}")
             with m.Switch(self.pack):
                 with m.Case(0):
-                    m.d.sync += packed[place].eq(codes[place])
+                    m.d.comb += byte.eq(codes[place])
                 with m.Case(1):
-                    m.d.sync += packed[place].eq(Cat(codes[pair][:4], codes[pair + LANES][:4]))
+                    m.d.comb += byte.eq(Cat(codes[pair][:4], codes[pair + LANES][:4]))
                 with m.Default():
-                    m.d.sync += packed[place].eq(
-                        Cat(self.i[four + LANES * t][:2] for t in range(4))
-                    )
+                    m.d.comb += byte.eq(Cat(self.i[four + LANES * t][:2] for t in range(4)))
+            with m.If(self.load):
+                m.d.sync += packed[place].eq(byte)
 
-        # Cycle 2: in every slot.
-        parts = Signal(2)  # log2 of the quarters of a slot, were all of them different
+        # Cycle 2: the group, in every slot.
+        parts = Signal(2)  # log2 of the quarters of a slot
         m.d.comb += parts.eq(self.group - self.pack)
         for quarter in range(QUARTERS):
-            source = Mux(parts == 0, 0, Mux(parts == 1, quarter % 2, quarter))
+            inside = Mux(parts == 0, 0, Mux(parts == 1, quarter % 2, quarter))
+            source = Signal(2, name=f"source_{quarter}")
+            m.d.comb += source.eq((self.index << parts) | inside)
             for lane in range(LANES):
-                options = [packed[LANES * k + lane] for k in range(QUARTERS)]
-                byte = data.View(data.ArrayLayout(8, QUARTERS), Cat(options))[source]
+                options = Cat(packed[LANES * k + lane] for k in range(QUARTERS))
+                byte = data.View(data.ArrayLayout(8, QUARTERS), options)[source]
                 m.d.sync += self.o[LANES * quarter + lane].eq(byte)
 
         return m

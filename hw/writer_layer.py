@@ -2,11 +2,11 @@
 
 from amaranth.lib import data
 
-from downshift.hw.map_layout import LogitsLayout
+from downshift.hw.map_layout import LOGIT_LANES, LogitsLayout
 from downshift.hw.table import LANES, QUARTERS
 from downshift.hw.word_format import CODES
 
-__all__ = ["WriterLayer", "writer_fields"]
+__all__ = ["WriterLayer", "words_per_tile", "writer_fields"]
 
 
 class WriterLayer(data.Struct):
@@ -17,6 +17,7 @@ class WriterLayer(data.Struct):
     last_slot: 2  # of the convolution
     last_tile: 8  # tiles of output channels
     logits: 1  # sums are written, not codes
+    last_word: 2  # of those that 16 channels make
     pack: 2
     group: 2  # log2 of a quarter of the channels in a word
     spare: 2  # bits that codes have less than their place, by twos
@@ -39,16 +40,21 @@ class WriterLayer(data.Struct):
     all_rows: 9
 
 
+def words_per_tile(layout):
+    """Words that 16 channels of a pixel make, of those that the map has."""
+    whole = CODES // (LOGIT_LANES if isinstance(layout, LogitsLayout) else layout.group)
+    return 1 if layout.groups == 1 else whole
+
+
 def writer_fields(layout, *, strip, slots, zero_point, base, rows=None):
     """Describe a pass to `WordWriter`.
 
     Parameters
     ----------
     layout : MapLayout or LogitsLayout
-        Of the map to write; codes have 8, 6, 4 or 2 bits. Words of less than 16 channels have all
-        channels of the map.
+        Of the map to write; codes have 8, 6, 4 or 2 bits.
     strip, slots : int
-        Rows of a slot, and slots, of the convolution; one slot if it gives logits.
+        Rows of a slot, and slots, of the convolution; one slot if 16 channels make several words.
     zero_point : int
         For rows past the last.
     base : int
@@ -84,17 +90,15 @@ def writer_fields(layout, *, strip, slots, zero_point, base, rows=None):
         "words": step_rows * layout.row_words,
         "all_rows": strip,
     }
+    words = words_per_tile(layout)
+    if slots > 1 and words > 1:
+        raise ValueError(f"Pixels of {words} words must come from one slot, not {slots!r}")
+    fields["last_word"] = words - 1
     if isinstance(layout, LogitsLayout):
-        if slots != 1:
-            raise ValueError(f"Logits must come from one slot, not {slots!r}")
         return {**fields, "logits": 1}
     spare = (8 >> layout.pack) - layout.code_width
     if spare % 2:
         raise ValueError(f"Codes to write must have 8, 6, 4 or 2 bits, not {layout.code_width!r}")
-    if layout.channels > layout.group < CODES:
-        raise ValueError(
-            f"Words of {layout.group} channels cannot be written of {layout.channels} channels"
-        )
     return {
         **fields,
         "pack": layout.pack,

@@ -80,10 +80,9 @@ def pass_cycles(layer: dict, config: TableConfig) -> PassCycles:
         ready = taken + 1 + max(0, array["act_width"] - 2)
     total = taken + array["act_width"] - 1 + TableArray.latency_of(segments=config.segments)
     total += SlotSums.latency + slots - 1
-    if layer["writer"]["logits"]:
-        total += WordWriter.latency + LOGIT_WORDS
-    else:
-        total += 1 + Rescale.latency + WordWriter.latency + 1
+    total += WordWriter.latency + layer["writer"]["last_word"] + 1
+    if not layer["writer"]["logits"]:
+        total += 1 + Rescale.latency
     return PassCycles(
         total=total,
         vectors=vectors,
@@ -98,7 +97,6 @@ LOAD_LATENCY = 2 + AlignedSwitch.latency
 """Cycles from the first read of weights to the array."""
 FETCH_LATENCY = Fetch.latency - 1
 """Cycles from asking for a word to its place in a chain."""
-LOGIT_WORDS = 4
 
 
 def _pool(layer: dict) -> PassCycles:

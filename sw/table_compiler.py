@@ -43,14 +43,14 @@ def compile_tables(graph: IntegerGraph, config: TableConfig) -> Image:
         If the network does not fit (says what is short, and by how much), or a number of a layer
         has no place in the hardware (names the layer and width).
     """
-    plans = {}
-    for width, plan in plan_words(graph).items():
-        check_sizes(plan)
-        what = f"{graph.name} at width {width}"
-        with_shifts = _with_logit_shift(plan, width)
-        plans[width] = place_maps(with_shifts, capacity=config.activation_bytes, what=what)
-
-    weights, weight_bases = _weights(graph, plans, config)
+    plans = _plans(graph, config, common=False)
+    weights, weight_bases = _weights(plans, config)
+    if len(weights) > config.weight_depth:
+        plans = _plans(graph, config, common=True)
+        weights, weight_bases = _weights(plans, config)
+    _check_room(
+        f"words of {ROWS * COLUMNS} weights", len(weights), config.weight_depth, "weight_depth"
+    )
     parameters: list[bytes] = []
     program = [0] * PROFILES
     for width, plan in plans.items():
@@ -64,7 +64,9 @@ def compile_tables(graph: IntegerGraph, config: TableConfig) -> Image:
             parameters += layer_parameters(plan, step, width, segments=config.segments)
             for rows in _bands(plan, step, config):
                 fields = _conv_fields(plan, step, width, rows, config)
-                fields["loader"]["base"] = weight_bases[step.layer.name]
+                fields["loader"]["base"] = weight_bases[
+                    step.layer.name, plan.maps[step.source].group
+                ]
                 fields["parameters"] = {"base": base}
                 passes.append(fields)
         passes[-1]["last"] = 1
@@ -90,6 +92,20 @@ def compile_tables(graph: IntegerGraph, config: TableConfig) -> Image:
     )
 
 
+def _plans(graph: IntegerGraph, config: TableConfig, *, common: bool) -> dict[int, Plan]:
+    """A plan with places for each width."""
+    plans = {}
+    for width in graph.widths:
+        plan = plan_words(graph, width, segments=config.segments, common=common)
+        check_sizes(plan)
+        plans[width] = place_maps(
+            _with_logit_shift(plan, width),
+            capacity=config.activation_bytes,
+            what=f"{graph.name} at width {width}",
+        )
+    return plans
+
+
 def _check_room(what: str, needed: int, available: int, field: str) -> None:
     if needed > available:
         raise DownshiftError(
@@ -108,25 +124,30 @@ def _with_logit_shift(plan: Plan, width: int) -> Plan:
 
 
 def _weights(
-    graph: IntegerGraph, plans: dict[int, Plan], config: TableConfig
-) -> tuple[np.ndarray, dict[str, int]]:
-    """Content of the weight store, (words, rows, 3) int8, and the first word of each layer."""
-    plan = next(iter(plans.values()))
-    parts, bases, end = [], {}, 0
-    for step in plan.steps:
-        if step.pool:
-            continue
-        part = stored_tiles(
-            step.layer.weight,
-            group=plan.maps[step.source].group,
-            rows=ROWS,
-            segments=config.segments,
-            separate=step.layer.groups > 1,
-        )
-        bases[step.layer.name] = end
-        parts.append(part)
-        end += len(part)
-    _check_room(f"words of {ROWS * COLUMNS} weights", end, config.weight_depth, "weight_depth")
+    plans: dict[int, Plan], config: TableConfig
+) -> tuple[np.ndarray, dict[tuple[str, int], int]]:
+    """Content of the weight store, (words, rows, 3) int8, and the first word of each layer.
+
+    Widths share the weights of a layer unless the map that enters has words of other channels.
+    """
+    parts: list[np.ndarray] = []
+    bases: dict[tuple[str, int], int] = {}
+    end = 0
+    for plan in plans.values():
+        for step in plan.steps:
+            key = step.layer.name, plan.maps[step.source].group
+            if step.pool or key in bases:
+                continue
+            part = stored_tiles(
+                step.layer.weight,
+                group=key[1],
+                rows=ROWS,
+                segments=config.segments,
+                separate=step.layer.groups > 1,
+            )
+            bases[key] = end
+            parts.append(part)
+            end += len(part)
     return np.concatenate(parts), bases
 
 

@@ -5,11 +5,14 @@ from dataclasses import dataclass, replace
 
 from downshift.hw.errors import DownshiftError
 from downshift.hw.table import table_slots
+from downshift.hw.writer_layer import words_per_tile
 from downshift.sw.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph, Layer
 from downshift.sw.word_map import WordMap, stored_width
 
 __all__ = ["Plan", "Step", "check_sizes", "plan_words", "slots_of"]
 
+MOST_PACK = {4: 0, 8: 1, 16: 2}
+"""log2 of the codes that may share a byte, by the channels of a word."""
 ROUNDS = 64
 """Strips that still change after as many rounds never settle."""
 
@@ -61,26 +64,34 @@ class Plan:
         return target.strip * slots_of(target)
 
 
-def plan_words(graph: IntegerGraph) -> dict[int, Plan]:
-    """Choose words and strips for every map, the same groups of channels at all widths.
+def plan_words(graph: IntegerGraph, width: int, *, segments: int, common: bool = False) -> Plan:
+    """Choose words and strips for every map.
 
     Few channels share a word with other pixels, and narrow codes a byte, where every layer that
     takes the map can have it so; else a word has 16 channels of one pixel.
 
+    Parameters
+    ----------
+    graph : IntegerGraph
+    width : int
+        One of ``graph.widths``.
+    segments : int
+        Words of a vector.
+    common : bool
+        Choose the same channels for a word at all widths, so that weights are stored once.
+
     Returns
     -------
-    dict of int to Plan
-        By width; maps have no place yet.
+    Plan
+        Maps have no place yet.
     """
     steps = _steps(graph)
     single: set[str] = set()  # maps of which a word has but one pixel
-    while True:
-        plans = {width: _settle(graph, width, steps, single) for width in graph.widths}
-        failed = {name for plan in plans.values() if isinstance(plan, set) for name in plan}
-        if not failed:
-            return {width: plan for width, plan in plans.items() if isinstance(plan, Plan)}
-        assert not failed <= single
-        single |= failed
+    few = None if common else segments
+    while isinstance(plan := _settle(graph, width, steps, single, few), set):
+        assert not plan <= single
+        single |= plan
+    return plan
 
 
 def _steps(graph: IntegerGraph) -> tuple[Step, ...]:
@@ -102,7 +113,7 @@ def slots_of(entry: WordMap) -> int:
 
 
 def _settle(
-    graph: IntegerGraph, width: int, steps: tuple[Step, ...], single: set[str]
+    graph: IntegerGraph, width: int, steps: tuple[Step, ...], single: set[str], segments: int | None
 ) -> Plan | set[str]:
     """A plan, or names of maps that must be single for there to be one."""
     maps: dict[str, WordMap] = {}
@@ -116,7 +127,7 @@ def _settle(
         giver = next((step for step in steps if step.target == name), None)
         codes = graph.codes_of(INPUT if giver is None else giver.layer.name, width)
         entry = WordMap(name=name, shape=shapes[name], width=codes[0], zero_point=codes[1])
-        maps[name] = _with_words(entry, width, steps, maps, single)
+        maps[name] = _with_words(entry, width, steps, maps, single, segments)
     failed = _mismatched(steps, maps)
     if failed:
         return failed
@@ -134,24 +145,43 @@ def _with_words(
     steps: tuple[Step, ...],
     maps: Mapping[str, WordMap],
     single: set[str],
+    segments: int | None,
 ) -> WordMap:
     """The map with `pack`, `group` and the least strip; the maps that come of it are known."""
-    height, _, channels = entry.shape
+    height = entry.shape[0]
     takers = [step for step in steps if entry.name in (step.source, step.residual)]
-    added = any(step.residual == entry.name for step in takers)
     if entry.width == LOGIT_WIDTH or entry.name in single:
         return replace(entry, strip=height)
-    group = 16 if channels > 8 or added else 8 if channels > 4 else 4
-    pack = {4: 0, 8: 1, 16: 2}[group]
+    pooled = next((maps[step.target] for step in takers if step.pool), None)
+    pack = _pack(2, entry.width)
     for step in takers:
         setting = step.layer.settings[width]
-        if step.pool:
-            group, pack = maps[step.target].group, min(pack, maps[step.target].pack)
-        elif step.source == entry.name:
+        if step.source == entry.name and not step.pool:
             pack = min(pack, _pack(setting.weight_width, setting.in_width))
-        pack = min(pack, _pack(2, entry.width))
+    if pooled is not None:
+        group, pack = pooled.group, min(pack, pooled.pack)
+    else:
+        group = _group(entry, pack, takers, segments)
+        pack = min(pack, MOST_PACK[group])
     slots = table_slots(pack=pack, channels=group)
     return replace(entry, pack=pack, group=group, strip=-(-height // slots))
+
+
+def _group(entry: WordMap, pack: int, takers: list[Step], segments: int | None) -> int:
+    """Channels of a word: few where there are no more, or where vectors are fuller for it."""
+    height, _, channels = entry.shape
+    if any(entry.name == step.residual for step in takers):
+        return 16
+    if channels <= 8:
+        return 8 if channels > 4 else 4
+    others = any(step.layer.groups > 1 or step.residual for step in takers)
+    if pack or others or not any(step.kernel == (1, 1) and not step.whole for step in takers):
+        return 16
+    if segments is None:
+        return 16
+    # Vectors for a column of pixels.
+    few = -(-height // 4) * -(-channels // (4 * segments))
+    return 4 if few < height * -(-channels // (16 * segments)) else 16
 
 
 def _pack(weight_width: int, act_width: int) -> int:
@@ -169,6 +199,9 @@ def _mismatched(steps: tuple[Step, ...], maps: Mapping[str, WordMap]) -> set[str
             failed.add(source.name)
         if step.whole and slots_of(target) > 1:
             failed.add(target.name)
+        apart = slots_of(source) > 1 and not step.whole  # pixels leave one after the other
+        if apart and not step.pool and words_per_tile(target.layout) > 1:
+            failed.add(target.name if target.width != LOGIT_WIDTH else source.name)
         if step.pool and (source.pack, source.group) != (target.pack, target.group):
             failed |= {entry.name for entry in (source, target) if slots_of(entry) > 1}
         if step.residual is not None:

@@ -5,7 +5,7 @@ from amaranth.sim import Simulator
 
 from downshift.hw.map_layout import LogitsLayout, MapLayout
 from downshift.hw.word_writer import WordWriter
-from downshift.hw.writer_layer import writer_fields
+from downshift.hw.writer_layer import words_per_tile, writer_fields
 
 DEPTH, BASE = 256, 5
 
@@ -23,7 +23,7 @@ def write(outputs, layout, *, slots, strip, zero_point=0, bands=1):
     by_slot = places.reshape(slots, strip, layout.width, channels // 16, 16)
     ordered = by_slot.transpose(3, 1, 2, 0, 4)  # (tile, row, column, slot, channel)
     port = dut.i_logits if logits else dut.i
-    spacing = 6 if logits else 1
+    spacing = 6 if logits else words_per_tile(layout)
     done, passes = [], np.array_split(np.arange(strip), bands)
 
     async def feed(ctx):
@@ -75,6 +75,9 @@ CASES = [
     (0, 16, 8, 1, 6, 6, 6),
     (0, 16, 6, 4, 2, 7, 7),
     (0, 16, 4, 2, 4, 8, 8),
+    (0, 8, 8, 1, 6, 3, 5),
+    (0, 4, 6, 1, 8, 2, 8),
+    (1, 8, 4, 1, 8, 2, 7),
     (1, 16, 4, 2, 4, 4, 7),
     (1, 16, 4, 1, 8, 4, 6),
     (2, 16, 2, 4, 2, 2, 5),
@@ -132,8 +135,8 @@ def test_refusals():
     with pytest.raises(ValueError, match=r"^Codes to write must have 8, 6, 4 or 2 bits, not 5$"):
         writer_fields(odd, slots=1, **arguments)
     many = MapLayout(**sizes, channels=9, group=8, code_width=8)
-    with pytest.raises(ValueError, match=r"^Words of 8 channels cannot be written of 9 channels$"):
-        writer_fields(many, slots=1, **arguments)
-    logits = LogitsLayout(height=1, width=1, channels=1, shift=0)
-    with pytest.raises(ValueError, match=r"^Logits must come from one slot, not 2$"):
+    with pytest.raises(ValueError, match=r"^Pixels of 2 words must come from one slot, not 4$"):
+        writer_fields(many, slots=4, **arguments)
+    logits = LogitsLayout(height=1, width=1, channels=5, shift=0)
+    with pytest.raises(ValueError, match=r"^Pixels of 4 words must come from one slot, not 2$"):
         writer_fields(logits, slots=2, **arguments)

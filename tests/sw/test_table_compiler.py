@@ -23,6 +23,10 @@ CONFIG = TableConfig(parameter_depth=16384, program_depth=8192, weight_depth=819
 RESNET8 = reference_network("resnet8")
 
 
+ONCE = replace(CONFIG, weight_depth=1676)
+"""No room for a second arrangement of any weights."""
+
+
 def passes(image, width):
     program = np.frombuffer(image.program, "<u4").tolist()
     return [
@@ -42,7 +46,7 @@ def test_a_pass_for_each_layer(width):
 
 
 def test_passes_share_weights_but_not_parameters():
-    image = compile_graph(RESNET8, CONFIG)
+    image = compile_graph(RESNET8, ONCE)
     by_width = {width: passes(image, width) for width in image.widths}
     weights = {tuple(entry["loader"]["base"] for entry in fields) for fields in by_width.values()}
     assert len(weights) == 1
@@ -58,7 +62,7 @@ def test_images_come_back():
 
 
 def test_sums_of_many_rows_come_in_bands():
-    small = replace(CONFIG, sum_depth=64)
+    small = replace(ONCE, sum_depth=64)
     rows = [entry["fetch"]["last_row"] + 1 for entry in passes(compile_graph(RESNET8, small), 8)]
     assert rows[:3] == [8, 32, 32]
     assert [row for row in rows if row == 4] == [4] * 4  # 16 x 16 pixels of 64 sums
@@ -71,7 +75,7 @@ def test_sums_of_many_rows_come_in_bands():
         ("weight_depth", 1000, r"needs 1,676 words of 48 weights, the accelerator has 1,000: 676 "),
         ("program_depth", 64, r"needs 696 words of program, the accelerator has 64: 632 too few"),
         ("parameter_depth", 100, r"needs 1,408 channels' parameters, the accelerator has 100: "),
-        ("sum_depth", 4, r"has 16 sums in a row, the accelerator holds 4; use a TableConfig with"),
+        ("sum_depth", 4, r"has 64 sums in a row, the accelerator holds 4; use a TableConfig with"),
         ("activation_depth", 1024, r"^Layer conv of resnet8 at width 8 needs 20,480 bytes "),
     ],
 )
@@ -92,7 +96,7 @@ def with_setting(index, **changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"residual_shift": 1}, "sums would have to be shifted by 1 bits for the residual, they st"),
+        ({"residual_shift": 1}, "sums would have to be shifted by 1 bits for the residual, they "),
         ({"shift": np.full(16, 15, np.uint8)}, "scales must be below 1, one is "),
         ({"bias": np.full(16, 1 << 27, np.int32)}, "sums may reach .* beyond 28 bits; use fewer "),
     ],
@@ -114,10 +118,11 @@ def test_residual_multipliers_have_16_bits_when_lifted():
 
 
 def test_large_shifts_leave_nothing():
-    steps = plan_words(RESNET8)[8]
+    plan = plan_words(RESNET8, 8, segments=9)
     graph = with_setting(2, shift=np.full(16, 60, np.uint8))
-    (step,) = (step for step in plan_words(graph)[8].steps if step.target == "stack1.block1.conv2")
-    rows = layer_parameters(steps, step, 8, segments=9)
+    steps = plan_words(graph, 8, segments=9).steps
+    (step,) = (step for step in steps if step.target == "stack1.block1.conv2")
+    rows = layer_parameters(plan, step, 8, segments=9)
     assert {int.from_bytes(row, "little") >> 43 & 0x1F for row in rows} == {31}
 
 
@@ -144,7 +149,7 @@ def test_input_and_maps_keep_their_codes(seed):
 
 
 def test_stored_weights_are_those_of_the_graph():
-    image = compile_graph(RESNET8, CONFIG)
+    image = compile_graph(RESNET8, ONCE)
     stored = np.frombuffer(image.weights, np.int8)
     total = sum(int(np.abs(layer.weight.astype(int)).sum()) for layer in RESNET8.layers)
     assert np.abs(stored.astype(int)).sum() == total
@@ -170,3 +175,14 @@ def test_hostile_plans_are_refused(field, value):
 
 def test_odd_widths_are_stored_a_bit_wider():
     assert [stored_width(width) for width in range(2, 9)] == [2, 4, 4, 6, 6, 8, 8]
+
+
+def test_pixels_share_words_where_vectors_are_fuller_for_it():
+    by_group = {
+        entry["loader"]["group"]: entry["fetch"]["slots"]
+        for entry in passes(compile_graph(RESNET8, CONFIG), 8)[3:5]
+    }
+    assert by_group == {0: 2}  # both layers that take the map of the first stack: four pixels
+    assert {entry["fetch"]["slots"] for entry in passes(compile_graph(RESNET8, ONCE), 8)[3:5]} == {
+        0
+    }
