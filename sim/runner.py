@@ -141,6 +141,8 @@ def build_simulation(
 
     from cocotb_tools.runner import VerilatorControlFile, Verilog
 
+    stamp.unlink(missing_ok=True)
+    shutil.rmtree(folder / "build", ignore_errors=True)
     for name, text in sources.items():
         (folder / name).write_text(text)
     log = folder / "build.log"
