@@ -109,13 +109,25 @@ def steps(
     else:
         place += ["--pcf", name, "--asc", f"{TOP}.asc"]
         pack = ("yowasp-icepack", (f"{TOP}.asc", f"{TOP}.bin"))
-    return (
+    synthesis = [
         Step(
             title="Synthesising with yosys",
             tool="downshift.boards.synthesize",
             arguments=("synthesis.ys",),
             log="synthesis.log",
         ),
+    ]
+    if isinstance(config, TableConfig) and board.family == "ecp5":
+        synthesis.append(
+            Step(
+                title="Naming what carry chains leave open",
+                tool="downshift.boards.open_ports",
+                arguments=(f"{TOP}.json",),
+                log="open_ports.log",
+            )
+        )
+    return (
+        *synthesis,
         Step(
             title=f"Placing and routing with nextpnr-{board.family}",
             tool=f"yowasp-nextpnr-{board.family}",
