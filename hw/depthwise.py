@@ -1,0 +1,288 @@
+"""Depthwise convolution in hard multipliers: a channel a lane, a column of the kernel at a time."""
+
+from itertools import pairwise
+
+import numpy as np
+from amaranth import Cat, Module, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from downshift.hw.fabric import Addition, Fabric
+from downshift.hw.generate import shared
+from downshift.hw.mac import VectorTags
+from downshift.hw.map_layout import WORD_BYTES
+from downshift.hw.window import im2col
+from downshift.hw.word_chains import CHAIN, chain_word_layout
+
+__all__ = ["MOST_ROWS", "DepthwiseLanes", "DepthwiseLayer", "depthwise_sums"]
+
+MOST_ROWS = 8
+"""Rows of the largest kernel; its columns are three."""
+
+
+def depthwise_sums(words, weights, *, stride):
+    """Convolve each byte of the words by itself: the golden function of `DepthwiseLanes`.
+
+    Parameters
+    ----------
+    words : uint8 array, shape (rows, columns, 16)
+        Padding included.
+    weights : int8 array, shape (16, kernel_height, 3)
+    stride : (int, int)
+
+    Returns
+    -------
+    int array, shape (out_rows, out_columns, 16)
+    """
+    words, weights = np.asarray(words), np.asarray(weights, np.int64)
+    windows = im2col(
+        words[None], kernel=weights.shape[1:], stride=stride, padding=(0, 0, 0, 0), zero_point=0
+    )[0]  # (row, column, ky, kx, lane)
+    return np.einsum("yxklc,ckl->yxc", windows.astype(np.int64), weights)
+
+
+class DepthwiseLayer(data.Struct):
+    """What the lanes are told about a pass; counts are stored less one."""
+
+    last_row: 3  # of the kernel
+    last_column: 9  # of the words that a row of outputs needs
+    stride: 4  # columns from one output to the next, less one
+    cycles: 4  # least from one column to the next
+
+
+class DepthwiseLanes(wiring.Component):
+    """Multiply words with three columns of weights, and add up three columns of words.
+
+    ::
+
+        word of column c, row y ─► weights of row y ─► three sums of column c
+        output = first sum of column c - 2, second of c - 1, third of c
+
+    The twin of `depthwise_sums`, with every weight aligned to the left. Weights of the next tile
+    are loaded behind those in use.
+
+    Parameters
+    ----------
+    segments : int
+        As of the words that come.
+    sum_width : int
+        Bits of a sum.
+    fabric : Fabric
+
+    Members
+    -------
+    layer : ``In(DepthwiseLayer)``
+    start : ``In(1)``
+        Begin a pass; not during one.
+    i_weights : ``In(stream.Signature(ArrayLayout(ArrayLayout(8, 3), 16)))``
+        Rows of the kernel, tile by tile.
+    i : ``In(stream.Signature(chain_word_layout(segments)))``
+        Words, column by column of the kernel's height; each column is tagged.
+    o : ``Out(stream.Signature(..., always_ready=True))``
+        Sums, offset by half their range, and the tags of their pixel, `latency` cycles after its
+        last word.
+    """
+
+    i_weights: stream.Interface
+    i: stream.Interface
+    o: stream.Interface
+
+    def __init__(self, *, segments: int, sum_width: int, fabric: Fabric | None = None):
+        self.segments = segments
+        self.sum_width = sum_width
+        self.fabric = fabric or Fabric()
+        self.latency = _Lane.latency
+        weights = data.ArrayLayout(data.ArrayLayout(8, CHAIN), WORD_BYTES)
+        sums = data.ArrayLayout(sum_width, WORD_BYTES)
+        self.o_layout = data.StructLayout({"sums": sums, "tags": VectorTags})
+        super().__init__(
+            {
+                "layer": In(DepthwiseLayer),
+                "start": In(1),
+                "i_weights": In(stream.Signature(weights)),
+                "i": In(stream.Signature(chain_word_layout(segments))),
+                "o": Out(stream.Signature(self.o_layout, always_ready=True)),
+            }
+        )
+
+    @staticmethod
+    def most_rows(*, sum_width: int) -> int:
+        """Rows of the largest kernel whose sums have `sum_width` bits."""
+        return min(MOST_ROWS, ((1 << sum_width - 1) - 1) // (CHAIN * 128 * 255))
+
+    def elaborate(self, platform):
+        m = Module()
+        layer = self.layer
+
+        # Weights: two tiles.
+        full = Signal(2)
+        loading, using = Signal(), Signal()
+        load_row, row = Signal(3), Signal(3)
+        loaded, used = Signal(), Signal()
+        load = Signal()
+        m.d.comb += [
+            self.i_weights.ready.eq(~full[1]),
+            load.eq(self.i_weights.valid & self.i_weights.ready),
+            loaded.eq(load & (load_row == layer.last_row)),
+        ]
+        m.d.sync += full.eq(full + loaded - used)
+        with m.If(load):
+            m.d.sync += load_row.eq(load_row + 1)
+        with m.If(loaded):
+            m.d.sync += [load_row.eq(0), loading.eq(~loading)]
+
+        # Words: columns of one, rows of columns.
+        wait, due, column = Signal(4), Signal(4), Signal(9)
+        taken, complete = Signal(), Signal()
+        m.d.comb += [
+            self.i.ready.eq((full != 0) & ((wait == 0) | (row != 0))),
+            taken.eq(self.i.valid & self.i.ready),
+            complete.eq(taken & self.i.p.complete),
+            used.eq(complete & self.i.p.tags.end),
+        ]
+        m.d.sync += wait.eq(wait - (wait != 0))
+        with m.If(taken):
+            m.d.sync += row.eq(row + 1)
+            with m.If(row == 0):
+                m.d.sync += wait.eq(layer.cycles - 1)
+        with m.If(complete):
+            m.d.sync += [row.eq(0), column.eq(column + 1), due.eq(due - 1)]
+            with m.If(due == 0):
+                m.d.sync += due.eq(layer.stride)
+            with m.If(column == layer.last_column):
+                m.d.sync += [column.eq(0), due.eq(CHAIN - 1)]
+        with m.If(used):
+            m.d.sync += using.eq(~using)
+        with m.If(self.start):
+            m.d.sync += [
+                *(count.eq(0) for count in (full, load_row, row, wait, column)),
+                due.eq(CHAIN - 1),
+            ]
+
+        # What accompanies a column through the lanes.
+        stages = [Signal(_Stage, name=f"stage_{k}") for k in range(self.latency + 1)]
+        m.d.comb += [
+            stages[0].valid.eq(complete & (due == 0)),
+            stages[0].end.eq(self.i.p.tags.end),
+            self.o.valid.eq(stages[-1].valid),
+            self.o.p.tags.first.eq(1),
+            self.o.p.tags.last.eq(1),
+            self.o.p.tags.end.eq(stages[-1].end),
+        ]
+        m.d.sync += [later.eq(stage) for stage, later in pairwise(stages)]
+        for index in range(WORD_BYTES):
+            lane = _Lane(sum_width=self.sum_width, fabric=self.fabric)
+            m.submodules[f"lane_{index}"] = shared(lane, platform)
+            m.d.comb += [
+                lane.load.eq(load),
+                lane.load_address.eq(Cat(load_row, loading)),
+                lane.load_data.eq(self.i_weights.p[index]),
+                lane.code.eq(self.i.p.word[index]),
+                lane.address.eq(Cat(row, using)),
+                lane.valid.eq(taken),
+                lane.first.eq(row == 0),
+                lane.done.eq(complete),
+                self.o.p.sums[index].eq(lane.o),
+            ]
+        return m
+
+
+class _Stage(data.Struct):
+    """What accompanies a column."""
+
+    valid: 1
+    end: 1
+
+
+class _Lane(wiring.Component):
+    """One byte of the words."""
+
+    latency = 5
+
+    def __init__(self, *, sum_width: int, fabric: Fabric):
+        self.sum_width = sum_width
+        self.fabric = fabric
+        super().__init__(
+            {
+                "load": In(1),
+                "load_address": In(4),
+                "load_data": In(data.ArrayLayout(8, CHAIN)),
+                "code": In(8),
+                "address": In(4),
+                "valid": In(1),
+                "first": In(1),
+                "done": In(1),
+                "o": Out(sum_width),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+
+        # Cycle 1: inputs have registers of their own. Cycle 2: weights.
+        load = Signal()
+        load_address, address = Signal(4, reset_less=True), Signal(4, reset_less=True)
+        load_data = Signal.like(self.load_data, reset_less=True)
+        codes = [Signal(8, name=f"code_{k}", reset_less=True) for k in range(2)]
+        first = [Signal(name=f"first_{k}", reset_less=True) for k in range(3)]
+        valid = [Signal(name=f"valid_{k}", reset_less=True) for k in range(3)]
+        done = [Signal(name=f"done_{k}", reset_less=True) for k in range(4)]
+        m.d.sync += [
+            load.eq(self.load),
+            load_address.eq(self.load_address),
+            load_data.eq(self.load_data),
+            address.eq(self.address),
+            Cat(codes).eq(Cat(self.code, *codes)),
+            Cat(valid).eq(Cat(self.valid, *valid)),
+            Cat(first).eq(Cat(self.first, *first)),
+            Cat(done).eq(Cat(self.done, *done)),
+        ]
+        columns = range(CHAIN)
+        stored = [Signal(8, name=f"stored_{k}") for k in columns]
+        weights = [Signal(signed(8), name=f"weight_{k}", reset_less=True) for k in columns]
+        for column, half in np.ndindex(CHAIN, 2):
+            nibble = slice(4 * half, 4 * half + 4)
+            self.fabric.lut_ram(
+                m,
+                f"weights_{column}_{half}",
+                address=address,
+                data=stored[column][nibble],
+                write=load,
+                write_address=load_address,
+                write_data=load_data[column][nibble],
+            )
+        m.d.sync += [weight.eq(s) for weight, s in zip(weights, stored, strict=True)]
+
+        # Cycle 3: multiply. Cycle 4: add up the column.
+        products = [Signal(signed(17), name=f"product_{k}", reset_less=True) for k in columns]
+        sums = [Signal(self.sum_width, name=f"sum_{k}") for k in columns]
+        so_far = [Signal.like(s, name=f"so_far_{k}", reset_less=True) for k, s in enumerate(sums)]
+        m.d.sync += [p.eq(weight * codes[1]) for p, weight in zip(products, weights, strict=True)]
+        with m.If(valid[2]):
+            m.d.sync += [r.eq(s) for r, s in zip(so_far, sums, strict=True)]
+        wide = [Cat(p, p[-1].replicate(self.sum_width - len(p))) for p in products]
+        self.fabric.add(
+            m,
+            "column",
+            [
+                Addition(o=s, a=p, b=r, select=~first[2])
+                for s, p, r in zip(sums, wide, so_far, strict=True)
+            ],
+        )
+
+        # Cycle 5: add up columns.
+        before, two = (Signal(self.sum_width, name=name, reset_less=True) for name in ("a", "b"))
+        second, third = (Signal(self.sum_width, name=name) for name in ("second", "third"))
+        self.fabric.add(
+            m,
+            "columns",
+            [
+                Addition(o=second, a=before, b=so_far[1]),
+                Addition(o=third, a=two, b=so_far[2]),
+            ],
+        )
+        output = Signal(self.sum_width, reset_less=True)
+        with m.If(done[3]):
+            m.d.sync += [before.eq(so_far[0]), two.eq(second), output.eq(third)]
+        m.d.comb += self.o.eq(output ^ (1 << self.sum_width - 1))
+        return m
