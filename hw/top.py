@@ -70,8 +70,15 @@ class Top(wiring.Component):
             engine = Engine(config=self.config)
         m.submodules.engine = engine
         connect(m, requests.o, processor.i)
-        connect(m, processor.write, engine.write)
         connect(m, processor.read, engine.read)
+        if self.config.pipelined:
+            m.d.sync += [
+                engine.write.enable.eq(processor.write.enable),
+                engine.write.address.eq(processor.write.address),
+                engine.write.data.eq(processor.write.data),
+            ]
+        else:
+            connect(m, processor.write, engine.write)
         m.d.comb += [
             requests.read_address.eq(processor.buffer_address),
             processor.buffer_data.eq(requests.read_data),
