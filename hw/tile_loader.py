@@ -168,26 +168,43 @@ class TileLoader(wiring.Component):
         channel, chain = Signal(4), Signal(3)
         depth, tile = Signal(8), Signal(8)
         address = Signal(range(self.depth))
-        absent = (depth == layer.last_depth) & (chain >= layer.last_chains)
-        chain_done = channel == (4 << layer.group)[:5] - 1
-        tile_done = chain_done & (chain == self.segments // CHAIN - 1)
+        chains = self.segments // CHAIN
+        chain_done, last_chain, last_depth = Signal(), Signal(), Signal()
+        absent = last_depth & (chain >= layer.last_chains)
+        tile_done = chain_done & last_chain
         with m.If(running & advance):
             m.d.sync += [
                 channel.eq(channel + 1),
+                chain_done.eq(channel == (4 << layer.group)[:5] - 2),
                 address.eq(address + (~absent & (~layer.diagonal | chain_done))),
             ]
             with m.If(chain_done):
-                m.d.sync += [channel.eq(0), chain.eq(chain + 1)]
+                m.d.sync += [
+                    channel.eq(0),
+                    chain.eq(chain + 1),
+                    last_chain.eq(chain == chains - 2),
+                ]
             with m.If(tile_done):
-                m.d.sync += [chain.eq(0), depth.eq(depth + 1)]
-                with m.If(depth == layer.last_depth):
-                    m.d.sync += [depth.eq(0), tile.eq(tile + 1)]
-                    m.d.sync += running.eq(tile != layer.last_tile)
+                m.d.sync += [
+                    chain.eq(0),
+                    last_chain.eq(chains == 1),
+                    depth.eq(depth + 1),
+                    last_depth.eq(depth + 1 == layer.last_depth),
+                ]
+                with m.If(last_depth):
+                    m.d.sync += [
+                        depth.eq(0),
+                        last_depth.eq(layer.last_depth == 0),
+                        tile.eq(tile + 1),
+                        running.eq(tile != layer.last_tile),
+                    ]
         with m.If(self.start):
             m.d.sync += [
                 running.eq(1),
                 address.eq(layer.base),
-                *(count.eq(0) for count in (channel, chain, depth, tile)),
+                *(count.eq(0) for count in (channel, chain, depth, tile, chain_done)),
+                last_chain.eq(chains == 1),
+                last_depth.eq(layer.last_depth == 0),
             ]
         m.d.comb += [self.read.address.eq(address), self.read.enable.eq(running & advance)]
 
