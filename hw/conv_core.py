@@ -4,6 +4,7 @@ from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
 
+from downshift.hw.depthwise import DepthwiseLanes, DepthwiseLayer
 from downshift.hw.fabric import Fabric
 from downshift.hw.fetch import Fetch
 from downshift.hw.fetch_layer import FetchLayer
@@ -44,9 +45,11 @@ class ConvLayer(data.Struct):
 
     last: 1  # no pass follows
     pool: 1  # windows are pooled: only `fetch` and part of `writer` count
+    separate: 1  # channels are convolved each by itself, in lanes instead of the array
     fetch: FetchLayer
     loader: LoaderLayer
     array: ArrayLayer
+    lanes: DepthwiseLayer
     parameters: ParameterLayer
     residual: ResidualLayer
     writer: WriterLayer
@@ -58,9 +61,10 @@ class ConvCore(wiring.Component):
     ::
 
         weights ─► loader ─► array ─► slot sums ─► add ─► rescale ─► writer ─► activations
-                               ▲                    ▲        ▲                     ▲
-        activations ─► fetch ─► chains       residual    parameters                │
-                         └──────────────────────────────────────────────────────► pool
+                       │       ▲         ▲          ▲        ▲                     ▲
+        activations ─► fetch ─► chains   │   residual    parameters                │
+                       │ └─────────────► │ ─────────────────────────────────────► pool
+                       └─────► lanes ────┘
 
     Parameters
     ----------
@@ -136,9 +140,16 @@ class ConvCore(wiring.Component):
             **shape, depth=self.weight_depth, fabric=self.fabric
         )
         m.submodules.array = array = TableArray(**shape, columns=CHAIN, fabric=self.fabric)
+        m.submodules.lanes = lanes = DepthwiseLanes(
+            segments=self.segments, sum_width=table_sum_width(self.segments), fabric=self.fabric
+        )
         connect(m, chains.o, array.i_acts)
-        connect(m, loader.o, array.i_weights)
         m.d.comb += [
+            array.i_weights.p.eq(loader.o.p),
+            array.i_weights.valid.eq(loader.o.valid & ~layer.separate),
+            lanes.i_weights.p.eq(loader.o.p),
+            lanes.i_weights.valid.eq(loader.o.valid & layer.separate),
+            loader.o.ready.eq(Mux(layer.separate, lanes.i_weights.ready, array.i_weights.ready)),
             self.vector_taken.eq(chains.o.valid & chains.o.ready),
             array.pack.eq(layer.array.pack),
             array.channels.eq(layer.loader.group),
@@ -157,8 +168,30 @@ class ConvCore(wiring.Component):
         m.submodules.parameters = parameters = ParameterLoader(
             rows=self.rows, depth=self.parameter_depth
         )
-        connect(m, array.o, sums.i)
-        m.d.comb += [sums.slots.eq(layer.array.slots), sums.keep.eq(layer.array.keep)]
+        m.d.comb += [
+            sums.slots.eq(layer.array.slots),
+            sums.keep.eq(layer.array.keep),
+            sums.alone.eq(layer.separate),
+            sums.i.p.eq(array.o.p),
+            sums.i.valid.eq(array.o.valid),
+        ]
+        with m.If(layer.separate):
+            # The lanes of two pixels, if two share a word, are the first quarters of two slots.
+            m.d.comb += [
+                sums.i.p.tags.eq(lanes.o.p.tags),
+                sums.i.valid.eq(lanes.o.valid),
+            ]
+            for row in range(self.rows):
+                m.d.comb += [
+                    sums.i.p.sums[row][0].eq(lanes.o.p.sums[row]),
+                    sums.i.p.sums[row][2].eq(lanes.o.p.sums[row ^ 8]),
+                ]
+
+        # Lanes go on to the next tile at once: they wait for its parameters.
+        with m.If(parameters.turn):
+            m.d.sync += lanes.hold.eq(0)
+        with m.If(self.start | lanes.tile_done):
+            m.d.sync += lanes.hold.eq(1)
 
         # Codes.
         m.submodules.residual = residual = Residual(
@@ -207,14 +240,24 @@ class ConvCore(wiring.Component):
             pool.i.p.eq(fetch.o.p),
             pool.i.valid.eq(fetch.o.valid & layer.pool),
             chains.i.p.eq(fetch.o.p),
-            chains.i.valid.eq(fetch.o.valid & ~layer.pool),
-            fetch.o.ready.eq(Mux(layer.pool, pool.i.ready, chains.i.ready)),
+            lanes.i.p.eq(fetch.o.p),
+            lanes.i.valid.eq(fetch.o.valid & layer.separate),
+            chains.i.valid.eq(fetch.o.valid & ~layer.pool & ~layer.separate),
+            fetch.o.ready.eq(
+                Mux(
+                    layer.pool,
+                    pool.i.ready,
+                    Mux(layer.separate, lanes.i.ready, chains.i.ready),
+                )
+            ),
         ]
 
         # Control.
         m.d.comb += [
             fetch.layer.eq(layer.fetch),
             fetch.start.eq(self.start),
+            lanes.layer.eq(layer.lanes),
+            lanes.start.eq(self.start),
             self.done.eq(writer.done | pool.done),
         ]
         for block, part in (

@@ -74,6 +74,10 @@ class DepthwiseLanes(wiring.Component):
     layer : ``In(DepthwiseLayer)``
     start : ``In(1)``
         Begin a pass; not during one.
+    hold : ``In(1)``
+        Take no word.
+    tile_done : ``Out(1)``
+        The last word of a tile is taken.
     i_weights : ``In(stream.Signature(ArrayLayout(ArrayLayout(8, 3), 16)))``
         Rows of the kernel, tile by tile.
     i : ``In(stream.Signature(chain_word_layout(segments)))``
@@ -87,11 +91,12 @@ class DepthwiseLanes(wiring.Component):
     i: stream.Interface
     o: stream.Interface
 
+    latency = 5
+
     def __init__(self, *, segments: int, sum_width: int, fabric: Fabric | None = None):
         self.segments = segments
         self.sum_width = sum_width
         self.fabric = fabric or Fabric()
-        self.latency = _Lane.latency
         weights = data.ArrayLayout(data.ArrayLayout(8, CHAIN), WORD_BYTES)
         sums = data.ArrayLayout(sum_width, WORD_BYTES)
         self.o_layout = data.StructLayout({"sums": sums, "tags": VectorTags})
@@ -99,6 +104,8 @@ class DepthwiseLanes(wiring.Component):
             {
                 "layer": In(DepthwiseLayer),
                 "start": In(1),
+                "hold": In(1),
+                "tile_done": Out(1),
                 "i_weights": In(stream.Signature(weights)),
                 "i": In(stream.Signature(chain_word_layout(segments))),
                 "o": Out(stream.Signature(self.o_layout, always_ready=True)),
@@ -135,10 +142,11 @@ class DepthwiseLanes(wiring.Component):
         wait, due, column = Signal(4), Signal(4), Signal(9)
         taken, complete = Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq((full != 0) & ((wait == 0) | (row != 0))),
+            self.i.ready.eq((full != 0) & ~self.hold & ((wait == 0) | (row != 0))),
             taken.eq(self.i.valid & self.i.ready),
             complete.eq(taken & self.i.p.complete),
             used.eq(complete & self.i.p.tags.end),
+            self.tile_done.eq(used),
         ]
         m.d.sync += wait.eq(wait - (wait != 0))
         with m.If(taken):
@@ -196,8 +204,6 @@ class _Stage(data.Struct):
 
 class _Lane(wiring.Component):
     """One byte of the words."""
-
-    latency = 5
 
     def __init__(self, *, sum_width: int, fabric: Fabric):
         self.sum_width = sum_width

@@ -86,6 +86,8 @@ class ParameterLoader(wiring.Component):
         Begin a pass; not during one.
     following : ``In(1)``
         Go on to the next tile.
+    turn : ``Out(1)``
+        The next ones hold from the next cycle on.
     read : ``Out(read_port(depth, ...))``
     o : ``Out(ArrayLayout(RowParameters, rows))``
     """
@@ -98,6 +100,7 @@ class ParameterLoader(wiring.Component):
                 "layer": In(ParameterLayer),
                 "start": In(1),
                 "following": In(1),
+                "turn": Out(1),
                 "read": Out(read_port(depth, data.ArrayLayout(8, PARAMETER_BYTES))),
                 "o": Out(data.ArrayLayout(RowParameters, rows)),
             }
@@ -107,13 +110,13 @@ class ParameterLoader(wiring.Component):
         m = Module()
         address = Signal(range(self.depth))
         left = Signal(range(self.rows + 1))
-        coming, wanted, turn = Signal(), Signal(), Signal()
+        coming, wanted = Signal(), Signal()
 
         # Read a tile ahead.
         m.d.comb += [
             self.read.address.eq(address),
             self.read.enable.eq(left != 0),
-            turn.eq(wanted & (left == 0) & ~coming),
+            self.turn.eq(wanted & (left == 0) & ~coming),
         ]
         m.d.sync += coming.eq(self.read.enable)
         with m.If(self.read.enable):
@@ -131,7 +134,7 @@ class ParameterLoader(wiring.Component):
             ]
 
         # Take over.
-        with m.If(turn):
+        with m.If(self.turn):
             m.d.sync += [self.o.eq(ahead), wanted.eq(0), left.eq(self.rows)]
         with m.If(self.following):
             m.d.sync += wanted.eq(1)

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -65,6 +65,8 @@ class SlotSums(wiring.Component):
         log2 of the slots of a vector, 0…2; in force a cycle before the first.
     keep : ``In(1)``
         All vectors of a tile belong to the same pixel: they are added up.
+    alone : ``In(1)``
+        Each slot is the first of its quarters; the others do not count.
     bias : ``In(ArrayLayout(signed(acc_width), rows))``
         What sums start from.
     i : ``In(stream.Signature(..., always_ready=True))``
@@ -99,6 +101,7 @@ class SlotSums(wiring.Component):
             {
                 "slots": In(2),
                 "keep": In(1),
+                "alone": In(1),
                 "bias": In(accs),
                 "i": In(stream.Signature(tagged, always_ready=True)),
                 "soon": Out(1),
@@ -163,11 +166,13 @@ class SlotSums(wiring.Component):
                 m.d.comb += quarters.eq(Mux(following[0], 0b1100, 0b0011))
             with m.Default():
                 m.d.comb += quarters.eq(1 << following)
+        others = ~self.alone
+        counted = Cat(1, others, others | (self.slots != 0), others)
         for index in range(self.rows):
             row = SlotRow(sum_width=self.sum_width, acc_width=self.acc_width, fabric=self.fabric)
             m.submodules[f"row_{index}"] = shared(row, platform)
             m.d.comb += [
-                row.quarters.eq(quarters),
+                row.quarters.eq(quarters & counted),
                 row.i.eq(self.i.p.sums[index]),
                 row.first.eq(stages[1].tags.first),
                 row.valid.eq(stages[1].valid),

@@ -1,7 +1,7 @@
 """The tile loader: tiles of weights for a table array, through the precision switch."""
 
 import numpy as np
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -34,7 +34,7 @@ def stored_tiles(weights, *, group, rows, segments, separate=False):
     int8 array, shape (words, rows, 3)
         By tile of output channels, tile of the depth, chain and channel; for each output channel
         the three words of the chain. Places without a weight are zero. With `separate`, all
-        channels have the same word.
+        channels have the same word, and rows beyond the group repeat it.
     """
     out_channels, in_channels, *kernel = weights.shape
     if separate:
@@ -42,7 +42,8 @@ def stored_tiles(weights, *, group, rows, segments, separate=False):
         padded = np.zeros((tiles, rows, 1, *kernel), np.int8)
         for index in range(tiles):
             part = weights[index * group : (index + 1) * group]
-            padded[index, : len(part)] = part
+            for row in range(0, rows, group):
+                padded[index, row : row + len(part)] = part
         return stored_tiles(padded.reshape(-1, 1, *kernel), group=1, rows=rows, segments=segments)
     tiles, groups = -(-out_channels // rows), -(-in_channels // group)
     padded = np.zeros((tiles * rows, groups * group, *kernel), np.int8)
@@ -67,13 +68,14 @@ class LoaderLayer(data.Struct):
     width: 4  # bits of the weights
     group: 2  # log2 of a quarter of the channels in a word
     diagonal: 1  # a row has no weights but those of the channel of its number
+    plain: 1  # words come once, as they are, and only those there are
     last_tile: 8  # tiles of output channels
     last_depth: 8  # tiles of the depth
-    last_chains: 3  # chains that the last tile of the depth has; all others have all
+    last_chains: 4  # chains that the last tile of the depth has; all others have all
     base: 16  # word of the weight store
 
 
-def loader_fields(*, width, group, tiles, words, segments, base, separate=False):
+def loader_fields(*, width, group, tiles, words, segments, base, separate=False, plain=False):
     """Describe a pass to `TileLoader`.
 
     Parameters
@@ -92,18 +94,23 @@ def loader_fields(*, width, group, tiles, words, segments, base, separate=False)
         Address of the weights.
     separate : bool
         As for `stored_tiles`.
+    plain : bool
+        With `separate`, for `DepthwiseLanes`: each word once, at most eight a tile.
 
     Returns
     -------
     dict of str to int
         Fields of `LoaderLayer`.
     """
+    if plain:
+        segments = words
     depth = -(-words // segments)
     last = words - (depth - 1) * segments
     return {
         "width": width,
         "group": (group // 4).bit_length() - 1,
-        "diagonal": separate,
+        "diagonal": separate and not plain,
+        "plain": plain,
         "last_tile": tiles - 1,
         "last_depth": depth - 1,
         "last_chains": -(-last // CHAIN),
@@ -171,23 +178,24 @@ class TileLoader(wiring.Component):
         chains = self.segments // CHAIN
         chain_done, last_chain, last_depth = Signal(), Signal(), Signal()
         absent = last_depth & (chain >= layer.last_chains)
+        only_chain = Mux(layer.plain, layer.last_chains == 1, chains == 1)
         tile_done = chain_done & last_chain
         with m.If(running & advance):
             m.d.sync += [
                 channel.eq(channel + 1),
-                chain_done.eq(channel == (4 << layer.group)[:5] - 2),
+                chain_done.eq(layer.plain | (channel == (4 << layer.group)[:5] - 2)),
                 address.eq(address + (~absent & (~layer.diagonal | chain_done))),
             ]
             with m.If(chain_done):
                 m.d.sync += [
                     channel.eq(0),
                     chain.eq(chain + 1),
-                    last_chain.eq(chain == chains - 2),
+                    last_chain.eq(chain == Mux(layer.plain, layer.last_chains - 2, chains - 2)),
                 ]
             with m.If(tile_done):
                 m.d.sync += [
                     chain.eq(0),
-                    last_chain.eq(chains == 1),
+                    last_chain.eq(only_chain),
                     depth.eq(depth + 1),
                     last_depth.eq(depth + 1 == layer.last_depth),
                 ]
@@ -202,8 +210,9 @@ class TileLoader(wiring.Component):
             m.d.sync += [
                 running.eq(1),
                 address.eq(layer.base),
-                *(count.eq(0) for count in (channel, chain, depth, tile, chain_done)),
-                last_chain.eq(chains == 1),
+                *(count.eq(0) for count in (channel, chain, depth, tile)),
+                last_chain.eq(only_chain),
+                chain_done.eq(layer.plain),
                 last_depth.eq(layer.last_depth == 0),
             ]
         m.d.comb += [self.read.address.eq(address), self.read.enable.eq(running & advance)]

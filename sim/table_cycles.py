@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from downshift.hw.aligned_switch import AlignedSwitch
+from downshift.hw.depthwise import DepthwiseLanes
 from downshift.hw.fetch import Fetch
 from downshift.hw.rescale import Rescale
 from downshift.hw.residual import Residual
 from downshift.hw.slot_sums import SlotSums
 from downshift.hw.table import LANES
 from downshift.hw.table_array import TableArray
-from downshift.hw.table_config import COLUMNS, TableConfig
+from downshift.hw.table_config import COLUMNS, ROWS, TableConfig
 from downshift.hw.table_fill import fill_cycles
+from downshift.hw.word_chains import CHAIN
 from downshift.hw.word_pool import WordPool
 from downshift.hw.word_writer import WordWriter
 
@@ -54,7 +56,9 @@ def pass_cycles(layer: dict, config: TableConfig) -> PassCycles:
     """
     if layer["pool"]:
         return _pool(layer)
-    array, slots = layer["array"], 1 << layer["array"]["slots"]
+    if layer["separate"]:
+        return _lanes(layer, config)
+    array = layer["array"]
     load = _load_cycles(layer, config)
     fill = fill_cycles(LANES << layer["loader"]["group"])
     words = _Words(_Residual(layer, config))
@@ -79,10 +83,7 @@ def pass_cycles(layer: dict, config: TableConfig) -> PassCycles:
                 words.residual.leave(taken)
         ready = taken + 1 + max(0, array["act_width"] - 2)
     total = taken + array["act_width"] - 1 + TableArray.latency_of(segments=config.segments)
-    total += SlotSums.latency + slots - 1
-    total += WordWriter.latency + layer["writer"]["last_word"] + 1
-    if not layer["writer"]["logits"]:
-        total += 1 + Rescale.latency
+    total += _after_sums(layer)
     return PassCycles(
         total=total,
         vectors=vectors,
@@ -97,6 +98,49 @@ LOAD_LATENCY = 2 + AlignedSwitch.latency
 """Cycles from the first read of weights to the array."""
 FETCH_LATENCY = Fetch.latency - 1
 """Cycles from asking for a word to its place in a chain."""
+
+
+def _after_sums(layer: dict) -> int:
+    """Cycles from the last sums to `done`."""
+    total = SlotSums.latency + (1 << layer["array"]["slots"]) - 1
+    total += WordWriter.latency + layer["writer"]["last_word"] + 1
+    if not layer["writer"]["logits"]:
+        total += 1 + Rescale.latency
+    return total
+
+
+def _lanes(layer: dict, config: TableConfig) -> PassCycles:
+    """A pass over a depthwise layer in lanes: a column of the kernel's height after the other."""
+    fetch, lanes = layer["fetch"], layer["lanes"]
+    kernel, slots = lanes["last_row"] + 1, 1 << layer["array"]["slots"]
+    columns = (fetch["last_row"] + 1) * (fetch["last_column"] + 1)
+    words = _Words(_Residual(layer, config))
+    loaded, last, begun, outputs = 1 + LOAD_LATENCY, [0, 0], 0, 0
+    fetch_wait = load_wait = 0
+    turned = ROWS + 3  # when the parameters of the tile hold
+    for tile in range(fetch["last_tile"] + 1):
+        loaded = max(loaded, last[tile % 2] + 1 if tile > 1 else 0) + kernel
+        load_wait += max(0, loaded - max(begun + lanes["cycles"], last[1 - tile % 2] + 1))
+        for column in range(columns):
+            free = max(loaded, turned, begun + lanes["cycles"] if begun else 0)
+            complete = words.take(kernel, free) - 1
+            begun = words.begun
+            fetch_wait += complete - free - kernel + 1
+            within = column % (fetch["last_column"] + 1) - (CHAIN - 1)
+            if within >= 0 and within % (lanes["stride"] + 1) == 0:
+                outputs += 1
+                words.residual.leave(complete)
+        last[tile % 2] = complete
+        left = complete + DepthwiseLanes.latency + SlotSums.latency + slots - 1
+        turned = 1 + max(left + 1 + Rescale.latency + 1, turned + ROWS + 1)
+    return PassCycles(
+        total=complete + DepthwiseLanes.latency + _after_sums(layer),
+        vectors=outputs,
+        busy=outputs * kernel,
+        fill=0,
+        load_wait=load_wait,
+        fetch_wait=fetch_wait,
+    )
 
 
 def _pool(layer: dict) -> PassCycles:
@@ -138,9 +182,12 @@ class _Residual:
             self.left = 0
         slots = 1 << layer["array"]["slots"]
         # From a vector that is taken to the cycle after its last codes were.
-        self.delay = layer["array"]["act_width"] - 1
-        self.delay += TableArray.latency_of(segments=config.segments) + slots
-        self.delay += SlotSums.latency - 1
+        self.delay = slots + SlotSums.latency - 1
+        if layer["separate"]:
+            self.delay += DepthwiseLanes.latency
+        else:
+            self.delay += layer["array"]["act_width"] - 1
+            self.delay += TableArray.latency_of(segments=config.segments)
         self.times: deque[int] = deque()
         for _ in range(min(self.left, Residual.room)):
             self._ask(1)
@@ -170,6 +217,7 @@ class _Words:
     def __init__(self, residual: _Residual):
         self.residual = residual
         self.asked = 0
+        self.begun = 0  # when the first word of the last vector came
         self.chained: deque[int] = deque([-Fetch.room] * Fetch.room, maxlen=Fetch.room)
 
     def take(self, count: int, left: int) -> int:
@@ -180,6 +228,6 @@ class _Words:
             self.asked = self.residual.first_free(earliest)
             entered = max(self.asked + FETCH_LATENCY, self.chained[-1] + 1)
             if index == 0:
-                entered = max(entered, left)
+                entered = self.begun = max(entered, left)
             self.chained.append(entered)
         return entered + 1

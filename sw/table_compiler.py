@@ -10,14 +10,22 @@ from downshift.hw.errors import DownshiftError
 from downshift.hw.fetch_layer import fetch_fields
 from downshift.hw.residual import residual_fields
 from downshift.hw.table_config import COLUMNS, ROWS, TableConfig
+from downshift.hw.table_row import table_sum_width
 from downshift.hw.tile_loader import loader_fields, stored_tiles
-from downshift.hw.writer_layer import writer_fields
+from downshift.hw.writer_layer import words_per_tile, writer_fields
 from downshift.sw.image import Image
 from downshift.sw.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph
 from downshift.sw.table_parameters import layer_parameters, sum_shift
 from downshift.sw.word_map import stored_width
 from downshift.sw.word_memory import place_maps
-from downshift.sw.word_plan import Plan, Step, check_sizes, plan_words, slots_of
+from downshift.sw.word_plan import (
+    Plan,
+    Step,
+    check_sizes,
+    lane_columns,
+    plan_words,
+    slots_of,
+)
 
 __all__ = ["compile_tables"]
 
@@ -99,7 +107,7 @@ def _plans(graph: IntegerGraph, config: TableConfig, *, common: bool) -> dict[in
         plan = plan_words(graph, width, segments=config.segments, common=common)
         check_sizes(plan)
         plans[width] = place_maps(
-            _with_logit_shift(plan, width),
+            _with_logit_shift(plan, width, config.segments),
             capacity=config.activation_bytes,
             what=f"{graph.name} at width {width}",
         )
@@ -114,11 +122,12 @@ def _check_room(what: str, needed: int, available: int, field: str) -> None:
         )
 
 
-def _with_logit_shift(plan: Plan, width: int) -> Plan:
+def _with_logit_shift(plan: Plan, width: int, segments: int) -> Plan:
     """The plan with logits where the sums stand."""
     step = plan.steps[-1]
     setting = step.layer.settings[width]
-    shift = sum_shift(setting, plan.maps[step.source])
+    in_lanes = plan.in_lanes(step, table_sum_width(segments))
+    shift = sum_shift(setting, plan.maps[step.source], in_lanes=in_lanes)
     logits = replace(plan.maps[step.target], shift=shift)
     return replace(plan, maps={**plan.maps, step.target: logits})
 
@@ -161,7 +170,11 @@ def _field_words(plan: Plan, step: Step) -> int:
 def _bands(plan: Plan, step: Step, config: TableConfig) -> list[range]:
     """Output rows of each pass: as many as the partial sums of all their pixels fit."""
     rows = plan.rows(step)
-    if step.whole or _field_words(plan, step) <= config.segments:
+    if (
+        step.whole
+        or plan.in_lanes(step, table_sum_width(config.segments))
+        or _field_words(plan, step) <= config.segments
+    ):
         return [range(rows)]
     sums = plan.maps[step.target].shape[1] * slots_of(plan.maps[step.source])
     most = config.sum_depth // sums
@@ -224,10 +237,43 @@ def _conv_fields(
             rows=rows,
         ),
     }
+    if plan.in_lanes(step, table_sum_width(config.segments)):
+        _put_in_lanes(fields, plan, step, rows)
     if step.residual is not None:
         added = plan.maps[step.residual]
         fields["residual"] = residual_fields(added.layout, rows=rows, base=added.base_word)
     return fields
+
+
+def _put_in_lanes(fields: dict[str, dict], plan: Plan, step: Step, rows: range) -> None:
+    """Change the descriptor of a depthwise layer into one for `DepthwiseLanes`."""
+    layer, source, target = step.layer, plan.maps[step.source], plan.maps[step.target]
+    columns = lane_columns(step, target)
+    fields["separate"] = 1
+    fields["fetch"] = fetch_fields(
+        source.layout,
+        kernel=(step.kernel[0], 1),
+        stride=(step.stride[0], 1),
+        padding=layer.padding,
+        zero_point=source.zero_point,
+        out_columns=columns,
+        rows=rows,
+        tiles=source.layout.groups,
+        base=source.base_word,
+        mode="pool",
+    )
+    fields["loader"].update(diagonal=0, plain=1, last_depth=0, last_chains=step.kernel[0])
+    busy = [slots_of(source), words_per_tile(target.layout)]
+    if target.width == LOGIT_WIDTH:
+        busy.append(LOGIT_CYCLES)
+    if step.residual is not None:
+        busy.append(4)
+    fields["lanes"] = {
+        "last_row": step.kernel[0] - 1,
+        "last_column": columns - 1,
+        "stride": step.stride[1] - 1,
+        "cycles": max(busy),
+    }
 
 
 def _pool_fields(plan: Plan, step: Step) -> dict[str, dict]:

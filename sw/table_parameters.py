@@ -9,6 +9,7 @@ from downshift.hw.precision_switch import precision_switch
 from downshift.hw.rescale import SHIFTS
 from downshift.hw.table import QUARTERS, table_offset, table_scale
 from downshift.hw.table_config import ROWS
+from downshift.hw.table_row import table_sum_width
 from downshift.sw.layer import LOGIT_WIDTH, Setting
 from downshift.sw.word_map import WordMap, stored_width
 from downshift.sw.word_plan import Plan, Step, slots_of
@@ -16,10 +17,14 @@ from downshift.sw.word_plan import Plan, Step, slots_of
 __all__ = ["layer_parameters", "sum_shift"]
 
 
-def sum_shift(setting: Setting, source: WordMap) -> int:
-    """Bits by which the sums of the array stand higher than those of the integer graph."""
+def sum_shift(setting: Setting, source: WordMap, *, in_lanes: bool = False) -> int:
+    """Bits by which the sums of the array stand higher than those of the integer graph.
+
+    In lanes, codes stand as high in their byte as weights do.
+    """
     scale = table_scale(weight_width=setting.weight_width, pack=source.pack)
-    return scale.bit_length() - 1
+    codes = 8 - stored_width(setting.in_width) if in_lanes else 0
+    return scale.bit_length() - 1 + codes
 
 
 def layer_parameters(plan: Plan, step: Step, width: int, *, segments: int) -> list[bytes]:
@@ -27,6 +32,7 @@ def layer_parameters(plan: Plan, step: Step, width: int, *, segments: int) -> li
 
     Sums of the array are multiples of `table_scale`, have the offset of its tables, and where all
     pixels become one, also the zero points of places without a pixel: the bias takes both off.
+    Sums of lanes have an offset of half their range.
 
     Parameters
     ----------
@@ -46,7 +52,9 @@ def layer_parameters(plan: Plan, step: Step, width: int, *, segments: int) -> li
     layer, setting = step.layer, step.layer.settings[width]
     source = plan.maps[step.source]
     where = f"Layer {layer.name} at width {width}"
-    shift = sum_shift(setting, source)
+    sum_width = table_sum_width(segments)
+    in_lanes = plan.in_lanes(step, sum_width)
+    shift = sum_shift(setting, source, in_lanes=in_lanes)
     lift = shift - setting.residual_shift
     if lift < 0:
         raise DownshiftError(
@@ -71,7 +79,9 @@ def layer_parameters(plan: Plan, step: Step, width: int, *, segments: int) -> li
     offset = -(-words // segments) * table_offset(
         act_width=stored_width(setting.in_width), pack=source.pack, segments=segments
     )
-    if step.whole:
+    if in_lanes:
+        bias = bias - (1 << sum_width - 1)
+    elif step.whole:
         height, columns, _ = source.shape
         places = source.strip * columns
         blank = (places * slots_of(source) - height * columns) * setting.zero_point_in

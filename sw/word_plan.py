@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from downshift.hw.depthwise import DepthwiseLanes
 from downshift.hw.errors import DownshiftError
 from downshift.hw.table import table_slots
+from downshift.hw.word_chains import CHAIN
 from downshift.hw.writer_layer import words_per_tile
 from downshift.sw.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph, Layer
 from downshift.sw.word_map import WordMap, stored_width
 
-__all__ = ["Plan", "Step", "check_sizes", "plan_words", "slots_of"]
+__all__ = ["Plan", "Step", "check_sizes", "lane_columns", "plan_words", "slots_of"]
 
 MOST_PACK = {4: 0, 8: 1, 16: 2}
 """log2 of the codes that may share a byte, by the channels of a word."""
@@ -53,6 +55,15 @@ class Plan:
 
     steps: tuple[Step, ...]
     maps: Mapping[str, WordMap]
+
+    def in_lanes(self, step: Step, sum_width: int) -> bool:
+        """Whether a step is for `DepthwiseLanes` of sums of `sum_width` bits."""
+        source, target = self.maps[step.source], self.maps[step.target]
+        if step.pool or step.layer.groups == 1 or source.pack or source.group < 8:
+            return False
+        rows, columns = step.kernel
+        fits = rows <= DepthwiseLanes.most_rows(sum_width=sum_width) and columns == CHAIN
+        return fits and lane_columns(step, target) <= 256
 
     def rows(self, step: Step) -> int:
         """Output rows of a slot."""
@@ -105,6 +116,11 @@ def _steps(graph: IntegerGraph) -> tuple[Step, ...]:
             steps.append(Step(layer=layer, source=source, target=between))
             steps.append(Step(layer=layer, source=between, target=target, pool=True))
     return tuple(steps)
+
+
+def lane_columns(step: Step, target: WordMap) -> int:
+    """Columns of the input that a row of outputs needs."""
+    return (target.shape[1] - 1) * step.stride[1] + step.kernel[1]
 
 
 def slots_of(entry: WordMap) -> int:

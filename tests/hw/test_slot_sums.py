@@ -9,7 +9,7 @@ from downshift.hw.slot_sums import SlotSums, slot_sums
 ROWS, SUM_WIDTH, ACC_WIDTH, DEPTH = 3, 10, 18, 32
 
 
-def run(sums, bias, *, slots, keep=False, cycles=4):
+def run(sums, bias, *, slots, keep=False, alone=False, cycles=4):
     """Accumulators and tags, cycle by cycle, of quarter sums (tiles, vectors, rows, 4)."""
     dut = SlotSums(rows=ROWS, sum_width=SUM_WIDTH, acc_width=ACC_WIDTH, depth=DEPTH)
     tiles, vectors = sums.shape[:2]
@@ -18,6 +18,7 @@ def run(sums, bias, *, slots, keep=False, cycles=4):
     async def feed(ctx):
         ctx.set(dut.slots, slots.bit_length() - 1)
         ctx.set(dut.keep, keep)
+        ctx.set(dut.alone, alone)
         ctx.set(dut.bias, bias.tolist())
         await ctx.tick()
         for t, v in np.ndindex(tiles, vectors):
@@ -70,6 +71,15 @@ def test_keeps_one_pixel(slots):
     sums, bias = draw(2, 5)
     seen = run(sums, bias, slots=slots, keep=True)
     expected = slot_sums(sums, slots=slots).sum(axis=(0, 1)) + bias
+    assert np.array_equal([accs for accs, _ in seen.values()], expected)
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_first_quarters_alone(slots):
+    sums, bias = draw(1, 5)
+    seen = run(sums, bias, slots=slots, alone=True)
+    firsts = sums * np.array([1, 0, slots == 2, 0])
+    expected = slot_sums(firsts, slots=slots).reshape(-1, ROWS) + bias
     assert np.array_equal([accs for accs, _ in seen.values()], expected)
 
 

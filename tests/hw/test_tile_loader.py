@@ -131,3 +131,30 @@ def test_separate_tiles_are_diagonal(kernel):
     for got, want in zip(words, expected, strict=True):
         assert np.array_equal(got[: len(want)], want.astype(int) & 0xFF)
         assert not got[len(want) :].any()
+
+
+@pytest.mark.parametrize("kernel_rows", [1, 3, 8])
+@pytest.mark.parametrize("segments", [3, 9])
+def test_plain_tiles_come_once(kernel_rows, segments):
+    rng = np.random.default_rng(0)
+    weights = rng.integers(-128, 128, (10, 1, kernel_rows, 3), np.int8)
+    stored = stored_tiles(weights, group=4, segments=segments, separate=True, rows=8)
+    content = rng.integers(0, 256, (DEPTH, 24))
+    content[BASE : BASE + len(stored)] = stored.reshape(len(stored), -1).astype(int) & 0xFF
+    fields = loader_fields(
+        width=6, group=4, tiles=3, words=3 * kernel_rows, segments=segments, base=BASE,
+        separate=True, plain=True,
+    )  # fmt: skip
+    taken, _ = run(
+        Loader(content.tolist(), segments=segments, rows=8),
+        {"begin": [1]},
+        outputs={"o": 3 * kernel_rows},
+        settings={"layer": fields},
+        gaps=0.3,
+    )
+    words = np.array([[list(row) for row in word] for word in taken["o"]])
+    switched = precision_switch(weights, width=6).astype(int) << 2 & 0xFF
+    for tile, row, channel in np.ndindex(3, kernel_rows, 4):
+        expected = switched[4 * tile + channel, 0, row] if 4 * tile + channel < 10 else [0] * 3
+        for copy in (channel, channel + 4):
+            assert np.array_equal(words[tile * kernel_rows + row, copy], expected)
