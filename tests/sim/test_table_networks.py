@@ -1,7 +1,11 @@
-"""Random networks on an accelerator of the table style, through its host link, against golden and its model."""
+"""Random networks on an accelerator of the table style, against golden and its cycle model."""
 
+import numpy as np
 import pytest
 
+from downshift.hw.conv_core import ConvLayer
+from downshift.hw.descriptor import descriptor_fields
+from downshift.hw.sequencer import program_layers
 from downshift.hw.table_config import TableConfig
 from downshift.sim.cycles import cycles
 from downshift.sim.random_networks import Feature, random_case
@@ -12,15 +16,24 @@ CONFIG = TableConfig(
     segments=3, activation_depth=1024, weight_depth=4096, parameter_depth=1024, sum_depth=64,
     program_depth=2048,
 )  # fmt: skip
-FEATURES = [
-    (),
-    (Feature.IDENTITY,),
-    (Feature.SKIP,),
-    (Feature.DEPTHWISE,),
-    (Feature.AVERAGE,),
-    (Feature.DEPTHWISE, Feature.IDENTITY, Feature.AVERAGE),
+PLAIN, IDENTITY, SKIP, DEPTHWISE, AVERAGE = (
+    (), (Feature.IDENTITY,), (Feature.SKIP,), (Feature.DEPTHWISE,), (Feature.AVERAGE,)
+)  # fmt: skip
+CASES = [
+    *((seed, PLAIN) for seed in (0, 1, 2, 3, 3104)),
+    *((seed, IDENTITY) for seed in (10, 3000, 3179)),
+    *((seed, SKIP) for seed in (20, 3025, 3226)),
+    *((seed, AVERAGE) for seed in (40, 41, 42)),
+    *((seed, DEPTHWISE + IDENTITY + AVERAGE) for seed in (50, 51)),
+    *((seed, DEPTHWISE) for seed in (2060, 2168, 3001)),
+    (2083, IDENTITY + DEPTHWISE),
+    (2173, DEPTHWISE + DEPTHWISE),
 ]
-ROUNDS = 4
+
+
+@pytest.fixture(scope="module")
+def cases():
+    return [random_case(seed, CONFIG, images=1, features=features) for seed, features in CASES]
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +41,43 @@ def simulation(tmp_path_factory):
     return build_simulation(CONFIG, tmp_path_factory.mktemp("table"))
 
 
-def test_rtl_equals_golden(simulation, tmp_path):
-    cases = [
-        random_case(10 * index + turn, CONFIG, images=1, features=features)
-        for index, features in enumerate(FEATURES)
-        for turn in range(ROUNDS)
+def test_every_kind_of_pass_is_drawn(cases):
+    passes = [
+        descriptor_fields(words, ConvLayer)
+        for case in cases
+        for width in case.graph.widths
+        for words in program_layers(
+            np.frombuffer(case.image.program, "<u4").tolist(), width, ConvLayer
+        )
     ]
+    kinds = {
+        "pool": lambda entry: entry["pool"],
+        "lanes": lambda entry: entry["separate"],
+        "lanes of two pixels": lambda entry: entry["separate"] and entry["array"]["slots"],
+        "diagonal": lambda entry: entry["loader"]["diagonal"],
+        "residual": lambda entry: entry["residual"]["enable"],
+        "average": lambda entry: entry["array"]["keep"],
+        "bands": lambda entry: entry["writer"]["first_all_row"],
+        "residual of several pixels": lambda entry: (
+            entry["residual"]["enable"] and entry["array"]["slots"]
+        ),
+        "words of four pixels": lambda entry: (
+            entry["writer"]["last_word"] == 3 and not entry["writer"]["logits"]
+        ),
+        **{
+            f"pack {pack}, slots {1 << slots}": lambda entry, pack=pack, slots=slots: (
+                not entry["pool"]
+                and entry["array"]["pack"] == pack
+                and entry["array"]["slots"] == slots
+            )
+            for pack, slots in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+        },
+    }
+    for name, kind in kinds.items():
+        assert any(kind(entry) for entry in passes), name
+
+
+def test_rtl_equals_golden(simulation, cases, tmp_path):
     for case, reports in zip(cases, verify(simulation, cases, tmp_path), strict=True):
         for width, report in reports.items():
             where = f"{case.graph.name} at width {width}"
