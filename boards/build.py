@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +17,7 @@ from downshift.hw.errors import DownshiftError
 from downshift.hw.table_config import TableConfig
 from downshift.sw.atomic_write import atomic_folder
 
-__all__ = ["build", "check_tools", "generate"]
+__all__ = ["build", "check_tools", "generate", "run_steps", "source_files"]
 
 Progress = Callable[[str], None]
 
@@ -138,22 +138,14 @@ def build(
         else:
             for source in source_files(board):
                 shutil.copy2(sources / source, folder / source)
-        for step in flow:
-            progress(step.title)
-            status = _run(step, folder, progress)
-            log = (folder / step.log).read_text(errors="replace")
-            if status < 0:
-                raise DownshiftError(f"{step.tool} was ended by signal {-status}; start it again")
-            check_fit(board, log)
-            if status:
-                raise DownshiftError(f"{step.tool} failed: {_reason(log)}")
+        run_steps(board, flow, folder, progress)
         bitstream = flow[-1].arguments[-1]
         report = read_report(
             board,
             report=folder / "report.json",
             synthesis=folder / "synthesis.json",
-            bitstream=Path(out) / bitstream,
             seed=seed,
+            bitstream=Path(out) / bitstream,
         )
         if not report.meets_clock:
             raise DownshiftError(
@@ -164,6 +156,27 @@ def build(
         for name in ("top.json", "top.config", "top.asc"):
             (folder / name).unlink(missing_ok=True)
     return report
+
+
+def run_steps(
+    board: Board, flow: Sequence[Step], folder: Path, progress: Progress = lambda line: None
+) -> None:
+    """Run tools in the folder of the Verilog, one after the other.
+
+    Raises
+    ------
+    DownshiftError
+        If one fails or ends early, or the design does not fit `board`.
+    """
+    for step in flow:
+        progress(step.title)
+        status = _run(step, folder, progress)
+        log = (folder / step.log).read_text(errors="replace")
+        if status < 0:
+            raise DownshiftError(f"{step.tool} was ended by signal {-status}; start it again")
+        check_fit(board, log)
+        if status:
+            raise DownshiftError(f"{step.tool} failed: {_reason(log)}")
 
 
 def check_tools(board: Board) -> None:

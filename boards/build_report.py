@@ -36,14 +36,14 @@ UTILISATION = re.compile(r"^Info:\s+(\w+):\s*(\d+)/\s*(\d+)\s+\d+%$", re.MULTILI
 
 @dataclass(frozen=True, kw_only=True)
 class BuildReport:
-    """A finished build: the bitstream, its speed, and cells used of those available."""
+    """A design that was placed and routed: its speed, and cells used of those available."""
 
     board: str
     """Name of the board."""
     seed: int
     """Seed of place and route."""
-    bitstream: Path
-    """The file to load."""
+    bitstream: Path | None
+    """The file to load; None if none was packed."""
     fmax_mhz: float
     """Highest frequency of the accelerator's clock after routing."""
     clock_mhz: float
@@ -86,7 +86,7 @@ def check_fit(board: Board, log: str) -> None:
 
 
 def read_report(
-    board: Board, *, report: Path, synthesis: Path, bitstream: Path, seed: int
+    board: Board, *, report: Path, synthesis: Path, seed: int, bitstream: Path | None = None
 ) -> BuildReport:
     """Read nextpnr's JSON report and the cell counts of Yosys.
 
@@ -97,9 +97,9 @@ def read_report(
         Written by ``nextpnr --report``.
     synthesis : Path
         Written by ``stat -json``; flip-flops are counted there, since nextpnr packs them on iCE40.
-    bitstream : Path
-        As it goes into the report.
     seed : int
+    bitstream : Path, optional
+        As it goes into the report.
 
     Raises
     ------

@@ -8,7 +8,10 @@ from downshift.boards.verilog import TOP
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.table_config import TableConfig
 
-__all__ = ["Step", "build_script", "constraints", "steps", "synthesis_script"]
+__all__ = [
+    "Step", "build_script", "constraints", "place_step", "steps", "synthesis_script",
+    "synthesis_steps",
+]
 
 
 ECP5_LUTS = ("check -latchonly -assert", "abc -lut 4", "clean")
@@ -95,6 +98,38 @@ def steps(
     board: Board, config: AcceleratorConfig | TableConfig, *, seed: int
 ) -> tuple[Step, ...]:
     """Return the tools of the flow, in order, with ``top.bit`` or ``top.bin`` at the end."""
+    return (
+        *synthesis_steps(board, config),
+        place_step(board, config, seed=seed),
+        _pack_step(board),
+    )
+
+
+def synthesis_steps(board: Board, config: AcceleratorConfig | TableConfig) -> tuple[Step, ...]:
+    """Return the tools that give the netlist ``top.json`` and its cells, ``synthesis.json``."""
+    synthesis = Step(
+        title="Synthesising with yosys",
+        tool="downshift.boards.synthesize",
+        arguments=("synthesis.ys",),
+        log="synthesis.log",
+    )
+    if not isinstance(config, TableConfig) or board.family != "ecp5":
+        return (synthesis,)
+    return (
+        synthesis,
+        Step(
+            title="Naming what carry chains leave open",
+            tool="downshift.boards.open_ports",
+            arguments=(f"{TOP}.json",),
+            log="open_ports.log",
+        ),
+    )
+
+
+def place_step(
+    board: Board, config: AcceleratorConfig | TableConfig, *, seed: int
+) -> Step:
+    """Return the tool that places and routes the netlist, and writes ``report.json``."""
     name, _ = constraints(board)
     place = [
         *board.place_options,
@@ -105,37 +140,22 @@ def steps(
         place += TABLE_PLACE_OPTIONS
     if board.family == "ecp5":
         place += ["--lpf", name, "--textcfg", f"{TOP}.config"]
-        pack = ("yowasp-ecppack", ("--compress", f"{TOP}.config", f"{TOP}.bit"))
     else:
         place += ["--pcf", name, "--asc", f"{TOP}.asc"]
-        pack = ("yowasp-icepack", (f"{TOP}.asc", f"{TOP}.bin"))
-    synthesis = [
-        Step(
-            title="Synthesising with yosys",
-            tool="downshift.boards.synthesize",
-            arguments=("synthesis.ys",),
-            log="synthesis.log",
-        ),
-    ]
-    if isinstance(config, TableConfig) and board.family == "ecp5":
-        synthesis.append(
-            Step(
-                title="Naming what carry chains leave open",
-                tool="downshift.boards.open_ports",
-                arguments=(f"{TOP}.json",),
-                log="open_ports.log",
-            )
-        )
-    return (
-        *synthesis,
-        Step(
-            title=f"Placing and routing with nextpnr-{board.family}",
-            tool=f"yowasp-nextpnr-{board.family}",
-            arguments=tuple(place),
-            log="place_and_route.log",
-        ),
-        Step(title="Packing the bitstream", tool=pack[0], arguments=pack[1], log="pack.log"),
+    return Step(
+        title=f"Placing and routing with nextpnr-{board.family}",
+        tool=f"yowasp-nextpnr-{board.family}",
+        arguments=tuple(place),
+        log="place_and_route.log",
     )
+
+
+def _pack_step(board: Board) -> Step:
+    if board.family == "ecp5":
+        tool, arguments = "yowasp-ecppack", ("--compress", f"{TOP}.config", f"{TOP}.bit")
+    else:
+        tool, arguments = "yowasp-icepack", (f"{TOP}.asc", f"{TOP}.bin")
+    return Step(title="Packing the bitstream", tool=tool, arguments=arguments, log="pack.log")
 
 
 def build_script(

@@ -1,0 +1,100 @@
+"""Which part of an accelerator takes which cells: the mapped netlist, by instance."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from downshift.boards.verilog import TOP
+
+__all__ = ["PARTS", "count_parts"]
+
+PARTS: dict[str, tuple[str, ...]] = {
+    "serializers": ("engine.core.array.word_",),
+    "array": ("engine.core.array", "engine.core.i_acts__payload", "engine.array", "engine.acts_skid"),
+    "lanes": ("engine.core.lanes",),
+    "fetch": ("engine.core.fetch", "engine.core.chains", "engine.window"),
+    "weights": ("engine.core.loader", "engine.weights", "engine.loader"),
+    "sums": (
+        "engine.core.sums", "engine.core.i__payload", "engine.sums", "engine.queue",
+        "engine.dots_skid",
+    ),
+    "rescale": ("engine.core.rescale", "engine.core.i$", "engine.core.i_", "engine.requantize"),
+    "residual": ("engine.core.residual", "engine.core.product_"),
+    "writer": ("engine.core.writer", "engine.writer", "engine.codes_skid"),
+    "pool": ("engine.core.pool", "engine.pool"),
+    "parameters": ("engine.core.parameters", "engine.parameters", "engine.serializer"),
+    "program": ("engine.program", "engine.sequencer", "engine.layer"),
+    "activations": ("engine.activations", "engine.$signature__"),
+    "host link": (
+        "receiver", "decoder", "requests", "processor", "replies", "encoder", "transmitter", "skid",
+    ),
+}
+"""By name: how the paths of its instances begin, below the accelerator; what stands first counts.
+
+Cells of none of them are the part "other": glue between the parts, and clocks.
+"""
+
+COSTS: dict[str, Mapping[str, int]] = {
+    "LUT4": {"lut": 1},
+    "CCU2C": {"lut": 2},
+    "TRELLIS_DPR16X4": {"lut": 6},
+    "TRELLIS_FF": {"ff": 1},
+    "DP16KD": {"bram": 1},
+    "MULT18X18D": {"dsp": 1},
+    "SB_LUT4": {"lut": 1},
+    "SB_RAM40_4K": {"bram": 1},
+    "SB_MAC16": {"dsp": 1},
+    "SB_SPRAM256KA": {"spram": 1},
+}
+"""Cells of the device that a cell of the netlist takes: a carry cell the look-up tables of both its
+bits, a memory of look-up tables four for data and two for its address."""
+
+
+def count_parts(netlist: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Count the cells of each part of a mapped netlist.
+
+    Parameters
+    ----------
+    netlist : mapping
+        As Yosys writes it, with the accelerator as instance ``accelerator`` of the top module;
+        modules may be kept.
+
+    Returns
+    -------
+    dict of str to dict
+        By part, those with the most look-up tables first: ``lut``, ``ff``, ``bram``, ``dsp`` and
+        ``spram``. Place and route may add a few.
+    """
+    modules = {
+        name: module for name, module in netlist["modules"].items()
+        if not {"blackbox", "whitebox"} & set(module["attributes"])
+    }
+    known: dict[str, Counter[str]] = {}
+    counts: dict[str, Counter[str]] = {}
+    for name, cell in modules[TOP]["cells"].items():
+        part = counts.setdefault(_part_of(name), Counter())
+        part.update(_cost(cell["type"], modules, known))
+    order = sorted(counts, key=lambda part: (-counts[part]["lut"], part))
+    return {
+        part: {kind: counts[part][kind] for kind in ("lut", "ff", "bram", "dsp", "spram")}
+        for part in order if any(counts[part].values())
+    }
+
+
+def _part_of(cell: str) -> str:
+    path = cell.removeprefix("accelerator.")
+    for part, beginnings in PARTS.items():
+        if path != cell and path.startswith(beginnings):
+            return part
+    return "other"
+
+
+def _cost(kind: str, modules: Mapping[str, Any], known: dict[str, Counter[str]]) -> Counter[str]:
+    """Cells that an instance takes, those of the modules below it included."""
+    if kind not in modules:
+        return Counter({"ff": 1} if kind.startswith("SB_DFF") else COSTS.get(kind, {}))
+    if kind not in known:
+        known[kind] = Counter()
+        for cell in modules[kind]["cells"].values():
+            known[kind].update(_cost(cell["type"], modules, known))
+    return known[kind]
