@@ -32,6 +32,8 @@ class AlignedSwitch(wiring.Component):
     i : ``In(stream.Signature(StructLayout({"codes": ArrayLayout(8, lanes), "blank": lanes})))``
         Stored weights, and which of them count as zero.
     o : ``Out(stream.Signature(ArrayLayout(8, lanes)))``
+    busy : ``Out(1)``
+        A word is on its way.
     """
 
     latency = SwitchLane.latency
@@ -50,13 +52,18 @@ class AlignedSwitch(wiring.Component):
                 "width": In(4),
                 "i": In(stream.Signature(data.StructLayout({"codes": codes, "blank": lanes}))),
                 "o": Out(stream.Signature(codes)),
+                "busy": Out(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         advance, waiting = Signal(), Signal()
-        m.d.comb += [advance.eq(self.o.ready), self.i.ready.eq(advance)]
+        m.d.comb += [
+            advance.eq(self.o.ready),
+            self.i.ready.eq(advance),
+            self.busy.eq(waiting | self.o.valid),
+        ]
         with m.If(advance):
             m.d.sync += [waiting.eq(self.i.valid), self.o.valid.eq(waiting)]
 

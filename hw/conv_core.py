@@ -82,6 +82,9 @@ class ConvCore(wiring.Component):
     -------
     layer : ``In(ConvLayer)``
     start, done : ``In(1)``, ``Out(1)``
+    coming, known : ``In(ConvLayer)``, ``In(1)``
+        Of the pass that follows, if it is known: its first tables are filled as soon as this pass
+        has no more use for them.
     read_activations, read_weights, read_parameters : ``Out(read_port(...))``
     write_enable, write_address, write_data : as of `WordWriter`
     vector_taken : ``Out(1)``
@@ -114,6 +117,8 @@ class ConvCore(wiring.Component):
                 "layer": In(ConvLayer),
                 "start": In(1),
                 "done": Out(1),
+                "coming": In(ConvLayer),
+                "known": In(1),
                 "read_activations": Out(read_port(activation_depth, word)),
                 "read_weights": Out(
                     read_port(weight_depth, data.ArrayLayout(8, CHAIN * self.rows))
@@ -143,16 +148,18 @@ class ConvCore(wiring.Component):
         m.submodules.lanes = lanes = DepthwiseLanes(
             segments=self.segments, sum_width=table_sum_width(self.segments), fabric=self.fabric
         )
+        loaded = Signal(_Loaded)
         connect(m, chains.o, array.i_acts)
         m.d.comb += [
             array.i_weights.p.eq(loader.o.p),
-            array.i_weights.valid.eq(loader.o.valid & ~layer.separate),
+            array.i_weights.valid.eq(loader.o.valid & ~loaded.separate),
             lanes.i_weights.p.eq(loader.o.p),
-            lanes.i_weights.valid.eq(loader.o.valid & layer.separate),
-            loader.o.ready.eq(Mux(layer.separate, lanes.i_weights.ready, array.i_weights.ready)),
+            lanes.i_weights.valid.eq(loader.o.valid & loaded.separate),
+            loader.o.ready.eq(Mux(loaded.separate, lanes.i_weights.ready, array.i_weights.ready)),
             self.vector_taken.eq(chains.o.valid & chains.o.ready),
             array.pack.eq(layer.array.pack),
-            array.channels.eq(layer.loader.group),
+            array.fill_pack.eq(loaded.pack),
+            array.channels.eq(loaded.group),
             array.act_width.eq(layer.array.act_width),
             array.cycles.eq(layer.array.cycles),
         ]
@@ -252,6 +259,24 @@ class ConvCore(wiring.Component):
             ),
         ]
 
+        # Weights of the pass that follows, or of this one.
+        ahead, begin = Signal(), Signal()
+        begin_ahead = self.known & ~ahead & ~(self.coming.pool | self.coming.separate)
+        m.d.comb += [
+            begin.eq(begin_ahead & loader.idle & array.i_weights.ready),
+            loader.start.eq(begin | (self.start & ~ahead & ~layer.pool)),
+            loader.layer.eq(Mux(self.start, layer.loader, self.coming.loader)),
+        ]
+        with m.If(loader.start):
+            m.d.sync += [
+                loaded.pack.eq(Mux(self.start, layer.array.pack, self.coming.array.pack)),
+                loaded.group.eq(loader.layer.group),
+                loaded.separate.eq(self.start & layer.separate),
+                ahead.eq(~self.start),
+            ]
+        with m.Elif(self.start):
+            m.d.sync += ahead.eq(0)
+
         # Control.
         m.d.comb += [
             fetch.layer.eq(layer.fetch),
@@ -261,7 +286,6 @@ class ConvCore(wiring.Component):
             self.done.eq(writer.done | pool.done),
         ]
         for block, part in (
-            (loader, layer.loader),
             (parameters, layer.parameters),
             (residual, layer.residual),
             (writer, layer.writer),
@@ -286,3 +310,11 @@ class ConvCore(wiring.Component):
         ]
 
         return m
+
+
+class _Loaded(data.Struct):
+    """What the weights belong to that the loader reads."""
+
+    pack: 2
+    group: 2
+    separate: 1

@@ -46,8 +46,10 @@ class TableArray(wiring.Component):
     -------
     pack : ``In(2)``
         log2 of the codes in a byte, 0…2.
+    fill_pack : ``In(2)``
+        The same, of the weights that are loaded; stable until tables are filled with them.
     channels : ``In(2)``
-        log2 of a quarter of the channels of a segment, 0…2.
+        log2 of a quarter of the channels of a segment, 0…2, of the weights that are loaded.
     act_width : ``In(4)``
         Bits of a code; at most ``8 >> pack``.
     cycles : ``In(6)``
@@ -83,6 +85,7 @@ class TableArray(wiring.Component):
         super().__init__(
             {
                 "pack": In(2),
+                "fill_pack": In(2),
                 "channels": In(2),
                 "act_width": In(4),
                 "cycles": In(6),
@@ -107,7 +110,7 @@ class TableArray(wiring.Component):
         m.submodules.fill = fill = TableFill(groups=groups)
         word = Signal.like(self.i_weights.p, reset_less=True)
         m.d.comb += [
-            fill.pack.eq(self.pack),
+            fill.pack.eq(self.fill_pack),
             fill.channels.eq(self.channels),
             fill.taken.eq(self.i_weights.valid & fill.room),
             self.i_weights.ready.eq(fill.room),
@@ -168,6 +171,7 @@ class TableArray(wiring.Component):
             m.submodules[f"row_{index}"] = shared(row, platform)
             m.d.comb += [
                 row.pack.eq(self.pack),
+                row.fill_pack.eq(self.fill_pack),
                 row.address.eq(address),
                 row.restart.eq(told.restart),
                 row.done.eq(told.last),

@@ -11,6 +11,7 @@ from downshift.hw.counters import Counters, count_events
 from downshift.hw.descriptor import PROFILES
 from downshift.hw.fabric import Fabric
 from downshift.hw.map_layout import WORD_BYTES
+from downshift.hw.pass_queue import PassQueue
 from downshift.hw.region import PARAMETER_BYTES, PROGRAM_BYTES, Region
 from downshift.hw.sequencer import Sequencer
 from downshift.hw.store import ByteWrite, read_port
@@ -27,7 +28,7 @@ class TableEngine(wiring.Component):
     ::
 
         weight store, parameter store ─► convolution core ◄─► activation memory
-                          program ─► sequencer ─┘
+        program ─► sequencer ─► pass queue ─┘
 
     Parameters
     ----------
@@ -69,6 +70,7 @@ class TableEngine(wiring.Component):
             word_bytes=PARAMETER_BYTES, depth=c.parameter_depth
         )
         m.submodules.sequencer = sequencer = Sequencer(depth=c.program_depth, layer=ConvLayer)
+        m.submodules.passes = passes = PassQueue(layer=ConvLayer)
         m.submodules.core = core = ConvCore(
             segments=c.segments,
             acc_width=ACC_WIDTH,
@@ -83,9 +85,14 @@ class TableEngine(wiring.Component):
         m.d.comb += [
             sequencer.start.eq(self.start),
             sequencer.profile.eq(self.profile),
-            sequencer.layer_done.eq(core.done),
-            core.layer.eq(sequencer.layer),
-            core.start.eq(sequencer.start_layer),
+            sequencer.layer_done.eq(passes.over),
+            passes.coming.eq(sequencer.layer),
+            passes.come.eq(sequencer.start_layer),
+            passes.done.eq(core.done),
+            core.coming.eq(sequencer.layer),
+            core.known.eq(passes.known),
+            core.layer.eq(passes.layer),
+            core.start.eq(passes.start),
             self.busy.eq(sequencer.busy),
             self.done.eq(sequencer.done),
             self.missing.eq(sequencer.missing),

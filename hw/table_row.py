@@ -43,6 +43,8 @@ class TableRow(wiring.Component):
     -------
     pack : ``In(2)``
         log2 of the tables that four LUT-RAMs make, 0…2.
+    fill_pack : ``In(2)``
+        The same, of the tables that are filled.
     address : ``In(ArrayLayout(by_table(4), segments))``
         Entry that each LUT-RAM gives.
     restart : ``In(1)``
@@ -64,6 +66,7 @@ class TableRow(wiring.Component):
         super().__init__(
             {
                 "pack": In(2),
+                "fill_pack": In(2),
                 "address": In(data.ArrayLayout(by_table(LANES), segments)),
                 "restart": In(1),
                 "done": In(1),
@@ -82,6 +85,7 @@ class TableRow(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         wide, narrow = Signal(reset_less=True), Signal(reset_less=True)
+        fill_wide, fill_narrow = Signal(reset_less=True), Signal(reset_less=True)
         control = Signal(FillControl, reset_less=True)
         load = Signal.like(self.load, reset_less=True)
         load_data = Signal.like(self.load_data, reset_less=True)
@@ -89,6 +93,8 @@ class TableRow(wiring.Component):
         m.d.sync += [
             wide.eq(self.pack == 0),
             narrow.eq(self.pack == 2),
+            fill_wide.eq(self.fill_pack == 0),
+            fill_narrow.eq(self.fill_pack == 2),
             control.eq(self.control),
             load.eq(self.load),
             load_data.eq(self.load_data),
@@ -103,8 +109,8 @@ class TableRow(wiring.Component):
             segment = TableSegment(fabric=self.fabric)
             m.submodules[f"segment_{index}"] = shared(segment, platform)
             m.d.comb += [
-                segment.wide.eq(wide),
-                segment.narrow.eq(narrow),
+                segment.wide.eq(fill_wide),
+                segment.narrow.eq(fill_narrow),
                 segment.address.eq(self.address[index]),
                 segment.load.eq(load[index // self.columns]),
                 segment.load_data.eq(load_data[index % self.columns]),

@@ -133,8 +133,11 @@ class TileLoader(wiring.Component):
     Members
     -------
     layer : ``In(LoaderLayer)``
+        Taken with `start`.
     start : ``In(1)``
-        Begin a pass; not during one.
+        Begin a pass; only with `idle`.
+    idle : ``Out(1)``
+        All weights have left.
     read : ``Out(read_port(depth, ...))``
         Port of the weight store.
     o : ``Out(stream.Signature(ArrayLayout(ArrayLayout(8, 3), rows)))``
@@ -153,6 +156,7 @@ class TileLoader(wiring.Component):
             {
                 "layer": In(LoaderLayer),
                 "start": In(1),
+                "idle": Out(1),
                 "read": Out(read_port(depth, data.ArrayLayout(8, CHAIN * rows))),
                 "o": Out(stream.Signature(word)),
             }
@@ -160,7 +164,7 @@ class TileLoader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        layer = self.layer
+        layer = Signal(LoaderLayer)
         m.submodules.switch = switch = AlignedSwitch(lanes=CHAIN * self.rows, fabric=self.fabric)
         m.d.comb += [
             switch.width.eq(layer.width),
@@ -178,7 +182,7 @@ class TileLoader(wiring.Component):
         chains = self.segments // CHAIN
         chain_done, last_chain, last_depth = Signal(), Signal(), Signal()
         absent = last_depth & (chain >= layer.last_chains)
-        only_chain = Mux(layer.plain, layer.last_chains == 1, chains == 1)
+        only_chain = Signal()
         tile_done = chain_done & last_chain
         with m.If(running & advance):
             m.d.sync += [
@@ -206,14 +210,17 @@ class TileLoader(wiring.Component):
                         tile.eq(tile + 1),
                         running.eq(tile != layer.last_tile),
                     ]
+        alone = Mux(self.layer.plain, self.layer.last_chains == 1, chains == 1)
         with m.If(self.start):
             m.d.sync += [
                 running.eq(1),
-                address.eq(layer.base),
+                address.eq(self.layer.base),
                 *(count.eq(0) for count in (channel, chain, depth, tile)),
-                last_chain.eq(only_chain),
-                chain_done.eq(layer.plain),
-                last_depth.eq(layer.last_depth == 0),
+                last_chain.eq(alone),
+                only_chain.eq(alone),
+                chain_done.eq(self.layer.plain),
+                last_depth.eq(self.layer.last_depth == 0),
+                layer.eq(self.layer),
             ]
         m.d.comb += [self.read.address.eq(address), self.read.enable.eq(running & advance)]
 
@@ -221,7 +228,10 @@ class TileLoader(wiring.Component):
         read, blank = Signal(), Signal(self.rows)
         word = Signal.like(self.read.data, reset_less=True)
         m.d.comb += switch.i.p.codes.eq(word)
-        m.d.comb += advance.eq(switch.i.ready)
+        m.d.comb += [
+            advance.eq(switch.i.ready),
+            self.idle.eq(~(running | read | switch.i.valid | switch.busy)),
+        ]
         with m.If(advance):
             m.d.sync += [
                 read.eq(running),

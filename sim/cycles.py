@@ -2,6 +2,7 @@
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from downshift.hw.skid_buffer import SkidBuffer
 from downshift.hw.table_config import TableConfig
 from downshift.hw.tile import tile_kind
 from downshift.hw.weight_loader import WeightLoader
-from downshift.sim.table_cycles import pass_cycles
+from downshift.sim.table_cycles import program_cycles
 from downshift.sw.image import Image
 
 __all__ = ["FrameCycles", "cycles"]
@@ -61,12 +62,11 @@ def cycles(image: Image, width: int) -> FrameCycles:
         raise DownshiftError(f"The image runs at widths {have}, not {width!r}")
     program = np.frombuffer(image.program, "<u4").tolist()
     if isinstance(image.config, TableConfig):
-        fetch = Sequencer.fetch_latency_of(ConvLayer)
-        passes = tuple(
-            fetch + pass_cycles(descriptor_fields(words, ConvLayer), image.config).total
-            for words in program_layers(program, width, ConvLayer)
-        )
-        return FrameCycles(total=Sequencer.lookup_latency - 1 + sum(passes), passes=passes)
+        layers = program_layers(program, width, ConvLayer)
+        fields = [descriptor_fields(words, ConvLayer) for words in layers]
+        ends = [start + made.total for start, made in program_cycles(fields, image.config)]
+        passes = tuple(later - end for end, later in pairwise([0, *ends]))
+        return FrameCycles(total=ends[-1], passes=passes)
     fetch = Sequencer.fetch_latency_of(LayerDescriptor)
     passes = tuple(
         fetch + _pass_cycles(descriptor_fields(words), image)

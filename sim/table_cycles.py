@@ -1,14 +1,16 @@
 """The cycle model of the table style: how long each pass of a program takes, and what for."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from downshift.hw.aligned_switch import AlignedSwitch
+from downshift.hw.conv_core import ConvLayer
 from downshift.hw.depthwise import DepthwiseLanes
 from downshift.hw.fetch import Fetch
 from downshift.hw.rescale import Rescale
 from downshift.hw.residual import Residual
+from downshift.hw.sequencer import Sequencer
 from downshift.hw.slot_sums import SlotSums
 from downshift.hw.table import LANES
 from downshift.hw.table_array import TableArray
@@ -18,7 +20,7 @@ from downshift.hw.word_chains import CHAIN
 from downshift.hw.word_pool import WordPool
 from downshift.hw.word_writer import WordWriter
 
-__all__ = ["PassCycles", "pass_cycles"]
+__all__ = ["Ahead", "PassCycles", "pass_cycles", "program_cycles"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +38,52 @@ class PassCycles:
     """Cycles in which the tables wait for weights."""
     fetch_wait: int
     """Cycles in which the array waits for words of the map."""
+    left: "Ahead"
+    """What the pass that follows may do ahead, in cycles of this one."""
 
 
-def pass_cycles(layer: dict, config: TableConfig) -> PassCycles:
+@dataclass(frozen=True, kw_only=True)
+class Ahead:
+    """From when on a pass may make use of the array before it starts."""
+
+    load: int = 0
+    """Cycle in which the first weights are asked for."""
+    fill: int = 0
+    """Cycle from which on tables may be filled."""
+
+    def seen_from(self, start: int) -> "Ahead":
+        """Return the same, with cycles counted from `start`."""
+        return Ahead(load=self.load - start, fill=self.fill - start)
+
+
+def program_cycles(layers: Iterable[dict], config: TableConfig) -> list[tuple[int, PassCycles]]:
+    """Predict the passes of a frame.
+
+    Parameters
+    ----------
+    layers : iterable of dict
+        Fields of each `ConvLayer`, in order.
+    config : TableConfig
+
+    Returns
+    -------
+    list of (int, PassCycles)
+        When each pass starts, in cycles from the start of the frame.
+    """
+    fetch = Sequencer.fetch_latency_of(ConvLayer)
+    known, done, ahead = Sequencer.lookup_latency + fetch, 0, Ahead()
+    passes = []
+    for layer in layers:
+        taken = max(known, done)
+        ahead = Ahead(load=max(known, ahead.load), fill=ahead.fill)
+        predicted = pass_cycles(layer, config, ahead.seen_from(taken + 1))
+        passes.append((taken + 1, predicted))
+        ahead = predicted.left.seen_from(-taken - 1)
+        known, done = taken + 1 + fetch, taken + 1 + predicted.total
+    return passes
+
+
+def pass_cycles(layer: dict, config: TableConfig, ahead: Ahead = Ahead()) -> PassCycles:
     """Predict a pass.
 
     Parameters
@@ -46,6 +91,8 @@ def pass_cycles(layer: dict, config: TableConfig) -> PassCycles:
     layer : dict
         Fields of a `ConvLayer`.
     config : TableConfig
+    ahead : Ahead
+        From when on it may load weights and fill tables.
 
     Notes
     -----
@@ -55,20 +102,20 @@ def pass_cycles(layer: dict, config: TableConfig) -> PassCycles:
     of a residual each take the place of a word.
     """
     if layer["pool"]:
-        return _pool(layer)
+        return _pool(layer, ahead)
     if layer["separate"]:
-        return _lanes(layer, config)
+        return _lanes(layer, config, ahead)
     array = layer["array"]
     load = _load_cycles(layer, config)
     fill = fill_cycles(LANES << layer["loader"]["group"])
     words = _Words(_Residual(layer, config))
     tiles = list(_tiles(layer, config))
 
-    loaded = 1 + LOAD_LATENCY + load  # when all weights of the next tile are there
-    taken, ready, busy, load_wait, fetch_wait, vectors = 0, 0, 0, 0, 0, 0
+    loaded = ahead.load + 1 + LOAD_LATENCY + load  # when all weights of the next tile are there
+    taken, ready, busy, load_wait, fetch_wait, vectors = 0, ahead.fill, 0, 0, 0, 0
     for counts, last in tiles:
         begin = max(loaded, ready)
-        load_wait += begin - ready
+        load_wait += max(0, begin - max(0, ready))
         held = begin + fill + 1
         loaded = held + load
         free = held
@@ -91,6 +138,7 @@ def pass_cycles(layer: dict, config: TableConfig) -> PassCycles:
         fill=fill * len(tiles),
         load_wait=load_wait,
         fetch_wait=fetch_wait,
+        left=Ahead(load=held, fill=ready),
     )
 
 
@@ -109,7 +157,7 @@ def _after_sums(layer: dict) -> int:
     return total
 
 
-def _lanes(layer: dict, config: TableConfig) -> PassCycles:
+def _lanes(layer: dict, config: TableConfig, ahead: Ahead) -> PassCycles:
     """A pass over a depthwise layer in lanes: a column of the kernel's height after the other."""
     fetch, lanes = layer["fetch"], layer["lanes"]
     kernel, slots = lanes["last_row"] + 1, 1 << layer["array"]["slots"]
@@ -140,16 +188,17 @@ def _lanes(layer: dict, config: TableConfig) -> PassCycles:
         fill=0,
         load_wait=load_wait,
         fetch_wait=fetch_wait,
+        left=Ahead(load=max(ahead.load, loaded), fill=ahead.fill),
     )
 
 
-def _pool(layer: dict) -> PassCycles:
+def _pool(layer: dict, ahead: Ahead) -> PassCycles:
     fetch = layer["fetch"]
     words = (fetch["last_kernel_row"] + 1) * (fetch["last_kernel_column"] + 1)
     for name in ("last_tile", "last_row", "last_column"):
         words *= fetch[name] + 1
     total = Fetch.latency + words - 1 + WordPool.latency + 1
-    return PassCycles(total=total, vectors=0, busy=0, fill=0, load_wait=0, fetch_wait=0)
+    return PassCycles(total=total, vectors=0, busy=0, fill=0, load_wait=0, fetch_wait=0, left=ahead)
 
 
 def _load_cycles(layer: dict, config: TableConfig) -> int:

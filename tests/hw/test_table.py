@@ -63,6 +63,7 @@ def run_array(dut, weights, codes, *, pack, weight_width, act_width, cycles=None
         outputs={"o": tiles * vectors},
         settings={
             "pack": pack,
+            "fill_pack": pack,
             "channels": (weights.shape[3] // 4).bit_length() - 1,
             "act_width": act_width,
             "cycles": cycles or act_width,
