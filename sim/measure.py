@@ -1,0 +1,233 @@
+"""Measured frames: cycles in simulation, whole and layer by layer, all values against golden."""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from downshift.hw.protocol import Command
+from downshift.sim import golden
+from downshift.sim.cached_simulator import cached_simulation, simulator_key
+from downshift.sim.cosimulation import Progress, watched
+from downshift.sim.layer_programs import layer_image, layer_passes
+from downshift.sw.driver import Accelerator
+from downshift.sw.image import Image
+from downshift.sw.integer_graph import INPUT, IntegerGraph
+from downshift.sw.result_cache import ResultCache, digest, source_digest
+
+__all__ = ["MeasuredFrame", "MeasuredLayer", "measure", "random_input", "run_layers"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredLayer:
+    """A layer that ran alone, on the maps that those before it had left."""
+
+    cycles: int
+    """From start to done."""
+    weight_words: int
+    """Read from the weight store."""
+    compared: int
+    """Values of its map that were compared with golden."""
+    mismatches: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredFrame:
+    """A frame at one width."""
+
+    cycles: int
+    """From start to done."""
+    vectors: int
+    weight_words: int
+    output_wait: int
+    """Counters; see `downshift.sw.driver.FrameResult`."""
+    bytes_sent: int
+    """Over the link: the input and what asks for the frame and its logits, framing included."""
+    bytes_received: int
+    compared: int
+    """Logits that were compared with golden."""
+    mismatches: int
+    layers: Mapping[str, MeasuredLayer]
+
+
+def random_input(graph: IntegerGraph, width: int, seed: int = 0) -> np.ndarray:
+    """Draw an input evenly from all codes: uint8, (height, width, channels)."""
+    bits, _ = graph.codes_of(INPUT, width)
+    rng = np.random.default_rng([seed, width])
+    return rng.integers(0, 1 << bits, graph.input_shape).astype(np.uint8)
+
+
+def measure(
+    graph: IntegerGraph,
+    images: Mapping[int, Image],
+    folder: Path,
+    cache: ResultCache,
+    progress: Progress = lambda *_: None,
+) -> dict[int, MeasuredFrame]:
+    """Run a frame at every width on a simulated accelerator, through its host link.
+
+    After the whole frame, its layers run one by one, and the map of each is read before another
+    takes its place.
+
+    Parameters
+    ----------
+    graph : IntegerGraph
+    images : mapping of int to Image
+        By width, compiled from `graph` for one configuration; widths may share an image.
+    folder : Path
+        For the simulator and its files.
+    cache : ResultCache
+        Holds simulators, and what they gave.
+    progress : callable
+
+    Raises
+    ------
+    DownshiftError
+        If a tool is missing, or the simulation fails.
+    """
+    inputs = {width: random_input(graph, width) for width in images}
+    shared: dict[int, tuple[Image, list[int]]] = {}
+    for width, image in images.items():
+        shared.setdefault(id(image), (image, []))[1].append(width)
+    groups = list(shared.values())
+    content = [(image.to_bytes(), json.dumps(widths)) for image, widths in groups]
+    content = [part for parts in content for part in parts]
+    (config,) = {image.config for image in images.values()}
+    key = digest(
+        simulator_key(config), source_digest("downshift.sim"), source_digest("downshift.sw"),
+        *content, *(x.tobytes() for x in inputs.values()),
+    )  # fmt: skip
+    given = _unpacked(cache.get("frames", key))
+    if given is None:
+        progress("simulator", None, None, "Verilator compiles the accelerator, unless it is kept")
+        simulation = cached_simulation(config, folder / "simulator", cache)
+        progress("simulator", 1, 1, "")
+        for number, (image, widths) in enumerate(groups):
+            (folder / f"{number}.img").write_bytes(image.to_bytes())
+            np.savez(folder / f"{number}.npz", **{str(width): inputs[width] for width in widths})
+        counter = folder / "layers"
+        total = len(images) * (1 + len(graph.layers))
+        with watched(counter, lambda done: progress("simulate", done, total, "frames and layers")):
+            counters = simulation.run(
+                "downshift.sim.measure:run_layers",
+                {"folder": str(folder.resolve()), "progress": str(counter.resolve())},
+                folder / "run",
+            )
+        progress("simulate", total, total, "")
+        with np.load(folder / "out.npz") as outputs:
+            given = counters, dict(outputs)
+        cache.put("frames", key, _packed(*given))
+    counters, outputs = given
+    return {
+        width: _compared(graph, width, inputs[width], counters[str(width)], outputs)
+        for width in images
+    }
+
+
+def run_layers(accelerator: Accelerator, *, folder: str, progress: str) -> dict[str, Any]:
+    """Run frames and their layers; called in the simulator.
+
+    Parameters
+    ----------
+    accelerator : Accelerator
+    folder : str
+        For each image n, reads ``n.img`` and inputs by width from ``n.npz``; writes ``out.npz``:
+        logits by width, and maps by "width/layer".
+    progress : str
+        File that always holds the number of frames and layers run so far.
+
+    Returns
+    -------
+    dict
+        Counters by width.
+    """
+    link = accelerator.transport = _CountedLink(accelerator.transport)
+    frames: dict[str, Any] = {}
+    kept: dict[str, np.ndarray] = {}
+
+    def note():
+        done = sum(1 + len(frame["layers"]) for frame in frames.values())
+        Path(progress).write_text(str(done))
+
+    for number in range(len(list(Path(folder).glob("*.img")))):
+        image = Image.load(Path(folder) / f"{number}.img")
+        accelerator.load(image)
+        with np.load(Path(folder) / f"{number}.npz") as inputs:
+            codes = {int(width): inputs[width] for width in inputs}
+        for width, x in codes.items():
+            link.sent = link.received = 0
+            result = accelerator.run(x, width)
+            kept[f"{width}"] = result.logits
+            frames[f"{width}"] = {
+                "cycles": result.cycles, "vectors": result.vectors,
+                "weight_words": result.weight_words, "output_wait": result.output_wait,
+                "bytes_sent": link.sent, "bytes_received": link.received, "layers": {},
+            }  # fmt: skip
+            note()
+        for width, x in codes.items():
+            accelerator.write(image.maps[width][0].base, image.encode_input(x, width))
+            for name, passes in layer_passes(image, width).items():
+                accelerator.load(layer_image(image, width, passes))
+                reply = accelerator.request(Command.RUN, bytes([width]))
+                cycles, _, weight_words, _ = np.frombuffer(reply, "<u4").tolist()
+                counts = {"cycles": cycles, "weight_words": weight_words}
+                frames[f"{width}"]["layers"][name] = counts
+                kept[f"{width}/{name}"] = accelerator.read_map(name, width)
+                note()
+    np.savez(Path(folder) / "out.npz", **kept)
+    return frames
+
+
+class _CountedLink:
+    """A transport that counts bytes both ways."""
+
+    def __init__(self, transport):
+        self.transport = transport
+        self.sent = self.received = 0
+
+    def write(self, content: bytes) -> None:
+        self.sent += len(content)
+        self.transport.write(content)
+
+    def read(self) -> bytes:
+        content = self.transport.read()
+        self.received += len(content)
+        return content
+
+
+def _compared(
+    graph: IntegerGraph, width: int, x: np.ndarray, frame: dict, outputs: Mapping[str, np.ndarray]
+) -> MeasuredFrame:
+    """What a frame took, and how many of its values differ from golden."""
+    want = golden.run(graph, x[None], width)
+    expected = {**want.codes, graph.layers[-1].name: want.logits}
+    layers = {}
+    for name, codes in expected.items():
+        compared, mismatches = _differences(outputs[f"{width}/{name}"], codes)
+        layers[name] = MeasuredLayer(
+            **frame["layers"][name], compared=compared, mismatches=mismatches
+        )
+    compared, mismatches = _differences(outputs[f"{width}"], want.logits)
+    return MeasuredFrame(**{**frame, "layers": layers}, compared=compared, mismatches=mismatches)
+
+
+def _differences(got: np.ndarray, want: np.ndarray) -> tuple[int, int]:
+    return want.size, int((got.reshape(-1) != want.reshape(-1)).sum())
+
+
+def _packed(counters: dict, outputs: Mapping[str, np.ndarray]) -> bytes:
+    arrays = io.BytesIO()
+    np.savez_compressed(arrays, **outputs)
+    return json.dumps(counters).encode() + b"\n" + arrays.getvalue()
+
+
+def _unpacked(body: bytes | None) -> tuple[dict, dict[str, np.ndarray]] | None:
+    if body is None:
+        return None
+    counters, _, arrays = body.partition(b"\n")
+    with np.load(io.BytesIO(arrays)) as outputs:
+        return json.loads(counters), dict(outputs)
