@@ -10,7 +10,9 @@ __all__ = ["PARTS", "count_parts"]
 
 PARTS: dict[str, tuple[str, ...]] = {
     "serializers": ("engine.core.array.word_",),
-    "array": ("engine.core.array", "engine.core.i_acts__payload", "engine.array", "engine.acts_skid"),
+    "array": (
+        "engine.core.array", "engine.core.i_acts__payload", "engine.array", "engine.acts_skid",
+    ),
     "lanes": ("engine.core.lanes",),
     "fetch": ("engine.core.fetch", "engine.core.chains", "engine.window"),
     "weights": ("engine.core.loader", "engine.weights", "engine.loader"),

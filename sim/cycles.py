@@ -1,7 +1,8 @@
 """The cycle model: how long a frame takes, from the program alone."""
 
+import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -18,10 +19,24 @@ from downshift.hw.skid_buffer import SkidBuffer
 from downshift.hw.table_config import TableConfig
 from downshift.hw.tile import tile_kind
 from downshift.hw.weight_loader import WeightLoader
-from downshift.sim.table_cycles import program_cycles
+from downshift.sim.table_cycles import PassCycles, program_cycles
 from downshift.sw.image import Image
 
-__all__ = ["FrameCycles", "cycles"]
+__all__ = ["FrameCycles", "Spent", "cycles"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What the cycles of a pass went to."""
+
+    busy: int
+    """Multipliers work."""
+    tile_load: int
+    """Weights are loaded or tables filled, and nothing else goes on."""
+    fetch: int
+    """The array waits for the map that enters, or a pool reads it."""
+    requantize: int
+    """All others: complete sums on their way to memory, and what leads to the next pass."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +46,8 @@ class FrameCycles:
     total: int
     passes: tuple[int, ...]
     """Of each descriptor, its fetch included."""
+    spent: tuple[Spent, ...]
+    """By descriptor; each sums up to its cycles."""
 
 
 def cycles(image: Image, width: int) -> FrameCycles:
@@ -64,19 +81,43 @@ def cycles(image: Image, width: int) -> FrameCycles:
     if isinstance(image.config, TableConfig):
         layers = program_layers(program, width, ConvLayer)
         fields = [descriptor_fields(words, ConvLayer) for words in layers]
-        ends = [start + made.total for start, made in program_cycles(fields, image.config)]
+        predicted = program_cycles(fields, image.config)
+        ends = [start + made.total for start, made in predicted]
         passes = tuple(later - end for end, later in pairwise([0, *ends]))
-        return FrameCycles(total=ends[-1], passes=passes)
-    fetch = Sequencer.fetch_latency_of(LayerDescriptor)
-    passes = tuple(
-        fetch + _pass_cycles(descriptor_fields(words), image)
-        for words in program_layers(program, width)
+        spent = tuple(
+            _spent(entry, total, made)
+            for entry, total, (_, made) in zip(fields, passes, predicted, strict=True)
+        )
+        return FrameCycles(total=ends[-1], passes=passes, spent=spent)
+    spent = tuple(
+        _pass_cycles(descriptor_fields(words), image) for words in program_layers(program, width)
     )
-    return FrameCycles(total=Sequencer.lookup_latency - 1 + sum(passes), passes=passes)
+    passes = tuple(sum(asdict(entry).values()) for entry in spent)
+    return FrameCycles(total=Sequencer.lookup_latency - 1 + sum(passes), passes=passes, spent=spent)
 
 
-def _pass_cycles(layer: dict[str, int], image: Image) -> int:
-    """Cycles from `start_layer` to `layer_done`."""
+def _spent(layer: dict, total: int, made: PassCycles) -> Spent:
+    """What a pass of the table style spent its cycles on."""
+    if layer["pool"]:
+        return Spent(busy=0, tile_load=0, fetch=total, requantize=0)
+    load, fetch = made.fill + made.load_wait, made.fetch_wait
+    if layer["separate"]:
+        # Columns that no window ends in are only read.
+        kernel = layer["lanes"]["last_row"] + 1
+        columns = math.prod(
+            layer["fetch"][f"last_{name}"] + 1 for name in ("tile", "row", "column")
+        )
+        fetch += (columns - made.vectors) * kernel
+    return Spent(
+        busy=made.busy,
+        tile_load=load,
+        fetch=fetch,
+        requantize=total - made.busy - load - fetch,
+    )
+
+
+def _pass_cycles(layer: dict[str, int], image: Image) -> Spent:
+    """Cycles from the first word of a descriptor to `layer_done`."""
     config = image.config
     digits = (layer["weight_width"] + 1) // 2
     tile = tile_kind(in_memory=config.tile_memory)
@@ -101,6 +142,7 @@ def _pass_cycles(layer: dict[str, int], image: Image) -> int:
     # When a vector meets its first digit, without stalls, and when its tile is there.
     enter = WeightLoader.latency_of(pipelined=config.pipelined) + skid + load + 1
     there = enter
+    ended = stalled = 0
     for _ in range(layer["last_tile"] + 1):
         for depth_tile in range(depth_tiles):
             complete = depth_tile + 1 == depth_tiles
@@ -111,11 +153,19 @@ def _pass_cycles(layer: dict[str, int], image: Image) -> int:
                 output.put(enter, complete=complete)
                 enter += digits
                 output.real(enter - 1)
+            ended, stalled = output.real(enter - 1), output.array_stall
             # The next tile is there once this one is done with and its load, held up by no stall.
-            there = max(there + load + tile.load_gap, output.real(enter - 1) + 1)
+            there = max(there + load + tile.load_gap, ended + 1)
             while (late := there - output.real(enter)) > 0:
                 enter += 1 if output.can_stall else late
-    return output.drained() + output_latency
+    done = output.drained() + output_latency
+    busy = (layer["last_tile"] + 1) * depth_tiles * vectors * digits
+    return Spent(
+        busy=busy,
+        tile_load=ended + 1 - stalled - busy,
+        fetch=0,
+        requantize=stalled + done - ended - 1 + Sequencer.fetch_latency_of(LayerDescriptor),
+    )
 
 
 class _Output:

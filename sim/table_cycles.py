@@ -25,7 +25,7 @@ __all__ = ["Ahead", "PassCycles", "pass_cycles", "program_cycles"]
 
 @dataclass(frozen=True, kw_only=True)
 class PassCycles:
-    """Predicted cycles of a pass, from `start` to `done`."""
+    """Predicted cycles of a pass, from `start` to `done`; what came ahead of it does not count."""
 
     total: int
     vectors: int
@@ -107,22 +107,23 @@ def pass_cycles(layer: dict, config: TableConfig, ahead: Ahead = Ahead()) -> Pas
         return _lanes(layer, config, ahead)
     array = layer["array"]
     load = _load_cycles(layer, config)
-    fill = fill_cycles(LANES << layer["loader"]["group"])
+    fill = fill_cycles(LANES << layer["loader"]["group"], pack=array["pack"])
     words = _Words(_Residual(layer, config))
     tiles = list(_tiles(layer, config))
 
     loaded = ahead.load + 1 + LOAD_LATENCY + load  # when all weights of the next tile are there
-    taken, ready, busy, load_wait, fetch_wait, vectors = 0, ahead.fill, 0, 0, 0, 0
+    taken, ready, busy, filled, load_wait, fetch_wait, vectors = 0, ahead.fill, 0, 0, 0, 0, 0
     for counts, last in tiles:
         begin = max(loaded, ready)
         load_wait += max(0, begin - max(0, ready))
         held = begin + fill + 1
+        filled += max(0, begin + fill) - max(0, begin)
         loaded = held + load
         free = held
         for count in counts:
             complete = words.take(count, taken)
             taken = max(complete, free)
-            fetch_wait += taken - free
+            fetch_wait += taken - max(0, free)
             free = taken + array["cycles"]
             busy += array["act_width"]
             vectors += 1
@@ -135,7 +136,7 @@ def pass_cycles(layer: dict, config: TableConfig, ahead: Ahead = Ahead()) -> Pas
         total=total,
         vectors=vectors,
         busy=busy,
-        fill=fill * len(tiles),
+        fill=filled,
         load_wait=load_wait,
         fetch_wait=fetch_wait,
         left=Ahead(load=held, fill=ready),
