@@ -107,7 +107,7 @@ def pass_cycles(layer: dict, config: TableConfig, ahead: Ahead = Ahead()) -> Pas
         return _lanes(layer, config, ahead)
     array = layer["array"]
     load = _load_cycles(layer, config)
-    fill = fill_cycles(LANES << layer["loader"]["group"], pack=array["pack"])
+    fill = fill_cycles(LANES << layer["loader"]["group"])
     words = _Words(_Residual(layer, config))
     tiles = list(_tiles(layer, config))
 
