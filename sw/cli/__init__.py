@@ -9,7 +9,7 @@ from downshift.hw.errors import DownshiftError
 
 __all__ = ["cli", "main"]
 
-COMMANDS = ("demo", "train", "export", "generate", "simulate", "build", "boards")
+COMMANDS = ("demo", "train", "export", "generate", "simulate", "build", "bench", "boards")
 """In the order a user meets them; each is the function of that name in the module of that name."""
 
 
@@ -36,6 +36,7 @@ Train a model, export it, simulate it, build the hardware:
   downshift export digits.pt --board ulx3s-85f -o model
   downshift simulate model/model.safetensors --board ulx3s-85f
   downshift build --board ulx3s-85f -o bitstream
+  downshift bench resnet8 --board ulx3s-85f
 """
 
 

@@ -53,9 +53,10 @@ def print_json(value: Any) -> None:
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None
 ) -> None:
-    """Print a table; numbers to the right."""
+    """Print a table; numbers to the right, and never cut, however narrow the terminal."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
     rows = [[_text(cell) for cell in row] for row in rows]
@@ -67,7 +68,9 @@ def print_table(
         table.add_column(column, justify="right" if numeric else "left")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    console = Console(width=10_000)
+    width = Measurement.get(console, console.options, table).maximum
+    Console(width=max(width, Console().width)).print(table)
 
 
 def _text(cell: Any) -> str:

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import click
 
-__all__ = ["WidthsType", "board_option", "folder_option", "json_option", "widths_option"]
+__all__ = [
+    "SeedsType",
+    "WidthsType",
+    "board_option",
+    "folder_option",
+    "json_option",
+    "widths_option",
+]
 
 
 class WidthsType(click.ParamType):
@@ -26,6 +33,26 @@ class WidthsType(click.ParamType):
         if len(set(widths)) < len(widths):
             self.fail(f"Widths must each be named once, not {value!r}", param, ctx)
         return widths
+
+
+class SeedsType(click.ParamType):
+    """Seeds of the placer, separated by commas."""
+
+    name = "seeds"
+
+    def convert(self, value, param, ctx):
+        """Turn "1,2" into (1, 2)."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            seeds = tuple(int(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"Seeds must be numbers separated by commas, not {value!r}", param, ctx)
+        if min(seeds) < 0 or max(seeds) >= 1 << 31:
+            self.fail(f"Seeds must be in 0..2147483647, not {value!r}", param, ctx)
+        if len(set(seeds)) < len(seeds):
+            self.fail(f"Seeds must each be named once, not {value!r}", param, ctx)
+        return seeds
 
 
 widths_option = click.option(
