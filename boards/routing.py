@@ -86,7 +86,7 @@ def route(
         parts = _parts(cache.get("parts", mapped))
         reports = {seed: _report(cache.get("routes", key), seed) for seed, key in keys.items()}
 
-        if parts is None or not all(reports.values()):
+        if not parts or not all(reports.values()):
             run_steps(board, synthesis, folder, progress)
             parts = count_parts(json.loads((folder / f"{TOP}.json").read_text()))
             cache.put("parts", mapped, json.dumps(parts).encode())
