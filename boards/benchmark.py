@@ -241,7 +241,8 @@ def _unrouted() -> dict[str, Any]:
 def _routed(routing: Routing, board: Board) -> dict[str, Any]:
     """Figures of the hardware, the same for every network and width."""
     report = asdict(routing.median)
-    lut = {part: counts["lut"] for part, counts in routing.parts.items()}
+    mapped = sum(counts["lut"] for counts in routing.parts.values())
+    array = routing.parts.get(ARRAY, {"lut": 0})["lut"]
     products = products_per_cycle(board.config)
     return {
         "fmax_mhz": report["fmax_mhz"],
@@ -251,8 +252,8 @@ def _routed(routing: Routing, board: Board) -> dict[str, Any]:
         "parts": {part: dict(counts) for part, counts in routing.parts.items()},
         "array": {
             "products_per_cycle": products,
-            "lut_per_product": lut.get(ARRAY, 0) / products,
-            "lut_share": lut.get(ARRAY, 0) / sum(lut.values()),
-            "other_lut_share": 1 - lut.get(ARRAY, 0) / sum(lut.values()),
+            "lut_per_product": array / products,
+            "lut_share": array / mapped,
+            "other_lut_share": (mapped - array) / mapped,
         },
     }
