@@ -1,7 +1,9 @@
 """Everything that can be measured of a network on a board: `benchmark`."""
 
+import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -130,8 +132,8 @@ def benchmark(
     images, note = images_for(graph, board)
     frames: Mapping[int, MeasuredFrame | None] = dict.fromkeys(images)
     if simulated:
-        with tempfile.TemporaryDirectory(prefix="downshift-") as folder:
-            frames = measure(graph, images, Path(folder), cache, progress)
+        with _work_folder() as folder:
+            frames = measure(graph, images, folder, cache, progress)
     figures = _unrouted()
     if routed:
         routing = route(
@@ -159,6 +161,19 @@ def benchmark(
             for width, image in images.items()
         },
     }
+
+
+@contextmanager
+def _work_folder() -> Iterator[Path]:
+    """Give a temporary folder, which stays only where an error names a log in it."""
+    folder = Path(tempfile.mkdtemp(prefix="downshift-"))
+    try:
+        yield folder
+    except BaseException as error:
+        if str(folder) not in str(error):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _at_widths(graph: IntegerGraph, widths: Sequence[int]) -> IntegerGraph:

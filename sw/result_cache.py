@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import os
+import stat
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -63,8 +64,8 @@ def version(distribution: str) -> str:
 class ResultCache:
     """Results by kind and key, each in a file of its own, which may be deleted at any time.
 
-    A file that is damaged, stands in another's place or cannot be read counts as missing. Where
-    nothing can be written, nothing is kept.
+    A file that is damaged, stands in another's place, cannot be read, or that others own or may
+    write counts as missing. Where nothing can be written, nothing is kept.
 
     Parameters
     ----------
@@ -77,8 +78,12 @@ class ResultCache:
     def get(self, kind: str, key: str) -> bytes | None:
         """Return what `put` was given, or None."""
         try:
-            content = self._path(kind, key).read_bytes()
+            with self._path(kind, key).open("rb") as file:
+                status = os.fstat(file.fileno())
+                content = file.read()
         except OSError:
+            return None
+        if status.st_uid != os.geteuid() or status.st_mode & stat.S_IWOTH:
             return None
         seal, body = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
         return body if seal == self._seal(kind, key, body) else None

@@ -155,3 +155,16 @@ def test_figures_of_a_frame_are_those_simulated(measured):
         for layer, predicted in zip(entry["layers"], profile, strict=True):
             assert (layer["cycles_alone"], layer["weight_words"], layer["mismatches"]) == (50, 9, 1)
             assert layer["predicted_cycles"] == predicted.cycles
+
+
+@pytest.mark.parametrize(("text", "stays"), [("see {}/build.log", True), ("no tool", False)])
+def test_a_log_that_an_error_names_stays(monkeypatch, tmp_path, text, stays):
+    monkeypatch.setattr(module.tempfile, "tempdir", str(tmp_path))
+
+    def measure(graph, images, folder, cache, progress):
+        raise DownshiftError(text.format(folder))
+
+    monkeypatch.setattr(module, "measure", measure)
+    with pytest.raises(DownshiftError):
+        benchmarked(BRICK, random_network(np.random.default_rng(3)))
+    assert len(list(tmp_path.iterdir())) == stays

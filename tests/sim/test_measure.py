@@ -126,6 +126,16 @@ def test_what_was_simulated_is_kept(simulate):
     assert ran == ["downshift.sim.measure:run_layers"]
 
 
+@pytest.mark.parametrize("body", [b"", b"{}\n", b"nonsense", b"{}\nPK\3\4", b"[" * 100_000])
+def test_what_the_cache_holds_wrongly_is_simulated_again(tmp_path, simulate, body):
+    first, _ = simulate()
+    (path,) = (tmp_path / "cache" / "frames").iterdir()
+    ResultCache(folder=tmp_path / "cache").put("frames", path.name, body)
+    second, ran = simulate()
+    assert first == second
+    assert len(ran) == 2
+
+
 def test_every_value_that_differs_is_counted(simulate, case):
     width, layer = case.graph.widths[0], case.graph.layers[0].name
     frames, _ = simulate(f"{width}/{layer}", "one")

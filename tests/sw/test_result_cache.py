@@ -28,6 +28,7 @@ def test_what_is_kept_is_found(cache):
         lambda path: path.write_bytes(path.read_bytes() + b"x"),
         lambda path: path.write_bytes(bytes(len(path.read_bytes()))),
         lambda path: path.rename(path.with_name("other")),
+        lambda path: path.chmod(0o666),
         lambda path: (path.unlink(), path.mkdir()),
         lambda path: (path.unlink(), path.symlink_to(path)),
     ],
