@@ -136,7 +136,7 @@ def _described(steps: Sequence[Step]) -> list[str]:
     return lines
 
 
-def _restored(make: Callable[[Any], Any]) -> Callable[..., Any]:
+def _restored(make: Callable[..., Any]) -> Callable[..., Any]:
     """Let `make` turn what a cache holds into a result: None for what is none."""
 
     def restore(body: bytes | None, *arguments):

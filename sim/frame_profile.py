@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from downshift.hw.conv_core import ConvLayer
 from downshift.hw.descriptor import LayerDescriptor, descriptor_fields
@@ -54,18 +55,18 @@ def frame_profile(graph: IntegerGraph, image: Image, width: int) -> tuple[LayerP
     width : int
         One of ``image.widths``.
     """
-    kind, words_of, peak_of = (
-        (ConvLayer, _table_words, _table_peak)
-        if isinstance(image.config, TableConfig)
-        else (LayerDescriptor, _brick_words, _brick_peak)
-    )
+    config: Any = image.config
+    table = isinstance(config, TableConfig)
+    kind: Any = ConvLayer if table else LayerDescriptor
+    words_of = _table_words if table else _brick_words
+    peak_of = _table_peak if table else _brick_peak
     frame = cycles(image, width)
     totals, spent = iter(frame.passes), iter(frame.spent)
     profiles = []
     layers = zip(graph.layers, layer_passes(image, width).items(), strict=True)
     for layer, (name, passes) in layers:
         fields = [descriptor_fields(words, kind) for words in passes]
-        words = [words_of(entry, image.config) for entry in fields]
+        words = [words_of(entry, config) for entry in fields]
         profiles.append(
             LayerProfile(
                 name=name,
@@ -73,7 +74,7 @@ def frame_profile(graph: IntegerGraph, image: Image, width: int) -> tuple[LayerP
                 cycles=sum(islice(totals, len(passes))),
                 cycles_alone=cycles(layer_image(image, width, passes), width).total,
                 spent=_sum(list(islice(spent, len(passes)))),
-                peak=peak_of(fields[0], image.config),
+                peak=peak_of(fields[0], config),
                 activation_words=sum(activations for activations, _ in words),
                 weight_words=sum(weights for _, weights in words),
             )

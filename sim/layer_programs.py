@@ -1,6 +1,7 @@
 """Images that run one layer alone, on the maps that those before it have left."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def layer_passes(image: Image, width: int) -> dict[str, list[list[int]]]:
         By name of the layer, in order: words of each of its passes.
     """
     table = isinstance(image.config, TableConfig)
-    layer = ConvLayer if table else LayerDescriptor
+    layer: Any = ConvLayer if table else LayerDescriptor
     program = np.frombuffer(image.program, "<u4").tolist()
     groups: list[list[list[int]]] = []
     before = None

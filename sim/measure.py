@@ -121,7 +121,8 @@ def measure(
     progress("simulator", 1, 1, "")
     for number, (image, widths) in enumerate(groups):
         (folder / f"{number}.img").write_bytes(image.to_bytes())
-        np.savez(folder / f"{number}.npz", **{str(width): inputs[width] for width in widths})
+        named: dict[str, Any] = {str(width): inputs[width] for width in widths}
+        np.savez(folder / f"{number}.npz", **named)
     counter = folder / "layers"
     total = len(images) * (1 + len(graph.layers))
     with watched(counter, lambda done: progress("simulate", done, total, "frames and layers")):
@@ -156,7 +157,7 @@ def run_layers(accelerator: Accelerator, *, folder: str, progress: str) -> dict[
     """
     link = accelerator.transport = _CountedLink(accelerator.transport)
     frames: dict[str, Any] = {}
-    kept: dict[str, np.ndarray] = {}
+    kept: dict[str, Any] = {}
 
     def note():
         done = sum(1 + len(frame["layers"]) for frame in frames.values())
@@ -240,7 +241,7 @@ def _differences(got: np.ndarray, want: np.ndarray) -> tuple[int, int]:
     return want.size, int((got.reshape(-1) != want.reshape(-1)).sum())
 
 
-def _packed(counters: dict, outputs: Mapping[str, np.ndarray]) -> bytes:
+def _packed(counters: dict, outputs: Mapping[str, Any]) -> bytes:
     arrays = io.BytesIO()
     np.savez_compressed(arrays, **outputs)
     return json.dumps(counters).encode() + b"\n" + arrays.getvalue()
