@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from downshift.boards.board import Board
+from downshift.boards.build import check_tools
 from downshift.boards.routing import Routing, route
 from downshift.hw.errors import DownshiftError
 from downshift.hw.table_config import TableConfig
@@ -130,6 +131,8 @@ def benchmark(
         If the network does not fit, a tool is missing or fails, or the design does not fit.
     """
     images, note = images_for(graph, board)
+    if routed:
+        check_tools(board)  # before minutes of simulation, not after
     frames: Mapping[int, MeasuredFrame | None] = dict.fromkeys(images)
     if simulated:
         with _work_folder() as folder:

