@@ -203,6 +203,7 @@ def _width(
             "bytes_sent": frame.bytes_sent,
             "bytes_received": frame.bytes_received,
             "cycles": moved * BITS * board.divisor,
+            "inferences_per_s": 1 / (frame.cycles / hz + moved * BITS / board.baud),
         }
     spent = [layer.spent for layer in profile]
     return {

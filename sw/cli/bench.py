@@ -36,6 +36,7 @@ def bench(network, board, widths, seeds, plot, no_simulate, no_route, as_json):
     an integer graph (.safetensors). A frame at every width runs on the simulated accelerator, whose
     values are compared with golden; the hardware is placed and routed, which takes minutes to an
     hour. What was simulated or routed before is not done again: it is kept in ~/.cache/downshift.
+    What cycles go to is the word of the cycle model; its totals are held against simulation.
 
     Exit status 1 if a value differs, or the cycles predicted are more than 1 % off.
     """

@@ -29,7 +29,7 @@ def _show_widths(report: Mapping[str, Any]) -> None:
     clock = report["fmax_mhz"] or report["clock_mhz"]
     print_table(
         ["Bits", "Cycles", "Predicted", "Busy", "Tile load", "Fetch", "Requantize",
-         "Inferences/s", "Link bytes", "Link cycles", "Compared", "Mismatches"],
+         "Inferences/s", "Link bytes", "Over the link", "Compared", "Mismatches"],
         [
             [
                 width, _known(entry["cycles"]), entry["predicted_cycles"], f"{entry['busy']:.1%}",
@@ -117,10 +117,10 @@ def _show_hardware(report: Mapping[str, Any]) -> None:
 
 
 def _link(link: Mapping[str, int] | None) -> tuple[str | int, str | int]:
-    """Bytes over the link for a frame, and cycles that they take at its speed."""
+    """Bytes over the link for a frame, and frames a second if each waits for the one before."""
     if link is None:
         return "–", "–"
-    return link["bytes_sent"] + link["bytes_received"], link["cycles"]
+    return link["bytes_sent"] + link["bytes_received"], f"{link['inferences_per_s']:.1f}/s"
 
 
 def _known(number: int | None) -> str | int:

@@ -149,8 +149,11 @@ def test_figures_of_a_frame_are_those_simulated(measured):
         assert entry["mismatches"] == 2 + layers
         # Ten bits a byte, each of as many cycles as the board's clock has for one.
         assert entry["link"] == {
-            "bytes_sent": 30, "bytes_received": 70, "cycles": 100 * 10 * BRICK.divisor
-        }  # fmt: skip
+            "bytes_sent": 30,
+            "bytes_received": 70,
+            "cycles": 100 * 10 * BRICK.divisor,
+            "inferences_per_s": 1 / (1000 / 20e6 + 100 * 10 / BRICK.baud),
+        }
         profile = frame_profile(graph, compile_graph(graph, BRICK.config), int(width))
         for layer, predicted in zip(entry["layers"], profile, strict=True):
             assert (layer["cycles_alone"], layer["weight_words"], layer["mismatches"]) == (50, 9, 1)
