@@ -9,7 +9,11 @@ is made of LUT-RAMs of four bits; at narrower weights the same LUT-RAMs make two
     pack 1 (w 2…6)   v[9:6]    v[5:2]    v[9:6]    v[5:2]      two tables
     pack 2 (w 2)     v[9:6]    v[9:6]    v[9:6]    v[9:6]      four tables
 
-where v is an entry of ten bits: weights aligned to the left, offset to be unsigned.
+where v is an entry of ten bits: weights aligned to the left, offset to be unsigned. At pack 2 an
+entry has room for two sums of 2-bit weights, u at 64ths of v, and the tables are filled in pairs:
+
+    pack 2 (w 2)     v[9:6]    u[9:6]    v[9:6]    u[9:6]
+
 """
 
 import numpy as np
@@ -21,6 +25,7 @@ __all__ = [
     "LAYOUTS",
     "QUARTERS",
     "TABLES",
+    "load_order",
     "table_entries",
     "table_offset",
     "table_scale",
@@ -37,7 +42,7 @@ QUARTERS = 4
 """Parts of a row with sums of their own."""
 ENTRY_WIDTH = 10
 ENTRY_OFFSET = 1 << ENTRY_WIDTH - 1
-LAYOUTS = {0: (4, 8, 16), 1: (8, 16), 2: (16,)}
+LAYOUTS = {0: (4, 8, 16), 1: (8, 16), 2: (16, 32)}
 """Channels that a segment may have, by `pack`."""
 WEIGHT_WIDTHS = {0: 8, 1: 6, 2: 2}
 """Most bits of a weight, by `pack`."""
@@ -54,6 +59,24 @@ def table_slots(*, pack, channels):
     if channels not in LAYOUTS.get(pack, ()):
         raise ValueError(f"A segment of pack {pack!r} cannot have {channels!r} channels")
     return (LANES * QUARTERS << pack) // channels
+
+
+def load_order(channels):
+    """List the channels of a segment in the order in which their weights are loaded.
+
+    The same channel of two sets of four comes one after the other, so that weights of two bits can
+    be put together.
+
+    Examples
+    --------
+    >>> load_order(8), load_order(4)
+    ([0, 4, 1, 5, 2, 6, 3, 7], [0, 1, 2, 3])
+    """
+    pair = 2 * LANES
+    if channels < pair:
+        return list(range(channels))
+    halves = [LANES * half + lane for lane in range(LANES) for half in range(2)]
+    return [first + k for first in range(0, channels, pair) for k in halves]
 
 
 def table_entries(weights, *, width):

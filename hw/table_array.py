@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,6 +12,7 @@ from downshift.hw.fabric import Fabric
 from downshift.hw.generate import shared
 from downshift.hw.mac import VectorTags, vector_layout
 from downshift.hw.table import LANES, QUARTERS, TABLES
+from downshift.hw.table_bank import TableBank
 from downshift.hw.table_fill import TableFill
 from downshift.hw.table_row import TableRow, table_sum_width
 from downshift.hw.table_segment import by_table
@@ -20,6 +21,8 @@ __all__ = ["TableArray"]
 
 WORD = LANES * QUARTERS
 """Bytes of a segment in a vector."""
+BANK = 4
+"""Rows with common registers."""
 
 
 class TableArray(wiring.Component):
@@ -55,8 +58,8 @@ class TableArray(wiring.Component):
     cycles : ``In(6)``
         Cycles from one vector to the next, at least `act_width`.
     i_weights : ``In(stream.Signature(ArrayLayout(ArrayLayout(8, columns), rows)))``
-        Tiles of running weights, aligned to the left: the first channel of the first `columns`
-        segments, the next channel, …, then the next segments. What is beyond the last is ignored.
+        Tiles of running weights, aligned to the left: a channel of the first `columns` segments,
+        the next one in `load_order`, …, then the next segments. What is beyond the last is ignored.
     i_acts : ``In(stream.Signature(vector_layout(16 * segments)))``
         Vectors, as of `table_vectors`.
     o : ``Out(stream.Signature(..., always_ready=True))``
@@ -100,7 +103,9 @@ class TableArray(wiring.Component):
     @staticmethod
     def latency_of(*, segments: int) -> int:
         """Cycles from taking a vector of one bit to its result; `act_width` - 1 more for others."""
-        return BitSerializer.latency + TableRow.latency_of(segments=segments) + 2
+        return (
+            BitSerializer.latency + TableBank.latency + TableRow.latency_of(segments=segments) + 1
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -109,13 +114,18 @@ class TableArray(wiring.Component):
         groups = -(-self.segments // self.columns)
         m.submodules.fill = fill = TableFill(groups=groups)
         word = Signal.like(self.i_weights.p, reset_less=True)
+        narrow = Signal(reset_less=True)
         m.d.comb += [
             fill.pack.eq(self.fill_pack),
             fill.channels.eq(self.channels),
             fill.taken.eq(self.i_weights.valid & fill.room),
             self.i_weights.ready.eq(fill.room),
         ]
-        m.d.sync += word.eq(self.i_weights.p)
+        m.d.sync += narrow.eq(self.fill_pack == 2)
+        with m.If(fill.taken):
+            for row, column in np.ndindex(self.rows, self.columns):
+                before, now = word[row][column], self.i_weights.p[row][column]
+                m.d.sync += before.eq(Mux(narrow & fill.combine, weight_pair(before, now), now))
 
         # Vectors: one every `cycles`, while there are tables.
         held = Signal()
@@ -126,7 +136,7 @@ class TableArray(wiring.Component):
         m.d.comb += [
             self.i_acts.ready.eq(held & (wait == 0)),
             taken.eq(self.i_acts.valid & self.i_acts.ready),
-            fill.start.eq(fill.full & ~held & ~fill.busy & (planes <= 2)),
+            fill.start.eq(fill.full & ~held & ~fill.busy & (planes <= 1)),
         ]
         with m.If(taken):
             m.d.sync += [
@@ -137,7 +147,7 @@ class TableArray(wiring.Component):
             ]
         with m.Else():
             m.d.sync += [wait.eq(wait - (wait != 0)), planes.eq(planes - (planes != 0))]
-        with m.If(fill.done):
+        with m.If(fill.soon):
             m.d.sync += held.eq(1)
 
         # Planes, and what accompanies them through the trees.
@@ -163,25 +173,37 @@ class TableArray(wiring.Component):
             stages[0].tags.eq(tags),
             *(later.eq(stage) for stage, later in pairwise(stages)),
         ]
-        told, done = stages[-2], stages[-1]  # the rows have registers of their own
+        told, done = stages[-2], stages[-1]  # the banks have registers of their own
         m.d.sync += [self.o.valid.eq(done.last), self.o.p.tags.eq(done.tags)]
 
-        for index in range(self.rows):
-            row = TableRow(segments=self.segments, columns=self.columns, fabric=self.fabric)
-            m.submodules[f"row_{index}"] = shared(row, platform)
+        for first in range(0, self.rows, BANK):
+            rows = min(BANK, self.rows - first)
+            bank = TableBank(
+                rows=rows, segments=self.segments, columns=self.columns, fabric=self.fabric
+            )
+            m.submodules[f"bank_{first // BANK}"] = shared(bank, platform)
             m.d.comb += [
-                row.pack.eq(self.pack),
-                row.fill_pack.eq(self.fill_pack),
-                row.address.eq(address),
-                row.restart.eq(told.restart),
-                row.done.eq(told.last),
-                row.load.eq(fill.load),
-                row.load_data.eq(word[index]),
-                row.control.eq(fill.control),
-                self.o.p.sums[index].eq(row.o),
+                bank.pack.eq(self.pack),
+                bank.fill_pack.eq(self.fill_pack),
+                bank.address.eq(address),
+                bank.restart.eq(told.restart),
+                bank.done.eq(told.last),
+                bank.load.eq(fill.load),
+                bank.control.eq(fill.control),
             ]
+            for index in range(rows):
+                m.d.comb += [
+                    bank.load_data[index].eq(word[first + index]),
+                    self.o.p.sums[first + index].eq(bank.o[index]),
+                ]
 
         return m
+
+
+def weight_pair(first, second):
+    """Two weights of two bits as one of eight: the second times 64 and the first times 4."""
+    low = first[7]
+    return Cat(0, 0, first[6], low, low, low, second[6] ^ low, second[7] ^ (low & ~second[6]))
 
 
 class _Stage(data.Struct):

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from downshift.hw.table import LANES, QUARTERS, TABLES
 from downshift.hw.table_segment import FillControl
 
-__all__ = ["TableFill", "entry_walk", "fill_cycles"]
+__all__ = ["TableFill", "entry_walk", "fill_cycles", "loaded_channel"]
 
 ENTRIES = 1 << LANES
 
@@ -33,9 +33,14 @@ def entry_walk():
     return steps
 
 
-def fill_cycles(channels):
+def fill_cycles(channels, *, pack):
     """Cycles in which tables take no vectors while they are filled for `channels` a segment."""
-    return ENTRIES * (channels // LANES)
+    return ENTRIES * (channels // LANES) >> (pack == 2)
+
+
+def loaded_channel(count):
+    """Place in a segment of the weight that comes after `count` others, as `load_order` has it."""
+    return Cat(count[1:3], count[0], count[3:])
 
 
 class TableFill(wiring.Component):
@@ -56,8 +61,10 @@ class TableFill(wiring.Component):
         The next tile is loaded; it is not.
     start : ``In(1)``
         Fill the tables; only with `full`.
-    busy, done : ``Out(1)``
-        From the cycle after `start`; in the last cycle, after which vectors may come.
+    busy, soon : ``Out(1)``
+        From the cycle after `start`; in the last cycle but one, after which vectors may come.
+    combine : ``Out(1)``
+        With `taken`, the word is the second of two that are loaded as one.
     load, control : ``Out(groups)``, ``Out(FillControl)``
         As of `TableRow`, a cycle later than `taken` and `start`.
     """
@@ -73,7 +80,8 @@ class TableFill(wiring.Component):
                 "room": Out(1, init=1),
                 "start": In(1),
                 "busy": Out(1),
-                "done": Out(1),
+                "soon": Out(1),
+                "combine": Out(1),
                 "load": Out(groups),
                 "control": Out(FillControl),
             }
@@ -83,32 +91,41 @@ class TableFill(wiring.Component):
         m = Module()
 
         # Words of the next tile: channels of a group of segments, group by group.
-        channel, last_channel = Signal(4), Signal(4)
+        count, last_count = Signal(5), Signal(5)
         group = Signal(self.groups, init=1)
-        m.d.comb += last_channel.eq((LANES << self.channels) - 1)
-        m.d.sync += [
-            self.load.eq(Mux(self.taken, group, 0)),
-            self.control.load_address.eq(channel),
+        by_pairs = self.pack == 2
+        done = Signal()
+        m.d.comb += [
+            last_count.eq((LANES << self.channels) - 1),
+            self.combine.eq(by_pairs & count[0]),
         ]
+        m.d.sync += self.load.eq(Mux(self.taken & (count[0] | ~by_pairs), group, 0))
+        with m.If(by_pairs):
+            m.d.sync += self.control.load_address.eq(count[1:])
+        with m.Elif(self.channels == 0):
+            m.d.sync += self.control.load_address.eq(count)
+        with m.Else():
+            m.d.sync += self.control.load_address.eq(loaded_channel(count))
         with m.If(self.taken):
-            m.d.sync += channel.eq(channel + 1)
-            with m.If(channel == last_channel):
-                m.d.sync += [channel.eq(0), group.eq(group.rotate_left(1))]
+            m.d.sync += count.eq(count + 1)
+            with m.If(count == last_count):
+                m.d.sync += [count.eq(0), group.eq(group.rotate_left(1))]
                 with m.If(group[-1]):
                     m.d.sync += [self.full.eq(1), self.room.eq(0)]
-        with m.Elif(self.done):
+        with m.Elif(done):
             m.d.sync += [self.full.eq(0), self.room.eq(1)]
 
-        # Steps: a set of four channels after the other.
+        # Steps: a set of four channels after the other, or two after two others.
         running = Signal()
         part = Signal(2)
         step = Signal(LANES)
         last_step, last_part = Signal(), Signal()
         m.d.comb += [
             last_step.eq(step.all()),
-            last_part.eq(part == (1 << self.channels) - 1),
+            last_part.eq(part == Mux(by_pairs, (1 << self.channels) >> 1, 1 << self.channels) - 1),
             self.busy.eq(running),
-            self.done.eq(running & last_step & last_part),
+            done.eq(running & last_step & last_part),
+            self.soon.eq(running & (step == ENTRIES - 2) & last_part),
         ]
         with m.If(self.start):
             m.d.sync += [running.eq(1), part.eq(0), step.eq(0)]
@@ -116,7 +133,7 @@ class TableFill(wiring.Component):
             m.d.sync += step.eq(step + 1)
             with m.If(last_step):
                 m.d.sync += part.eq(part + 1)
-            with m.If(self.done):
+            with m.If(done):
                 m.d.sync += running.eq(0)
 
         # Entries: each step also fetches the weight of the next one.
@@ -135,12 +152,10 @@ class TableFill(wiring.Component):
         with m.Switch(self.pack):
             with m.Case(0):
                 m.d.comb += tables.eq(0b1111)
-            with m.Case(1):
-                m.d.comb += tables.eq(Mux(part[0], 0b1100, 0b0011))
             with m.Default():
-                m.d.comb += tables.eq(1 << part)
+                m.d.comb += tables.eq(Mux(part[0], 0b1100, 0b0011))
         share = Signal(2)  # part among those of the quarters of a slot
-        m.d.comb += share.eq(part >> self.pack)
+        m.d.comb += share.eq(Mux(self.pack == 0, part, part >> 1))
         with m.Switch(self.channels - self.pack):
             with m.Case(0):
                 m.d.comb += quarters.eq(0b1111)

@@ -28,8 +28,8 @@ class TableRow(wiring.Component):
 
         segments ─► trees of each LUT-RAM ─► pairs ─► value ─► accumulator, by quarter
 
-    A bit plane enters with `address`; `latency` cycles later `restart` and `done` speak of it, and
-    a cycle after them it is accumulated. Planes of a vector come highest bit first, without a gap.
+    A bit plane enters with `address`; `latency` cycles later it is accumulated, while `follows` and
+    `done` speak of it. Planes of a vector come highest bit first, without a gap.
 
     Parameters
     ----------
@@ -41,14 +41,14 @@ class TableRow(wiring.Component):
 
     Members
     -------
-    pack : ``In(2)``
-        log2 of the tables that four LUT-RAMs make, 0…2.
-    fill_pack : ``In(2)``
+    wide, narrow : ``In(1)``
+        Four LUT-RAMs make one table, or four.
+    fill_wide, fill_narrow : ``In(1)``
         The same, of the tables that are filled.
     address : ``In(ArrayLayout(by_table(4), segments))``
         Entry that each LUT-RAM gives.
-    restart : ``In(1)``
-        The plane is the last of its vector, or none: sums begin anew.
+    follows : ``In(1)``
+        The plane before it belongs to the same vector.
     done : ``In(1)``
         It is the last of its vector, which goes to `o`.
     load, load_data : ``In(...)``, ``In(ArrayLayout(8, columns))``
@@ -65,10 +65,12 @@ class TableRow(wiring.Component):
         self.latency = self.latency_of(segments=segments)
         super().__init__(
             {
-                "pack": In(2),
-                "fill_pack": In(2),
+                "wide": In(1),
+                "narrow": In(1),
+                "fill_wide": In(1),
+                "fill_narrow": In(1),
                 "address": In(data.ArrayLayout(by_table(LANES), segments)),
-                "restart": In(1),
+                "follows": In(1),
                 "done": In(1),
                 "load": In(-(-segments // columns)),
                 "load_data": In(data.ArrayLayout(8, columns)),
@@ -79,42 +81,23 @@ class TableRow(wiring.Component):
 
     @staticmethod
     def latency_of(*, segments: int) -> int:
-        """Cycles from an address to its `restart` and `done`."""
-        return TableSegment.latency + adder_tree_latency(segments) + 1
+        """Cycles from an address to its `follows` and `done`."""
+        return TableSegment.latency + adder_tree_latency(segments) + 2
 
     def elaborate(self, platform):
         m = Module()
-        wide, narrow = Signal(reset_less=True), Signal(reset_less=True)
-        fill_wide, fill_narrow = Signal(reset_less=True), Signal(reset_less=True)
-        control = Signal(FillControl, reset_less=True)
-        load = Signal.like(self.load, reset_less=True)
-        load_data = Signal.like(self.load_data, reset_less=True)
-        restart, follows, done = (Signal(reset_less=True) for _ in range(3))
-        m.d.sync += [
-            wide.eq(self.pack == 0),
-            narrow.eq(self.pack == 2),
-            fill_wide.eq(self.fill_pack == 0),
-            fill_narrow.eq(self.fill_pack == 2),
-            control.eq(self.control),
-            load.eq(self.load),
-            load_data.eq(self.load_data),
-            restart.eq(self.restart),
-            follows.eq(~restart),
-            done.eq(self.done),
-        ]
-
         # Tables.
         segments = []
         for index in range(self.segments):
             segment = TableSegment(fabric=self.fabric)
             m.submodules[f"segment_{index}"] = shared(segment, platform)
             m.d.comb += [
-                segment.wide.eq(fill_wide),
-                segment.narrow.eq(fill_narrow),
+                segment.wide.eq(self.fill_wide),
+                segment.narrow.eq(self.fill_narrow),
                 segment.address.eq(self.address[index]),
-                segment.load.eq(load[index // self.columns]),
-                segment.load_data.eq(load_data[index % self.columns]),
-                segment.control.eq(control),
+                segment.load.eq(self.load[index // self.columns]),
+                segment.load_data.eq(self.load_data[index % self.columns]),
+                segment.control.eq(self.control),
             ]
             segments.append(segment)
 
@@ -123,12 +106,12 @@ class TableRow(wiring.Component):
             trees = [[segment.o[quarter][t] for segment in segments] for t in range(TABLES)]
             additions = []
             sums = add_trees(m, f"tree_{quarter}", additions, trees, largest=LARGEST_DIGIT)
-            self._accumulate(m, quarter, additions, sums, wide, narrow, follows, done)
+            self._accumulate(m, quarter, additions, sums)
             self.fabric.add(m, f"quarter_{quarter}", additions)
 
         return m
 
-    def _accumulate(self, m, quarter, additions, sums, wide, narrow, follows, done):
+    def _accumulate(self, m, quarter, additions, sums):
         """Weigh the LUT-RAMs by how they share a table, and add up the bits of a vector."""
         low_bits = 2
         largest = LARGEST_DIGIT * self.segments
@@ -137,10 +120,12 @@ class TableRow(wiring.Component):
         high = Signal((2 * largest).bit_length(), name=f"high_{quarter}")
         low = Signal((8 * largest).bit_length(), name=f"low_sum_{quarter}")
         pairs = [Signal.like(s, name=f"{s.name}_r", reset_less=True) for s in (high, low)]
-        m.d.comb += low[:low_bits].eq(Mux(wide, sums[0][:low_bits], 0))
+        m.d.comb += low[:low_bits].eq(Mux(self.wide, sums[0][:low_bits], 0))
         additions += [
-            Addition(o=high, a=sums[3], b=sums[1], select=~wide),
-            Addition(o=low[low_bits:], a=sums[2], b=sums[0][low_bits:], other=sums[0], select=wide),
+            Addition(o=high, a=sums[3], b=sums[1], select=~self.wide),
+            Addition(
+                o=low[low_bits:], a=sums[2], b=sums[0][low_bits:], other=sums[0], select=self.wide
+            ),
         ]
         m.d.sync += [pairs[0].eq(high), pairs[1].eq(low)]
 
@@ -154,7 +139,7 @@ class TableRow(wiring.Component):
                 a=pairs[1][low_bits:],
                 b=pairs[0],
                 other=pairs[0] << 4,
-                select=narrow,
+                select=self.narrow,
             )
         )
         m.d.sync += plane.eq(value)
@@ -162,9 +147,11 @@ class TableRow(wiring.Component):
         # Bits of the activations, highest first.
         total = Signal(table_sum_width(self.segments), name=f"total_{quarter}")
         so_far = Signal.like(total, name=f"so_far_{quarter}", reset_less=True)
-        additions.append(Addition(o=total, a=so_far << 1, gate=follows, b=plane, select=Const(1)))
+        additions.append(
+            Addition(o=total, a=so_far << 1, gate=self.follows, b=plane, select=Const(1))
+        )
         m.d.sync += so_far.eq(total)
         result = Signal.like(total, name=f"result_{quarter}", reset_less=True)
-        with m.If(done):
+        with m.If(self.done):
             m.d.sync += result.eq(total)
         m.d.comb += self.o[quarter].eq(result)

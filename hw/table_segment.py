@@ -10,6 +10,9 @@ from downshift.hw.table import ENTRY_OFFSET, ENTRY_WIDTH, LANES, QUARTERS, TABLE
 
 __all__ = ["FillControl", "TableSegment", "by_table"]
 
+LOW_OFFSET = 5
+"""log2 of what keeps the lower of two sums in an entry unsigned."""
+
 
 def by_table(shape):
     """Layout of a value for each LUT-RAM of each quarter."""
@@ -42,8 +45,7 @@ class TableSegment(wiring.Component):
                                                         ▲
                                                      address
 
-    Inputs have registers of their own, so that no net spans the array: `o` comes two cycles after
-    `address`.
+    `o` comes a cycle after `address`.
 
     Parameters
     ----------
@@ -52,7 +54,7 @@ class TableSegment(wiring.Component):
     Members
     -------
     wide, narrow : ``In(1)``
-        Four LUT-RAMs make one table, or four.
+        Four LUT-RAMs make one table, or four that are filled in pairs.
     address : ``In(by_table(4))``
     o : ``Out(by_table(4))``
     load, load_data : ``In(1)``, ``In(8)``
@@ -60,7 +62,7 @@ class TableSegment(wiring.Component):
     control : ``In(FillControl)``
     """
 
-    latency = 2
+    latency = 1
 
     def __init__(self, *, fabric: Fabric):
         self.fabric = fabric
@@ -78,33 +80,24 @@ class TableSegment(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        wide, narrow, load = (Signal(reset_less=True) for _ in range(3))
-        load_data = Signal(8, reset_less=True)
-        address = Signal(by_table(LANES), reset_less=True)
-        control = Signal(FillControl, reset_less=True)
-        m.d.sync += [
-            wide.eq(self.wide),
-            narrow.eq(self.narrow),
-            load.eq(self.load),
-            load_data.eq(self.load_data),
-            address.eq(self.address),
-            control.eq(self.control),
-        ]
+        control = self.control
 
         # Weights of the next tile.
         stored = Signal(8)
-        weight = Signal(8, reset_less=True)
+        weight = Signal(9, reset_less=True)
         for half in range(2):
             self.fabric.lut_ram(
                 m,
                 f"weights_{half}",
                 address=control.weight_address,
                 data=stored[4 * half : 4 * half + 4],
-                write=load,
+                write=self.load,
                 write_address=control.load_address,
-                write_data=load_data[4 * half : 4 * half + 4],
+                write_data=self.load_data[4 * half : 4 * half + 4],
             )
-        m.d.sync += weight.eq(stored)
+        # A pair of 2-bit weights has bits up to 130 away from zero.
+        sign = Mux(self.narrow, stored[7] | (stored[6] & stored[5]), stored[7])
+        m.d.sync += weight.eq(Cat(stored, sign))
 
         # Entries, each a weight away from the one before.
         entry = Signal(ENTRY_WIDTH, reset_less=True)
@@ -114,14 +107,11 @@ class TableSegment(wiring.Component):
         self.fabric.add(m, "step", [step])
         m.d.sync += entry.eq(following)
         with m.If(control.begin):
-            m.d.sync += entry.eq(ENTRY_OFFSET)
+            m.d.sync += entry.eq(ENTRY_OFFSET | self.narrow << LOW_OFFSET)
 
         # Tables.
         low, lowest = Signal(4), Signal(4)
-        m.d.comb += [
-            low.eq(Mux(narrow, entry[6:], entry[2:6])),
-            lowest.eq(Mux(wide, entry[:2], low)),
-        ]
+        m.d.comb += [low.eq(entry[2:6]), lowest.eq(Mux(self.wide, entry[:2], low))]
         contents = [lowest, entry[6:], low, entry[6:]]
         picked = Signal(by_table(4))
         kept = Signal(by_table(4), reset_less=True)
@@ -129,7 +119,7 @@ class TableSegment(wiring.Component):
             self.fabric.lut_ram(
                 m,
                 f"table_{quarter}_{table}",
-                address=address[quarter][table],
+                address=self.address[quarter][table],
                 data=picked[quarter][table],
                 write=control.write[quarter][table],
                 write_address=control.write_address,

@@ -8,6 +8,8 @@ from amaranth.lib.wiring import In, Out
 from downshift.hw.aligned_switch import AlignedSwitch
 from downshift.hw.fabric import Fabric
 from downshift.hw.store import read_port
+from downshift.hw.table import LANES, load_order
+from downshift.hw.table_fill import loaded_channel
 from downshift.hw.word_chains import CHAIN, chain_places
 
 __all__ = ["LoaderLayer", "TileLoader", "loader_fields", "stored_tiles"]
@@ -32,9 +34,9 @@ def stored_tiles(weights, *, group, rows, segments, separate=False):
     Returns
     -------
     int8 array, shape (words, rows, 3)
-        By tile of output channels, tile of the depth, chain and channel; for each output channel
-        the three words of the chain. Places without a weight are zero. With `separate`, all
-        channels have the same word, and rows beyond the group repeat it.
+        By tile of output channels, tile of the depth, chain and channel in `load_order`; for each
+        output channel the three words of the chain. Places without a weight are zero. With
+        `separate`, all channels have the same word, and rows beyond the group repeat it.
     """
     out_channels, in_channels, *kernel = weights.shape
     if separate:
@@ -57,7 +59,7 @@ def stored_tiles(weights, *, group, rows, segments, separate=False):
             chains = -(-taken.shape[1] // CHAIN)
             places = np.zeros((rows, chains * CHAIN, group), np.int8)
             places[:, chain_places(taken.shape[1])] = taken
-            by_chain = places.reshape(rows, chains, CHAIN, group)
+            by_chain = places.reshape(rows, chains, CHAIN, group)[..., load_order(group)]
             words.append(by_chain.transpose(1, 3, 0, 2).reshape(-1, rows, CHAIN))
     return np.concatenate(words)
 
@@ -176,7 +178,7 @@ class TileLoader(wiring.Component):
 
         # Places of a tile.
         running, advance = Signal(), Signal()
-        channel, chain = Signal(4), Signal(3)
+        count, chain = Signal(5), Signal(3)
         depth, tile = Signal(8), Signal(8)
         address = Signal(range(self.depth))
         chains = self.segments // CHAIN
@@ -186,13 +188,13 @@ class TileLoader(wiring.Component):
         tile_done = chain_done & last_chain
         with m.If(running & advance):
             m.d.sync += [
-                channel.eq(channel + 1),
-                chain_done.eq(layer.plain | (channel == (4 << layer.group)[:5] - 2)),
+                count.eq(count + 1),
+                chain_done.eq(layer.plain | (count == (LANES << layer.group)[:6] - 2)),
                 address.eq(address + (~absent & (~layer.diagonal | chain_done))),
             ]
             with m.If(chain_done):
                 m.d.sync += [
-                    channel.eq(0),
+                    count.eq(0),
                     chain.eq(chain + 1),
                     last_chain.eq(chain == Mux(layer.plain, layer.last_chains - 2, chains - 2)),
                 ]
@@ -215,7 +217,7 @@ class TileLoader(wiring.Component):
             m.d.sync += [
                 running.eq(1),
                 address.eq(self.layer.base),
-                *(count.eq(0) for count in (channel, chain, depth, tile)),
+                *(place.eq(0) for place in (count, chain, depth, tile)),
                 last_chain.eq(alone),
                 only_chain.eq(alone),
                 chain_done.eq(self.layer.plain),
@@ -225,6 +227,7 @@ class TileLoader(wiring.Component):
         m.d.comb += [self.read.address.eq(address), self.read.enable.eq(running & advance)]
 
         # The word comes a cycle later, and has a register behind the memory.
+        channel = Mux(layer.group == 0, count, loaded_channel(count))
         read, blank = Signal(), Signal(self.rows)
         word = Signal.like(self.read.data, reset_less=True)
         m.d.comb += switch.i.p.codes.eq(word)

@@ -107,7 +107,7 @@ def pass_cycles(layer: dict, config: TableConfig, ahead: Ahead = Ahead()) -> Pas
         return _lanes(layer, config, ahead)
     array = layer["array"]
     load = _load_cycles(layer, config)
-    fill = fill_cycles(LANES << layer["loader"]["group"])
+    fill = fill_cycles(LANES << layer["loader"]["group"], pack=array["pack"])
     words = _Words(_Residual(layer, config))
     tiles = list(_tiles(layer, config))
 
@@ -116,9 +116,9 @@ def pass_cycles(layer: dict, config: TableConfig, ahead: Ahead = Ahead()) -> Pas
     for counts, last in tiles:
         begin = max(loaded, ready)
         load_wait += max(0, begin - max(0, ready))
-        held = begin + fill + 1
+        held = begin + fill
         filled += max(0, begin + fill) - max(0, begin)
-        loaded = held + load
+        loaded = held + 1 + load
         free = held
         for count in counts:
             complete = words.take(count, taken)
@@ -129,7 +129,7 @@ def pass_cycles(layer: dict, config: TableConfig, ahead: Ahead = Ahead()) -> Pas
             vectors += 1
             if last:
                 words.residual.leave(taken)
-        ready = taken + 1 + max(0, array["act_width"] - 2)
+        ready = taken + 1 + max(0, array["act_width"] - 1)
     total = taken + array["act_width"] - 1 + TableArray.latency_of(segments=config.segments)
     total += _after_sums(layer)
     return PassCycles(
@@ -139,7 +139,7 @@ def pass_cycles(layer: dict, config: TableConfig, ahead: Ahead = Ahead()) -> Pas
         fill=filled,
         load_wait=load_wait,
         fetch_wait=fetch_wait,
-        left=Ahead(load=held, fill=ready),
+        left=Ahead(load=held + 1, fill=ready),
     )
 
 

@@ -6,6 +6,7 @@ from downshift.hw.bit_serializer import bit_planes
 from downshift.hw.table import (
     LAYOUTS,
     WEIGHT_WIDTHS,
+    load_order,
     table_entries,
     table_offset,
     table_scale,
@@ -41,7 +42,8 @@ def tile_words(weights, *, columns, weight_width):
     spare = -weights.shape[2] % columns
     padded = np.pad(weights, ((0, 0), (0, 0), (0, spare), (0, 0)), constant_values=-1)
     split = padded.reshape(*weights.shape[:2], -1, columns, weights.shape[3])
-    words = split.transpose(0, 2, 4, 1, 3) << (8 - weight_width) & 0xFF
+    ordered = split[..., load_order(weights.shape[3])]
+    words = ordered.transpose(0, 2, 4, 1, 3) << (8 - weight_width) & 0xFF
     return words.reshape(-1, weights.shape[1], columns).tolist()
 
 
@@ -147,7 +149,7 @@ def test_latency_and_throughput(act_width, cycles):
     _, when = run_array(dut, weights, codes, **widths, cycles=cycles)
     assert when["o"][0] - when["i_acts"][0] == dut.latency + act_width - 1
     between = np.diff(when["i_acts"])
-    refill = act_width + fill_cycles(8)
+    refill = act_width + fill_cycles(8, pack=0)
     assert between[29] == max(cycles, refill)
     assert set(np.delete(between, 29)) == {cycles}
 

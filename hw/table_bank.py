@@ -1,0 +1,89 @@
+"""Some rows of a table array, with registers of their own before them."""
+
+from amaranth import Cat, Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from downshift.hw.fabric import Fabric
+from downshift.hw.generate import shared
+from downshift.hw.table import LANES, QUARTERS
+from downshift.hw.table_row import TableRow, table_sum_width
+from downshift.hw.table_segment import FillControl, by_table
+
+__all__ = ["TableBank"]
+
+
+class TableBank(wiring.Component):
+    """`TableRow` for some output channels, `latency` cycles later: no net spans the whole array.
+
+    Parameters
+    ----------
+    rows : int
+        Output channels.
+    segments, columns : int
+    fabric : Fabric
+
+    Members
+    -------
+    pack, fill_pack : ``In(2)``
+        log2 of the tables that four LUT-RAMs make, 0…2: for sums, and for tables that are filled.
+    address, restart, done, load, control : as of `TableRow`
+    load_data : ``In(ArrayLayout(ArrayLayout(8, columns), rows))``
+    o : ``Out(ArrayLayout(ArrayLayout(table_sum_width(segments), 4), rows))``
+        Without a register.
+    """
+
+    latency = 1
+
+    def __init__(self, *, rows: int, segments: int, columns: int, fabric: Fabric):
+        self.rows = rows
+        self.segments = segments
+        self.columns = columns
+        self.fabric = fabric
+        sums = data.ArrayLayout(table_sum_width(segments), QUARTERS)
+        super().__init__(
+            {
+                "pack": In(2),
+                "fill_pack": In(2),
+                "address": In(data.ArrayLayout(by_table(LANES), segments)),
+                "restart": In(1),
+                "done": In(1),
+                "load": In(-(-segments // columns)),
+                "load_data": In(data.ArrayLayout(data.ArrayLayout(8, columns), rows)),
+                "control": In(FillControl),
+                "o": Out(data.ArrayLayout(sums, rows)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        wide, narrow, fill_wide, fill_narrow = (Signal(reset_less=True) for _ in range(4))
+        m.d.sync += [
+            wide.eq(self.pack == 0),
+            narrow.eq(self.pack == 2),
+            fill_wide.eq(self.fill_pack == 0),
+            fill_narrow.eq(self.fill_pack == 2),
+        ]
+        names = ("address", "restart", "done", "load", "load_data", "control")
+        held = {
+            name: Signal.like(getattr(self, name), name=f"{name}_r", reset_less=True)
+            for name in names
+        }
+        m.d.sync += [held[name].eq(getattr(self, name)) for name in names]
+        follows = Signal(reset_less=True)
+        m.d.sync += follows.eq(~held["restart"])
+        for index in range(self.rows):
+            row = TableRow(segments=self.segments, columns=self.columns, fabric=self.fabric)
+            m.submodules[f"row_{index}"] = shared(row, platform)
+            m.d.comb += [
+                Cat(row.wide, row.narrow).eq(Cat(wide, narrow)),
+                Cat(row.fill_wide, row.fill_narrow).eq(Cat(fill_wide, fill_narrow)),
+                row.address.eq(held["address"]),
+                row.follows.eq(follows),
+                row.done.eq(held["done"]),
+                row.load.eq(held["load"]),
+                row.load_data.eq(held["load_data"][index]),
+                row.control.eq(held["control"]),
+                self.o[index].eq(row.o),
+            ]
+        return m
