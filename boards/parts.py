@@ -21,7 +21,8 @@ PARTS: dict[str, tuple[str, ...]] = {
         "engine.dots_skid",
     ),
     "rescale": ("engine.core.rescale", "engine.core.i$", "engine.core.i_", "engine.requantize"),
-    "residual": ("engine.core.residual", "engine.core.product_"),
+    # Products and sums of the residual have no names of their own.
+    "residual": ("engine.core.residual", "engine.core.product_", "engine.core.$"),
     "writer": ("engine.core.writer", "engine.writer", "engine.codes_skid"),
     "pool": ("engine.core.pool", "engine.pool"),
     "parameters": ("engine.core.parameters", "engine.parameters", "engine.serializer"),
@@ -29,7 +30,9 @@ PARTS: dict[str, tuple[str, ...]] = {
     "activations": ("engine.activations", "engine.$signature__"),
     "host link": (
         "receiver", "decoder", "requests", "processor", "replies", "encoder", "transmitter", "skid",
+        "i__payload", "write__",
     ),
+    "counters": ("engine.cycles", "engine.vectors", "engine.weight_words", "engine.output_wait"),
 }
 """By name: how the paths of its instances begin, below the accelerator; what stands first counts.
 

@@ -28,6 +28,8 @@ def netlist(*cells, **modules):
         ("accelerator.engine.core.i__payload_LUT4_Z", "sums"),
         ("accelerator.engine.sums.memory", "sums"),
         ("accelerator.processor.crc.register", "host link"),
+        ("accelerator.engine.core.$11_MULT18X18D_P9", "residual"),
+        ("accelerator.engine.cycles_LUT4_Z", "counters"),
         ("accelerator.engine.busy", "other"),
         ("engine.core.array", "other"),
         ("clocking.pll", "other"),
