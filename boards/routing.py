@@ -83,13 +83,14 @@ def route(
         ]
         mapped = digest(*sources, *_described(synthesis))
         keys = {seed: digest(mapped, *_described([step])) for seed, step in places.items()}
-        parts = _parts(cache.get("parts", mapped))
+        counted = digest(mapped, source_digest("downshift.boards.parts"))
+        parts = _parts(cache.get("parts", counted))
         reports = {seed: _report(cache.get("routes", key), seed) for seed, key in keys.items()}
 
         if not parts or not all(reports.values()):
             run_steps(board, synthesis, folder, progress)
             parts = count_parts(json.loads((folder / f"{TOP}.json").read_text()))
-            cache.put("parts", mapped, json.dumps(parts).encode())
+            cache.put("parts", counted, json.dumps(parts).encode())
         for number, (seed, step) in enumerate(places.items(), start=1):
             if reports[seed]:
                 continue
