@@ -16,7 +16,6 @@ from downshift.boards.parts import count_parts
 from downshift.boards.verilog import TOP
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.table_config import TableConfig
-from downshift.sw.atomic_write import make_folder
 from downshift.sw.result_cache import ResultCache, digest, source_digest, version
 
 __all__ = ["Routing", "route"]
@@ -120,7 +119,6 @@ def _write_sources(board, config, folder, cache, progress, core) -> None:
         texts = {name: (folder / name).read_text() for name in names}
         if core is None:
             cache.put("sources", key, json.dumps(texts).encode())
-    make_folder(folder)
     for name, text in texts.items():
         (folder / name).write_text(text)
 
