@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from downshift.hw.depthwise import DepthwiseLanes, DepthwiseLayer
-from downshift.hw.fabric import Fabric
+from downshift.hw.fabric import Fabric, ram_port
 from downshift.hw.fetch import Fetch
 from downshift.hw.fetch_layer import FetchLayer
 from downshift.hw.generate import shared
@@ -15,7 +15,6 @@ from downshift.hw.region import PARAMETER_BYTES
 from downshift.hw.rescale import Rescale
 from downshift.hw.residual import Residual, ResidualLayer
 from downshift.hw.slot_sums import SlotSums
-from downshift.hw.store import read_port
 from downshift.hw.table import QUARTERS
 from downshift.hw.table_array import TableArray
 from downshift.hw.table_row import table_sum_width
@@ -85,7 +84,7 @@ class ConvCore(wiring.Component):
     coming, known : ``In(ConvLayer)``, ``In(1)``
         Of the pass that follows, if it is known: its first tables are filled as soon as this pass
         has no more use for them.
-    read_activations, read_weights, read_parameters : ``Out(read_port(...))``
+    read_activations, read_weights, read_parameters : ``Out(ram_port(...))``
     write_enable, write_address, write_data : as of `WordWriter`
     vector_taken : ``Out(1)``
         The array takes a vector.
@@ -119,12 +118,10 @@ class ConvCore(wiring.Component):
                 "done": Out(1),
                 "coming": In(ConvLayer),
                 "known": In(1),
-                "read_activations": Out(read_port(activation_depth, word)),
-                "read_weights": Out(
-                    read_port(weight_depth, data.ArrayLayout(8, CHAIN * self.rows))
-                ),
+                "read_activations": Out(ram_port(activation_depth, word)),
+                "read_weights": Out(ram_port(weight_depth, data.ArrayLayout(8, CHAIN * self.rows))),
                 "read_parameters": Out(
-                    read_port(parameter_depth, data.ArrayLayout(8, PARAMETER_BYTES))
+                    ram_port(parameter_depth, data.ArrayLayout(8, PARAMETER_BYTES))
                 ),
                 "write_enable": Out(4),
                 "write_address": Out(range(activation_depth)),

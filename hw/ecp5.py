@@ -1,14 +1,23 @@
 """The primitives of ECP5: LUT-RAMs and shared carry chains, instantiated."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
-from amaranth import ClockSignal, Const, Instance, Module, Signal, Value
+import numpy as np
+from amaranth import Array, ClockSignal, Const, Instance, Module, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
+from amaranth.utils import exact_log2
 
-from downshift.hw.fabric import Addition, Fabric
+from downshift.hw.fabric import Addition, Fabric, ram_port
+from downshift.hw.generate import shared
 
 __all__ = ["Ecp5Fabric"]
 
 ZERO, ONE = Const(0, 1), Const(1, 1)
+
+MODES = ((18, 1 << 10), (9, 1 << 11), (4, 1 << 12), (2, 1 << 13), (1, 1 << 14))
+"""Bits and words that a DP16KD may have."""
 
 
 def _truth_table(first, second):
@@ -72,6 +81,37 @@ class Ecp5Fabric(Fabric):
             o_DO=data,
         )
 
+    def block_ram(self, m: Module, ram: Any, platform: Any) -> None:
+        """See `Fabric.block_ram`; as few DP16KD as one of their shapes allows."""
+        column, depth = _column_shape(ram)
+        banks = -(-ram.depth // depth)
+        bank_of = exact_log2(depth)
+        shown = ZERO
+        if banks > 1:
+            latched, shown = Signal(range(banks)), Signal(range(banks))
+            with m.If(ram.read.enable):
+                m.d.sync += latched.eq(ram.read.address[bank_of:])
+            with m.If(ram.read.advance):
+                m.d.sync += shown.eq(latched)
+        words = Array(Signal(ram.width, name=f"bank_{bank}") for bank in range(banks))
+        for bank, granule in np.ndindex(banks, ram.width // ram.granularity):
+            here = ram.write_address[bank_of:] == bank if banks > 1 else ONE
+            end = (granule + 1) * ram.granularity
+            for first in range(end - ram.granularity, end, column):
+                bits = slice(first, min(first + column, end))
+                cell = _RamColumn(width=column, depth=depth)
+                m.submodules[f"bank_{bank}_{first}"] = shared(cell, platform)
+                m.d.comb += [
+                    cell.write_enable.eq(ram.write_enable[granule] & here),
+                    cell.write_address.eq(ram.write_address),
+                    cell.write_data.eq(ram.write_data[bits]),
+                    cell.read.enable.eq(ram.read.enable),
+                    cell.read.address.eq(ram.read.address),
+                    cell.read.advance.eq(ram.read.advance),
+                    words[bank][bits].eq(cell.read.data),
+                ]
+        m.d.comb += ram.read.data.eq(words[shown])
+
     def add(self, m: Module, name: str, additions: list[Addition]) -> None:
         """See `Fabric.add`; one look-up table a bit, and one or two a chain."""
         chains: list[list[_Place]] = []
@@ -86,6 +126,61 @@ class Ecp5Fabric(Fabric):
             last = item
         for index, places in enumerate(chains):
             _add_chain(m, f"{name}_{index}", places)
+
+
+def _column_shape(ram) -> tuple[int, int]:
+    """Bits and words of a DP16KD, so that few of them make a memory."""
+
+    def cells(mode):
+        width, depth = mode
+        columns = -(-ram.granularity // width) * (ram.width // ram.granularity)
+        return columns * -(-ram.depth // depth)
+
+    return min(MODES, key=cells)
+
+
+class _RamColumn(wiring.Component):
+    """A DP16KD that is written at port A, and read through a register at port B."""
+
+    def __init__(self, *, width: int, depth: int):
+        self.width = width
+        self.depth = depth
+        super().__init__(
+            {
+                "write_enable": In(1),
+                "write_address": In(range(depth)),
+                "write_data": In(width),
+                "read": In(ram_port(depth, width)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        unused = 14 - exact_log2(self.depth)
+        # The widest mode has byte enables where others have low address bits.
+        low = [ONE if self.width == 18 and k < 2 else ZERO for k in range(unused)]
+        ports = {
+            "i_CLKA": ClockSignal(), "i_CEA": ONE, "i_OCEA": ONE, "i_RSTA": ZERO,
+            "i_CLKB": ClockSignal(), "i_CEB": self.read.enable, "i_OCEB": self.read.advance,
+            "i_RSTB": ZERO, "i_WEA": self.write_enable, "i_WEB": ZERO,
+        }  # fmt: skip
+        for k in range(14):
+            index = k - unused
+            ports[f"i_ADA{k}"] = low[k] if index < 0 else self.write_address[index]
+            ports[f"i_ADB{k}"] = ZERO if index < 0 else self.read.address[index]
+        for k in range(self.width):
+            ports[f"i_DIA{k}"] = self.write_data[k]
+            ports[f"o_DOB{k}"] = self.read.data[k]
+        m.submodules.cell = Instance(
+            "DP16KD",
+            p_DATA_WIDTH_A=self.width, p_DATA_WIDTH_B=self.width,
+            p_REGMODE_A="NOREG", p_REGMODE_B="OUTREG",
+            p_WRITEMODE_A="NORMAL", p_WRITEMODE_B="NORMAL",
+            p_CSDECODE_A="0b000", p_CSDECODE_B="0b000",
+            p_CLKAMUX="CLKA", p_CLKBMUX="CLKB", p_GSR="DISABLED",
+            **ports,
+        )  # fmt: skip
+        return m
 
 
 def _bit(value, index):

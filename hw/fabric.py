@@ -1,11 +1,30 @@
 """What FPGAs are made of: the primitives that synthesis does not find well by itself."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from amaranth import Module, Mux, Signal, Value
+from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
 
-__all__ = ["Addition", "Fabric"]
+__all__ = ["Addition", "Fabric", "ram_port"]
+
+
+def ram_port(depth, shape):
+    """Signature of a port that reads one of `depth` words of `shape`, as of `BlockRam`.
+
+    A word that is asked for comes into the latch in the next cycle, and from there to `data` with
+    the next `advance`.
+    """
+    return wiring.Signature(
+        {
+            "enable": Out(1),
+            "address": Out(range(depth)),
+            "advance": Out(1, init=1),
+            "data": In(shape),
+        }
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,6 +105,33 @@ class Fabric:
             write_port.addr.eq(write_address),
             write_port.data.eq(write_data),
         ]
+
+    def block_ram(self, m: Module, ram: Any, platform: Any) -> None:
+        """Add what a `BlockRam` is made of.
+
+        Parameters
+        ----------
+        m : Module
+            Gains the memory, and drives ``ram.read.data``.
+        ram : BlockRam
+            Its parameters and members.
+        platform
+            As `elaborate` got it.
+        """
+        m.submodules.memory = memory = Memory(shape=ram.width, depth=ram.depth, init=[])
+        write = memory.write_port(granularity=ram.granularity)
+        read = memory.read_port()
+        m.d.comb += [
+            write.en.eq(ram.write_enable),
+            write.addr.eq(ram.write_address),
+            write.data.eq(ram.write_data),
+            read.en.eq(ram.read.enable),
+            read.addr.eq(ram.read.address),
+        ]
+        output = Signal(ram.width, reset_less=True)
+        with m.If(ram.read.advance):
+            m.d.sync += output.eq(read.data)
+        m.d.comb += ram.read.data.eq(output)
 
     def add(self, m: Module, name: str, additions: list[Addition]) -> None:
         """Add combinational adders; registers should follow.

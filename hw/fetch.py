@@ -8,10 +8,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
+from downshift.hw.fabric import ram_port
 from downshift.hw.fetch_layer import FetchLayer
 from downshift.hw.map_layout import WORD_BYTES
 from downshift.hw.segment_walk import SegmentWalk, WordMeta
-from downshift.hw.store import read_port
 from downshift.hw.table import LANES, QUARTERS, table_vectors
 from downshift.hw.window import im2col
 from downshift.hw.word_chains import chain_places, chain_word_layout
@@ -103,7 +103,7 @@ class Fetch(wiring.Component):
         Begin a pass; not during one.
     pause : ``In(1)``
         Leave the port to someone else, `read_delay` cycles later.
-    read : ``Out(read_port(depth, ...))``
+    read : ``Out(ram_port(depth, ...))``
         Port of the activation memory.
     o : ``Out(stream.Signature(chain_word_layout(segments)))``
     """
@@ -123,7 +123,7 @@ class Fetch(wiring.Component):
                 "layer": In(FetchLayer),
                 "start": In(1),
                 "pause": In(1),
-                "read": Out(read_port(depth, data.ArrayLayout(8, WORD_BYTES))),
+                "read": Out(ram_port(depth, data.ArrayLayout(8, WORD_BYTES))),
                 "o": Out(stream.Signature(chain_word_layout(segments))),
             }
         )
@@ -172,11 +172,9 @@ class Fetch(wiring.Component):
             turns[0].none.eq(outside[1]),
             *(later.eq(turn) for turn, later in pairwise(turns)),
         ]
-        word = Signal.like(self.read.data, reset_less=True)
-        turned = Signal.like(word, reset_less=True)
-        m.d.sync += word.eq(self.read.data)
+        turned = Signal.like(self.read.data, reset_less=True)
         for quarter in range(QUARTERS):
-            self._turn(m, turns[-1], word, quarter, turned)
+            self._turn(m, turns[-1], self.read.data, quarter, turned)
 
         # What waits to be taken.
         entry = Signal(self.o.p.shape())

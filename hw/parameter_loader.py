@@ -4,9 +4,9 @@ from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from downshift.hw.fabric import ram_port
 from downshift.hw.region import PARAMETER_BYTES
 from downshift.hw.rescale import SHIFTS, Scale
-from downshift.hw.store import read_port
 
 __all__ = [
     "BIAS_WIDTH",
@@ -70,7 +70,7 @@ def stored_row(*, bias, multiplier, shift, residual=0):
 class ParameterLoader(wiring.Component):
     """Hold the parameters of a tile of rows, while those of the next one are read.
 
-    The first ones hold ``rows + 3`` cycles after `start`; the next ones, as many cycles later, in
+    The first ones hold ``rows + 4`` cycles after `start`; the next ones, as many cycles later, in
     the cycle after `following`.
 
     Parameters
@@ -88,7 +88,7 @@ class ParameterLoader(wiring.Component):
         Go on to the next tile.
     turn : ``Out(1)``
         The next ones hold from the next cycle on.
-    read : ``Out(read_port(depth, ...))``
+    read : ``Out(ram_port(depth, ...))``
     o : ``Out(ArrayLayout(RowParameters, rows))``
     """
 
@@ -101,7 +101,7 @@ class ParameterLoader(wiring.Component):
                 "start": In(1),
                 "following": In(1),
                 "turn": Out(1),
-                "read": Out(read_port(depth, data.ArrayLayout(8, PARAMETER_BYTES))),
+                "read": Out(ram_port(depth, data.ArrayLayout(8, PARAMETER_BYTES))),
                 "o": Out(data.ArrayLayout(RowParameters, rows)),
             }
         )
@@ -110,20 +110,20 @@ class ParameterLoader(wiring.Component):
         m = Module()
         address = Signal(range(self.depth))
         left = Signal(range(self.rows + 1))
-        coming, wanted = Signal(), Signal()
+        coming, wanted = Signal(2), Signal()
 
         # Read a tile ahead.
         m.d.comb += [
             self.read.address.eq(address),
             self.read.enable.eq(left != 0),
-            self.turn.eq(wanted & (left == 0) & ~coming),
+            self.turn.eq(wanted & (left == 0) & ~coming.any()),
         ]
-        m.d.sync += coming.eq(self.read.enable)
+        m.d.sync += coming.eq(Cat(self.read.enable, coming))
         with m.If(self.read.enable):
             m.d.sync += [left.eq(left - 1), address.eq(address + 1)]
         ahead = Signal.like(self.o, reset_less=True)
         stored = data.View(StoredParameters, self.read.data.as_value())
-        with m.If(coming):
+        with m.If(coming[-1]):
             m.d.sync += [
                 *(ahead[row].eq(ahead[row + 1]) for row in range(self.rows - 1)),
                 ahead[-1].bias.eq(stored.bias),

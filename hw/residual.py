@@ -5,8 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
+from downshift.hw.fabric import ram_port
 from downshift.hw.map_layout import WORD_BYTES
-from downshift.hw.store import read_port
 from downshift.hw.table import LANES
 from downshift.hw.word_format import CODES
 
@@ -75,7 +75,7 @@ class Residual(wiring.Component):
         Begin a pass; not during one.
     pause : ``Out(1)``
         The memory is read `delay` cycles later.
-    read : ``Out(read_port(depth, ...))``
+    read : ``Out(ram_port(depth, ...))``
     taken : ``In(1)``
         The next slot is due.
     o : ``Out(ArrayLayout(8, 16))``
@@ -93,7 +93,7 @@ class Residual(wiring.Component):
                 "layer": In(ResidualLayer),
                 "start": In(1),
                 "pause": Out(1),
-                "read": Out(read_port(depth, data.ArrayLayout(8, WORD_BYTES))),
+                "read": Out(ram_port(depth, data.ArrayLayout(8, WORD_BYTES))),
                 "taken": In(1),
                 "o": Out(data.ArrayLayout(8, CODES)),
             }
@@ -129,21 +129,19 @@ class Residual(wiring.Component):
                 address.eq(layer.base),
             ]
 
-        # Read: the word comes a cycle later, and has a register behind the memory.
+        # Read.
         asked = Signal(self.delay + 2)
         addresses = [Signal.like(address, name=f"address_{k}") for k in range(self.delay)]
-        word = Signal.like(self.read.data, reset_less=True)
         m.d.sync += [
             asked.eq(Cat(self.pause, asked)),
             Cat(addresses).eq(Cat(address, *addresses)),
-            word.eq(self.read.data),
         ]
         m.d.comb += [
             self.read.address.eq(addresses[-1]),
             self.read.enable.eq(asked[self.delay - 1]),
         ]
         m.submodules.queue = queue = SyncFIFO(width=8 * WORD_BYTES, depth=self.room)
-        m.d.comb += [queue.w_data.eq(word), queue.w_en.eq(asked[-1])]
+        m.d.comb += [queue.w_data.eq(self.read.data), queue.w_en.eq(asked[-1])]
 
         # Codes of the slot.
         slot = Signal(2)

@@ -50,6 +50,8 @@ class Sequencer(wiring.Component):
         Words of the program store.
     layer : type
         Struct of a descriptor, whose first field is `last`.
+    read_latency : int
+        Cycles in which the program store gives a word.
 
     Members
     -------
@@ -69,12 +71,14 @@ class Sequencer(wiring.Component):
         Port of the program store.
     """
 
-    lookup_latency = 3
-
-    def __init__(self, *, depth: int, layer: type[data.Struct] = LayerDescriptor):
+    def __init__(
+        self, *, depth: int, layer: type[data.Struct] = LayerDescriptor, read_latency: int = 1
+    ):
         self.depth = depth
         self.words = layer_words(layer)
-        self.fetch_latency = self.fetch_latency_of(layer)
+        self.read_latency = read_latency
+        self.lookup_latency = self.lookup_latency_of(read_latency)
+        self.fetch_latency = self.fetch_latency_of(layer, read_latency)
         super().__init__(
             {
                 "start": In(1),
@@ -90,14 +94,20 @@ class Sequencer(wiring.Component):
         )
 
     @staticmethod
-    def fetch_latency_of(layer: type[data.Struct]) -> int:
+    def lookup_latency_of(read_latency: int) -> int:
+        """Cycles from `start` to the first word of a descriptor."""
+        return 2 + read_latency
+
+    @staticmethod
+    def fetch_latency_of(layer: type[data.Struct], read_latency: int) -> int:
         """Cycles from the first word of a descriptor to `start_layer`."""
-        return layer_words(layer) + 2
+        return layer_words(layer) + 1 + read_latency
 
     def elaborate(self, platform):
         m = Module()
         address = Signal(range(self.depth))
-        left = Signal(range(self.words + 1))
+        asked = self.words - 1 + self.read_latency
+        left = Signal(range(asked + 1))
         word = Value.cast(self.read.data)
         places = [Value.cast(self.layer)[32 * k : 32 * k + 32] for k in range(self.words)]
 
@@ -109,12 +119,15 @@ class Sequencer(wiring.Component):
                     self.read.address.eq(self.profile),
                     self.read.enable.eq(self.start),
                 ]
+                m.d.sync += left.eq(self.read_latency - 1)
                 with m.If(self.start):
                     m.next = "Lookup"
 
             with m.State("Lookup"):
-                m.d.sync += [address.eq(word), left.eq(self.words)]
-                m.next = "Entry"
+                m.d.sync += left.eq(left - 1)
+                with m.If(left == 0):
+                    m.d.sync += [address.eq(word), left.eq(asked)]
+                    m.next = "Entry"
 
             with m.State("Entry"):
                 m.next = "Fetch"
@@ -122,7 +135,7 @@ class Sequencer(wiring.Component):
                     m.d.comb += [self.done.eq(1), self.missing.eq(1)]
                     m.next = "Idle"
 
-            # The word asked for a cycle before goes to its place in the descriptor.
+            # The word asked for some cycles before goes to its place in the descriptor.
             with m.State("Fetch"):
                 m.d.comb += [
                     self.read.address.eq(address),
@@ -134,7 +147,7 @@ class Sequencer(wiring.Component):
                         m.d.sync += places[index].eq(word)
                 with m.If(left == 0):
                     m.next = "Start"
-                with m.Else():
+                with m.If(left >= self.read_latency):
                     m.d.sync += address.eq(address + 1)
 
             with m.State("Start"):
@@ -142,7 +155,7 @@ class Sequencer(wiring.Component):
                 m.next = "Run"
 
             with m.State("Run"):
-                m.d.sync += left.eq(self.words)
+                m.d.sync += left.eq(asked)
                 with m.If(self.layer_done):
                     m.next = "Fetch"
                     with m.If(self.layer.last):

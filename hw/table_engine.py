@@ -1,11 +1,11 @@
 """The engine of the table style: stores and convolution core, run by the sequencer."""
 
 from amaranth import Module, Mux, Signal
-from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 from amaranth.utils import exact_log2
 
+from downshift.hw.block_ram import BlockRam
 from downshift.hw.conv_core import ConvCore, ConvLayer
 from downshift.hw.counters import Counters, count_events
 from downshift.hw.descriptor import PROFILES
@@ -64,12 +64,18 @@ class TableEngine(wiring.Component):
         c = self.config
 
         # Blocks.
-        m.submodules.program = program = WordStore(word_bytes=PROGRAM_BYTES, depth=c.program_depth)
-        m.submodules.weights = weights = WordStore(word_bytes=ROWS * COLUMNS, depth=c.weight_depth)
-        m.submodules.parameters = parameters = WordStore(
-            word_bytes=PARAMETER_BYTES, depth=c.parameter_depth
+        m.submodules.program = program = WordStore(
+            word_bytes=PROGRAM_BYTES, depth=c.program_depth, fabric=self.fabric
         )
-        m.submodules.sequencer = sequencer = Sequencer(depth=c.program_depth, layer=ConvLayer)
+        m.submodules.weights = weights = WordStore(
+            word_bytes=ROWS * COLUMNS, depth=c.weight_depth, fabric=self.fabric
+        )
+        m.submodules.parameters = parameters = WordStore(
+            word_bytes=PARAMETER_BYTES, depth=c.parameter_depth, fabric=self.fabric
+        )
+        m.submodules.sequencer = sequencer = Sequencer(
+            depth=c.program_depth, layer=ConvLayer, read_latency=BlockRam.latency
+        )
         m.submodules.passes = passes = PassQueue(layer=ConvLayer)
         m.submodules.core = core = ConvCore(
             segments=c.segments,
@@ -99,55 +105,61 @@ class TableEngine(wiring.Component):
         ]
 
         # Stores.
-        for store, read, region in (
-            (program, sequencer.read, Region.PROGRAM),
-            (weights, core.read_weights, Region.WEIGHTS),
-            (parameters, core.read_parameters, Region.PARAMETERS),
+        m.d.comb += [
+            program.read.enable.eq(sequencer.read.enable),
+            program.read.address.eq(sequencer.read.address),
+            sequencer.read.data.eq(program.read.data),
+        ]
+        connect(m, core.read_weights, weights.read)
+        connect(m, core.read_parameters, parameters.read)
+        for store, region in (
+            (program, Region.PROGRAM),
+            (weights, Region.WEIGHTS),
+            (parameters, Region.PARAMETERS),
         ):
             m.d.comb += [
                 store.write.address.eq(self.write.address),
                 store.write.data.eq(self.write.data),
                 store.write.enable.eq(self.write.enable & (self.region == region)),
             ]
-            connect(m, read, store.read)
 
         # Activation memory: the core's during a frame, else the link's.
-        word = data.ArrayLayout(8, WORD_BYTES)
-        m.submodules.activations = memory = Memory(shape=word, depth=c.activation_depth, init=[])
-        write, read = memory.write_port(granularity=1), memory.read_port()
+        m.submodules.activations = activations = BlockRam(
+            width=8 * WORD_BYTES, depth=c.activation_depth, granularity=8, fabric=self.fabric
+        )
+        read = activations.read
         split = exact_log2(WORD_BYTES)
         by_link = self.write.enable & (self.region == Region.ACTIVATIONS)
         with m.If(self.busy):
             m.d.sync += [
-                write.addr.eq(core.write_address),
-                write.data.eq(core.write_data),
+                activations.write_address.eq(core.write_address),
+                activations.write_data.eq(core.write_data),
                 *(
-                    write.en.word_select(quarter, WORD_BYTES // QUARTERS).eq(
+                    activations.write_enable.word_select(quarter, WORD_BYTES // QUARTERS).eq(
                         core.write_enable[quarter].replicate(WORD_BYTES // QUARTERS)
                     )
                     for quarter in range(QUARTERS)
                 ),
             ]
             m.d.comb += [
-                read.addr.eq(core.read_activations.address),
-                read.en.eq(core.read_activations.enable),
+                read.address.eq(core.read_activations.address),
+                read.enable.eq(core.read_activations.enable),
             ]
         with m.Else():
             m.d.sync += [
-                write.addr.eq(self.write.address[split:]),
-                write.data.as_value().eq(self.write.data.replicate(WORD_BYTES)),
-                write.en.eq(Mux(by_link, 1 << self.write.address[:split], 0)),
+                activations.write_address.eq(self.write.address[split:]),
+                activations.write_data.eq(self.write.data.replicate(WORD_BYTES)),
+                activations.write_enable.eq(Mux(by_link, 1 << self.write.address[:split], 0)),
             ]
             m.d.comb += [
-                read.addr.eq(self.read.address[split:]),
-                read.en.eq(self.read.enable),
+                read.address.eq(self.read.address[split:]),
+                read.enable.eq(self.read.enable),
             ]
         m.d.comb += core.read_activations.data.eq(read.data)
-        lane, read_word = Signal(split), Signal.like(read.data, reset_less=True)
+        lane = Signal(split)
         with m.If(self.read.enable):
             m.d.sync += lane.eq(self.read.address[:split])
-        m.d.sync += read_word.eq(read.data)
-        m.d.comb += self.read.data.eq(read_word[lane])
+        m.d.comb += self.read.data.eq(read.data.word_select(lane, 8))
 
         count_events(
             m,

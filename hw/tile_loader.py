@@ -6,8 +6,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from downshift.hw.aligned_switch import AlignedSwitch
-from downshift.hw.fabric import Fabric
-from downshift.hw.store import read_port
+from downshift.hw.fabric import Fabric, ram_port
 from downshift.hw.table import LANES, load_order
 from downshift.hw.table_fill import loaded_channel
 from downshift.hw.word_chains import CHAIN, chain_places
@@ -140,7 +139,7 @@ class TileLoader(wiring.Component):
         Begin a pass; only with `idle`.
     idle : ``Out(1)``
         All weights have left.
-    read : ``Out(read_port(depth, ...))``
+    read : ``Out(ram_port(depth, ...))``
         Port of the weight store.
     o : ``Out(stream.Signature(ArrayLayout(ArrayLayout(8, 3), rows)))``
         Running weights, aligned to the left; as of `AlignedSwitch`.
@@ -159,7 +158,7 @@ class TileLoader(wiring.Component):
                 "layer": In(LoaderLayer),
                 "start": In(1),
                 "idle": Out(1),
-                "read": Out(read_port(depth, data.ArrayLayout(8, CHAIN * rows))),
+                "read": Out(ram_port(depth, data.ArrayLayout(8, CHAIN * rows))),
                 "o": Out(stream.Signature(word)),
             }
         )
@@ -224,13 +223,16 @@ class TileLoader(wiring.Component):
                 last_depth.eq(self.layer.last_depth == 0),
                 layer.eq(self.layer),
             ]
-        m.d.comb += [self.read.address.eq(address), self.read.enable.eq(running & advance)]
+        m.d.comb += [
+            self.read.address.eq(address),
+            self.read.enable.eq(running & advance),
+            self.read.advance.eq(advance),
+        ]
 
-        # The word comes a cycle later, and has a register behind the memory.
+        # The word comes two cycles later.
         channel = Mux(layer.group == 0, count, loaded_channel(count))
         read, blank = Signal(), Signal(self.rows)
-        word = Signal.like(self.read.data, reset_less=True)
-        m.d.comb += switch.i.p.codes.eq(word)
+        m.d.comb += switch.i.p.codes.eq(self.read.data)
         m.d.comb += [
             advance.eq(switch.i.ready),
             self.idle.eq(~(running | read | switch.i.valid | switch.busy)),
@@ -242,7 +244,6 @@ class TileLoader(wiring.Component):
                     Cat(absent | (layer.diagonal & (channel != row)) for row in range(self.rows))
                 ),
                 switch.i.valid.eq(read),
-                word.eq(self.read.data),
                 switch.i.p.blank.eq(Cat(row_blank.replicate(CHAIN) for row_blank in blank)),
             ]
 

@@ -2,10 +2,11 @@
 
 from amaranth import Cat, Module, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In
 
-from downshift.hw.store import ByteWrite, read_port
+from downshift.hw.block_ram import BlockRam
+from downshift.hw.fabric import Fabric, ram_port
+from downshift.hw.store import ByteWrite
 
 __all__ = ["WordStore"]
 
@@ -22,29 +23,31 @@ class WordStore(wiring.Component):
     word_bytes : int
     depth : int
         Words.
+    fabric : Fabric
 
     Members
     -------
     write : ``In(ByteWrite)``
         Bytes, lowest first in their word.
-    read : ``In(read_port(depth, ArrayLayout(8, word_bytes)))``
+    read : ``In(ram_port(depth, ArrayLayout(8, word_bytes)))``
     """
 
-    def __init__(self, *, word_bytes: int, depth: int):
+    def __init__(self, *, word_bytes: int, depth: int, fabric: Fabric | None = None):
         self.word_bytes = word_bytes
         self.depth = depth
+        self.fabric = fabric or Fabric()
         super().__init__(
             {
                 "write": In(ByteWrite),
-                "read": In(read_port(depth, data.ArrayLayout(8, word_bytes))),
+                "read": In(ram_port(depth, data.ArrayLayout(8, word_bytes))),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        shape = data.ArrayLayout(8, self.word_bytes)
-        m.submodules.memory = memory = Memory(shape=shape, depth=self.depth, init=[])
-        write, read = memory.write_port(), memory.read_port()
+        m.submodules.ram = ram = BlockRam(
+            width=8 * self.word_bytes, depth=self.depth, fabric=self.fabric
+        )
 
         # Assemble a word.
         held = Signal(8 * (self.word_bytes - 1), reset_less=True)
@@ -64,14 +67,15 @@ class WordStore(wiring.Component):
             with m.If(complete):
                 m.d.sync += [byte.eq(0), word.eq(target + 1)]
         m.d.sync += [
-            write.addr.eq(target),
-            write.data.as_value().eq(Cat(held, self.write.data)),
-            write.en.eq(self.write.enable & complete),
+            ram.write_address.eq(target),
+            ram.write_data.eq(Cat(held, self.write.data)),
+            ram.write_enable.eq(self.write.enable & complete),
         ]
 
         m.d.comb += [
-            read.addr.eq(self.read.address),
-            read.en.eq(self.read.enable),
-            self.read.data.eq(read.data),
+            ram.read.enable.eq(self.read.enable),
+            ram.read.address.eq(self.read.address),
+            ram.read.advance.eq(self.read.advance),
+            self.read.data.eq(ram.read.data),
         ]
         return m

@@ -4,10 +4,34 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 
 import numpy as np
-from amaranth import Const
+from amaranth import Const, Module
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In
 from amaranth.sim import Simulator
 
-__all__ = ["ProtocolError", "WatchdogError", "run"]
+from downshift.hw.fabric import ram_port
+
+__all__ = ["ProtocolError", "Rom", "WatchdogError", "run"]
+
+
+class Rom(wiring.Component):
+    """A memory of `content`, words of bytes, that reads as `BlockRam` does."""
+
+    def __init__(self, content, *, depth: int):
+        self.content = content
+        self.depth = depth
+        super().__init__({"read": In(ram_port(depth, data.ArrayLayout(8, len(content[0]))))})
+
+    def elaborate(self, platform):
+        m = Module()
+        shape = self.read.data.shape()
+        m.submodules.memory = memory = Memory(shape=shape, depth=self.depth, init=self.content)
+        port = memory.read_port()
+        m.d.comb += [port.addr.eq(self.read.address), port.en.eq(self.read.enable)]
+        with m.If(self.read.advance):
+            m.d.sync += self.read.data.eq(port.data)
+        return m
 
 
 class WatchdogError(AssertionError):

@@ -16,6 +16,7 @@ from downshift.hw.partial_sums import PartialSums
 from downshift.hw.requantize import Requantize
 from downshift.hw.sequencer import Sequencer, program_layers
 from downshift.hw.skid_buffer import SkidBuffer
+from downshift.hw.store import Store
 from downshift.hw.table_config import TableConfig
 from downshift.hw.tile import tile_kind
 from downshift.hw.weight_loader import WeightLoader
@@ -93,7 +94,8 @@ def cycles(image: Image, width: int) -> FrameCycles:
         _pass_cycles(descriptor_fields(words), image) for words in program_layers(program, width)
     )
     passes = tuple(sum(asdict(entry).values()) for entry in spent)
-    return FrameCycles(total=Sequencer.lookup_latency - 1 + sum(passes), passes=passes, spent=spent)
+    lookup = Sequencer.lookup_latency_of(Store.latency) - 1
+    return FrameCycles(total=lookup + sum(passes), passes=passes, spent=spent)
 
 
 def _spent(layer: dict, total: int, made: PassCycles) -> Spent:
@@ -160,11 +162,12 @@ def _pass_cycles(layer: dict[str, int], image: Image) -> Spent:
                 enter += 1 if output.can_stall else late
     done = output.drained() + output_latency
     busy = (layer["last_tile"] + 1) * depth_tiles * vectors * digits
+    fetch = Sequencer.fetch_latency_of(LayerDescriptor, Store.latency)
     return Spent(
         busy=busy,
         tile_load=ended + 1 - stalled - busy,
         fetch=0,
-        requantize=stalled + done - ended - 1 + Sequencer.fetch_latency_of(LayerDescriptor),
+        requantize=stalled + done - ended - 1 + fetch,
     )
 
 

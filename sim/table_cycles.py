@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from downshift.hw.aligned_switch import AlignedSwitch
+from downshift.hw.block_ram import BlockRam
 from downshift.hw.conv_core import ConvLayer
 from downshift.hw.depthwise import DepthwiseLanes
 from downshift.hw.fetch import Fetch
@@ -70,8 +71,8 @@ def program_cycles(layers: Iterable[dict], config: TableConfig) -> list[tuple[in
     list of (int, PassCycles)
         When each pass starts, in cycles from the start of the frame.
     """
-    fetch = Sequencer.fetch_latency_of(ConvLayer)
-    known, done, ahead = Sequencer.lookup_latency + fetch, 0, Ahead()
+    fetch = Sequencer.fetch_latency_of(ConvLayer, BlockRam.latency)
+    known, done, ahead = Sequencer.lookup_latency_of(BlockRam.latency) + fetch, 0, Ahead()
     passes = []
     for layer in layers:
         taken = max(known, done)
@@ -166,7 +167,7 @@ def _lanes(layer: dict, config: TableConfig, ahead: Ahead) -> PassCycles:
     words = _Words(_Residual(layer, config))
     loaded, last, begun, outputs = 1 + LOAD_LATENCY, [0, 0], 0, 0
     fetch_wait = load_wait = 0
-    turned = ROWS + 3  # when the parameters of the tile hold
+    turned = ROWS + 4  # when the parameters of the tile hold
     for tile in range(fetch["last_tile"] + 1):
         loaded = max(loaded, last[tile % 2] + 1 if tile > 1 else 0) + kernel
         load_wait += max(0, loaded - max(begun + lanes["cycles"], last[1 - tile % 2] + 1))
@@ -181,7 +182,7 @@ def _lanes(layer: dict, config: TableConfig, ahead: Ahead) -> PassCycles:
                 words.residual.leave(complete)
         last[tile % 2] = complete
         left = complete + DepthwiseLanes.latency + SlotSums.latency + slots - 1
-        turned = 1 + max(left + 1 + Rescale.latency + 1, turned + ROWS + 1)
+        turned = 1 + max(left + 1 + Rescale.latency + 1, turned + ROWS + 2)
     return PassCycles(
         total=complete + DepthwiseLanes.latency + _after_sums(layer),
         vectors=outputs,

@@ -153,11 +153,9 @@ class Bench(wiring.Component):
         for index, (content, read) in enumerate(zip(self.contents, reads, strict=True)):
             m.submodules[f"memory_{index}"] = memory = Memory(content)
             port = memory.read_port()
-            m.d.comb += [
-                port.addr.eq(read.address),
-                port.en.eq(read.enable),
-                read.data.eq(port.data),
-            ]
+            m.d.comb += [port.addr.eq(read.address), port.en.eq(read.enable)]
+            with m.If(read.advance):
+                m.d.sync += read.data.eq(port.data)
             if index == 0:
                 write = memory.write_port(granularity=4)
                 m.d.comb += [

@@ -2,8 +2,7 @@
 import numpy as np
 import pytest
 from amaranth import Module
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from downshift.hw.fetch import Fetch, segment_vectors
@@ -11,7 +10,7 @@ from downshift.hw.fetch_layer import FetchLayer, fetch_fields
 from downshift.hw.mac import vector_layout
 from downshift.hw.map_layout import WORD_BYTES, MapLayout
 from downshift.hw.word_chains import WordChains, chain_places
-from downshift.sim.block_bench import run
+from downshift.sim.block_bench import Rom, run
 
 DEPTH, BASE = 512, 7
 
@@ -34,19 +33,15 @@ class Fetcher(wiring.Component):
         m = Module()
         m.submodules.fetch = fetch = Fetch(segments=self.segments, depth=DEPTH)
         m.submodules.chains = chains = WordChains(segments=self.segments)
-        shape = data.ArrayLayout(8, WORD_BYTES)
         init = [word.tolist() for word in self.content]
-        m.submodules.memory = memory = Memory(shape=shape, depth=DEPTH, init=init)
-        port = memory.read_port()
+        m.submodules.memory = memory = Rom(init, depth=DEPTH)
+        connect(m, fetch.read, memory.read)
         connect(m, fetch.o, chains.i)
         connect(m, chains.o, wiring.flipped(self.o))
         m.d.comb += [
             fetch.layer.eq(self.layer),
             fetch.start.eq(self.begin.valid),
             self.begin.ready.eq(1),
-            port.addr.eq(fetch.read.address),
-            port.en.eq(fetch.read.enable),
-            fetch.read.data.eq(port.data),
         ]
         return m
 

@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 from amaranth import Module
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect
 from amaranth.sim import Simulator
 
 from downshift.hw.parameter_loader import (
@@ -15,6 +14,7 @@ from downshift.hw.parameter_loader import (
 )
 from downshift.hw.region import PARAMETER_BYTES
 from downshift.hw.rescale import SHIFTS, scale_fields
+from downshift.sim.block_bench import Rom
 
 ROWS, BASE, TILES = 3, 2, 3
 
@@ -34,23 +34,19 @@ class Bench(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         depth = len(self.content)
-        shape = data.ArrayLayout(8, PARAMETER_BYTES)
-        m.submodules.memory = memory = Memory(shape=shape, depth=depth, init=self.content)
+        m.submodules.memory = memory = Rom(self.content, depth=depth)
         m.submodules.loader = loader = ParameterLoader(rows=ROWS, depth=depth)
-        port = memory.read_port()
+        connect(m, loader.read, memory.read)
         m.d.comb += [
             loader.layer.eq(self.layer),
             loader.start.eq(self.start),
             loader.following.eq(self.following),
             self.o.eq(loader.o),
-            port.addr.eq(loader.read.address),
-            port.en.eq(loader.read.enable),
-            loader.read.data.eq(port.data),
         ]
         return m
 
 
-@pytest.mark.parametrize("wait", [ROWS + 3, 20])
+@pytest.mark.parametrize("wait", [ROWS + 4, 20])
 def test_rows_of_each_tile(wait):
     rng = np.random.default_rng(0)
     rows = [

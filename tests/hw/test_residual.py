@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 from amaranth import Module
 from amaranth.lib import data, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
 from downshift.hw.map_layout import WORD_BYTES, MapLayout
 from downshift.hw.residual import Residual, ResidualLayer, residual_fields
+from downshift.sim.block_bench import Rom
 
 DEPTH, BASE, DELAY = 256, 9, 3
 
@@ -22,22 +22,22 @@ class Bench(wiring.Component):
     o: Out(data.ArrayLayout(8, 16))
 
     def __init__(self, content):
-        shape = data.ArrayLayout(8, WORD_BYTES)
-        self.memory = Memory(shape=shape, depth=DEPTH, init=content)
+        self.memory = Rom(content, depth=DEPTH)
         super().__init__()
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.memory = self.memory
         m.submodules.dut = dut = Residual(depth=DEPTH, delay=DELAY)
-        read = self.memory.read_port()
+        read = self.memory.read
         m.d.comb += [
             dut.layer.eq(self.layer),
             dut.start.eq(self.start),
             dut.taken.eq(self.taken),
             self.o.eq(dut.o),
-            read.addr.eq(dut.read.address),
-            read.en.eq(1),
+            read.address.eq(dut.read.address),
+            read.enable.eq(1),
+            read.advance.eq(1),
             dut.read.data.eq(read.data),
         ]
         paused = [dut.pause]
@@ -45,7 +45,7 @@ class Bench(wiring.Component):
             paused.append(type(dut.pause)(1))
             m.d.sync += paused[-1].eq(paused[-2])
         with m.If(~paused[-1]):
-            m.d.comb += read.addr.eq(0)
+            m.d.comb += read.address.eq(0)
         return m
 
 

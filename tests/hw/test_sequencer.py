@@ -1,7 +1,7 @@
 # amaranth: UnusedElaboratable=no
 import numpy as np
 import pytest
-from amaranth import Module, signed
+from amaranth import Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -18,9 +18,9 @@ from downshift.hw.sequencer import Sequencer, program_layers
 
 
 class SequencerWithProgram(wiring.Component):
-    def __init__(self, words):
+    def __init__(self, words, read_latency):
         self.words = words
-        self.sequencer = Sequencer(depth=256)
+        self.sequencer = Sequencer(depth=256, read_latency=read_latency)
         super().__init__(
             {
                 "start": In(1), "profile": In(4), "done": Out(1), "missing": Out(1),
@@ -36,8 +36,13 @@ class SequencerWithProgram(wiring.Component):
         m.d.comb += [
             read.en.eq(sequencer.read.enable),
             read.addr.eq(sequencer.read.address),
-            sequencer.read.data.as_value().eq(read.data),
         ]
+        word = read.data
+        for _ in range(self.sequencer.read_latency - 1):
+            later = Signal.like(word)
+            m.d.sync += later.eq(word)
+            word = later
+        m.d.comb += sequencer.read.data.as_value().eq(word)
         for name in ("start", "profile", "layer_done"):
             m.d.comb += getattr(sequencer, name).eq(getattr(self, name))
         for name in ("done", "missing", "layer", "start_layer"):
@@ -61,10 +66,11 @@ def a_program():
 
 
 @pytest.mark.parametrize(("profile", "expected"), [(8, [0, 1, 2]), (2, [2]), (4, [])])
-def test_equals_golden(profile, expected):
+@pytest.mark.parametrize("read_latency", [1, 2])
+def test_equals_golden(profile, expected, read_latency):
     words, layers = a_program()
     assert program_layers(words, profile) == [layers[k] for k in expected]
-    dut = SequencerWithProgram(words)
+    dut = SequencerWithProgram(words, read_latency)
     seen, starts = [], []
 
     async def bench(ctx):
@@ -93,9 +99,7 @@ def test_equals_golden(profile, expected):
     simulator.run()
     assert seen == [layers[k] for k in expected]
     if expected:
-        assert (
-            starts[0] == Sequencer.lookup_latency + Sequencer.fetch_latency_of(LayerDescriptor) - 2
-        )
+        assert starts[0] == dut.sequencer.lookup_latency + dut.sequencer.fetch_latency - 2
 
 
 def test_descriptors_survive():

@@ -2,14 +2,13 @@
 import numpy as np
 import pytest
 from amaranth import Module
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from downshift.hw.aligned_switch import AlignedSwitch
 from downshift.hw.precision_switch import precision_switch
 from downshift.hw.tile_loader import LoaderLayer, TileLoader, loader_fields, stored_tiles
-from downshift.sim.block_bench import run
+from downshift.sim.block_bench import Rom, run
 
 ROWS, DEPTH, BASE = 2, 256, 3
 
@@ -31,17 +30,13 @@ class Loader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.loader = loader = self.loader
-        shape = data.ArrayLayout(8, 3 * self.loader.rows)
-        m.submodules.memory = memory = Memory(shape=shape, depth=DEPTH, init=self.content)
-        port = memory.read_port()
+        m.submodules.memory = memory = Rom(self.content, depth=DEPTH)
+        connect(m, loader.read, memory.read)
         connect(m, loader.o, wiring.flipped(self.o))
         m.d.comb += [
             loader.layer.eq(self.layer),
             loader.start.eq(self.begin.valid),
             self.begin.ready.eq(1),
-            port.addr.eq(loader.read.address),
-            port.en.eq(loader.read.enable),
-            loader.read.data.eq(port.data),
         ]
         return m
 

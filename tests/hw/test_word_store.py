@@ -27,9 +27,10 @@ def test_words_are_the_bytes_in_order(word_bytes):
                 ctx.set(dut.read.address, word)
                 ctx.set(dut.read.enable, 1)
                 await ctx.tick()
+                ctx.set(dut.read.enable, 0)
+                await ctx.tick()
                 expected = part[word * word_bytes : (word + 1) * word_bytes]
                 assert list(ctx.get(dut.read.data)) == expected.tolist()
-                ctx.set(dut.read.enable, 0)
 
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
