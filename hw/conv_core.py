@@ -204,14 +204,18 @@ class ConvCore(wiring.Component):
         m.submodules.writer = writer = WordWriter(depth=self.activation_depth)
         m.d.comb += [residual.taken.eq(sums.soon), fetch.pause.eq(residual.pause)]
         for row in range(self.rows):
-            rescale = Rescale(acc_width=self.acc_width)
+            rescale = Rescale(acc_width=self.acc_width, fabric=self.fabric)
             m.submodules[f"rescale_{row}"] = shared(rescale, platform)
             product = Signal(24, name=f"product_{row}", reset_less=True)
             total = Signal(signed(self.acc_width), name=f"total_{row}", reset_less=True)
-            m.d.sync += [
-                product.eq(residual.o[row] * parameters.o[row].residual),
-                total.eq(sums.o.p.accs[row] + product),
-            ]
+            self.fabric.multiply(
+                m,
+                f"residual_product_{row}",
+                o=product,
+                a=residual.o[row],
+                b=parameters.o[row].residual,
+            )
+            m.d.sync += total.eq(sums.o.p.accs[row] + product)
             m.d.comb += [
                 sums.bias[row].eq(parameters.o[row].bias),
                 rescale.scale.eq(parameters.o[row].scale),

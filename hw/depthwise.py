@@ -263,7 +263,8 @@ class _Lane(wiring.Component):
         products = [Signal(signed(17), name=f"product_{k}", reset_less=True) for k in columns]
         sums = [Signal(self.sum_width, name=f"sum_{k}") for k in columns]
         so_far = [Signal.like(s, name=f"so_far_{k}", reset_less=True) for k, s in enumerate(sums)]
-        m.d.sync += [p.eq(weight * codes[1]) for p, weight in zip(products, weights, strict=True)]
+        for product, weight in zip(products, weights, strict=True):
+            self.fabric.multiply(m, f"multiply_{product.name}", o=product, a=weight, b=codes[1])
         with m.If(valid[2]):
             m.d.sync += [r.eq(s) for r, s in zip(so_far, sums, strict=True)]
         wide = [Cat(p, p[-1].replicate(self.sum_width - len(p))) for p in products]

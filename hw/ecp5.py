@@ -16,6 +16,8 @@ __all__ = ["Ecp5Fabric"]
 
 ZERO, ONE = Const(0, 1), Const(1, 1)
 
+FACTOR_WIDTH = 18
+"""Bits of what a MULT18X18D multiplies."""
 MODES = ((18, 1 << 10), (9, 1 << 11), (4, 1 << 12), (2, 1 << 13), (1, 1 << 14))
 """Bits and words that a DP16KD may have."""
 
@@ -111,6 +113,23 @@ class Ecp5Fabric(Fabric):
                     words[bank][bits].eq(cell.read.data),
                 ]
         m.d.comb += ram.read.data.eq(words[shown])
+
+    def multiply(self, m: Module, name: str, *, o: Signal, a: Value, b: Value) -> None:
+        """See `Fabric.multiply`; one MULT18X18D, whose register is that of the output."""
+        ports = {"i_CLK0": ClockSignal(), "i_CE0": ONE, "i_RST0": ZERO}
+        for letter, value in (("A", a), ("B", b)):
+            value = Value.cast(value)
+            is_signed = value.shape().signed
+            if len(value) > FACTOR_WIDTH:
+                raise ValueError(f"Factors have at most {FACTOR_WIDTH} bits, not {len(value)}")
+            top = value[-1] if is_signed else ZERO
+            for k in range(FACTOR_WIDTH):
+                ports[f"i_{letter}{k}"] = value[k] if k < len(value) else top
+            ports[f"i_SIGNED{letter}"] = Const(is_signed, 1)
+            ports[f"i_SOURCE{letter}"] = ZERO
+        for k in range(min(len(o), 2 * FACTOR_WIDTH)):
+            ports[f"o_P{k}"] = Value.cast(o)[k]
+        m.submodules[name] = Instance("MULT18X18D", p_REG_OUTPUT_CLK="CLK0", **ports)
 
     def add(self, m: Module, name: str, additions: list[Addition]) -> None:
         """See `Fabric.add`; one look-up table a bit, and one or two a chain."""

@@ -133,6 +133,22 @@ class Fabric:
             m.d.sync += output.eq(read.data)
         m.d.comb += ram.read.data.eq(output)
 
+    def multiply(self, m: Module, name: str, *, o: Signal, a: Value, b: Value) -> None:
+        """Add a multiplier with a register behind it.
+
+        Parameters
+        ----------
+        m : Module
+            Gains the multiplier; `o` is its register.
+        name : str
+            Of the multiplier.
+        o : Signal
+            A cycle later the product, whose bits beyond it are lost.
+        a, b : Value
+            Unsigned or signed; 18 bits at most.
+        """
+        m.d.sync += o.eq(a * b)
+
     def add(self, m: Module, name: str, additions: list[Addition]) -> None:
         """Add combinational adders; registers should follow.
 

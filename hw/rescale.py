@@ -4,6 +4,8 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from downshift.hw.fabric import Fabric
+
 __all__ = ["SHIFTS", "Rescale", "Scale", "scale_fields"]
 
 SHIFTS = range(16, 48)
@@ -60,10 +62,11 @@ class Rescale(wiring.Component):
 
     latency = 6
 
-    def __init__(self, *, acc_width: int):
+    def __init__(self, *, acc_width: int, fabric: Fabric | None = None):
         if not isinstance(acc_width, int) or not 18 <= acc_width <= 34:
             raise ValueError(f"Accumulators must have 18..34 bits, not {acc_width!r}")
         self.acc_width = acc_width
+        self.fabric = fabric or Fabric()
         super().__init__(
             {
                 "scale": In(Scale),
@@ -82,10 +85,8 @@ class Rescale(wiring.Component):
         # Cycle 1: multiply the halves.
         low = Signal(split + 16, reset_less=True)
         high = Signal(signed(product_width - split), reset_less=True)
-        m.d.sync += [
-            low.eq(self.i[:split] * self.scale.multiplier),
-            high.eq(self.i[split:].as_signed() * self.scale.multiplier),
-        ]
+        for o, part in ((low, self.i[:split]), (high, self.i[split:].as_signed())):
+            self.fabric.multiply(m, f"multiply_{o.name}", o=o, a=part, b=self.scale.multiplier)
 
         # Cycle 2: add them. The bit below the least shift is the half.
         product = Signal(signed(product_width), reset_less=True)
@@ -113,7 +114,7 @@ class Rescale(wiring.Component):
 
         # Cycle 4: shift by ones.
         fine = Signal(signed(kept + 8), reset_less=True)
-        m.d.sync += fine.eq(coarse * self.scale.ones)
+        self.fabric.multiply(m, "shift", o=fine, a=coarse, b=self.scale.ones)
 
         # Cycle 5: round half to even, move to the zero point.
         half, floor = fine[7], fine[8:].as_signed()

@@ -1,7 +1,9 @@
-"""The netlist of iCE40 cells that is placed and routed, through the host link, against golden."""
+"""The netlist of cells that is placed and routed, through the host link, against golden."""
 
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pyosys
@@ -10,19 +12,26 @@ import pytest
 from downshift.boards import find
 from downshift.boards.flow import synthesis_script
 from downshift.boards.verilog import TOP, plain_verilog
+from downshift.hw.ecp5 import Ecp5Fabric
+from downshift.hw.table_config import TableConfig
 from downshift.hw.top import Top
 from downshift.sim.cycles import cycles
-from downshift.sim.random_networks import random_case
+from downshift.sim.random_networks import Feature, random_case
 from downshift.sim.runner import DIVISOR, build_simulation
 from downshift.sim.verify import verify
 
-CELLS = Path(pyosys.__file__).parent / "share" / "ice40" / "cells_sim.v"
+SHARE = Path(pyosys.__file__).parent / "share"
 SEEDS = range(1, 6)
+TABLE_CASES = [(1, ()), (11, (Feature.IDENTITY,)), (2060, (Feature.DEPTHWISE,))]
+TABLES = TableConfig(
+    segments=3, activation_depth=1024, weight_depth=2560, parameter_depth=1024, sum_depth=64,
+    program_depth=1024,
+)  # fmt: skip
 
 
-def netlist(board, folder):
+def netlist(board, folder, **arguments):
     """Synthesise the accelerator of a board with the board's own script."""
-    core = Top(config=board.config, divisor=DIVISOR)
+    core = Top(config=board.config, divisor=DIVISOR, **arguments)
     (folder / f"{TOP}.v").write_text(plain_verilog(core, name=TOP))
     script = [synthesis_script(board), f"rename {TOP} accelerator", "write_verilog netlist.v", ""]
     (folder / "synthesis.ys").write_text("\n".join(script))
@@ -39,8 +48,31 @@ def test_netlist_equals_golden(tmp_path):
     board = find("icebreaker")
     text = netlist(board, tmp_path)
     assert all(cell in text for cell in ("SB_LUT4", "SB_RAM40_4K", "SB_MAC16", "SB_SPRAM256KA"))
-    simulation = build_simulation(board.config, tmp_path, verilog=CELLS.read_text() + text)
+    cells = (SHARE / "ice40" / "cells_sim.v").read_text()
+    simulation = build_simulation(board.config, tmp_path, verilog=cells + text)
     cases = [random_case(seed, board.config) for seed in SEEDS]
+    for case, reports in zip(cases, verify(simulation, cases, tmp_path), strict=True):
+        for width, report in reports.items():
+            assert report.mismatches == 0
+            assert report.logits_compared > 0
+            assert set(report.cycles) == {cycles(case.image, width).total}
+
+
+@pytest.mark.slow
+def test_table_netlist_equals_golden(tmp_path):
+    board = replace(find("ulx3s-85f"), config=TABLES)
+    text = netlist(board, tmp_path, fabric=Ecp5Fabric())
+    assert all(cell in text for cell in ("CCU2C", "TRELLIS_DPR16X4", "DP16KD", "MULT18X18D"))
+    hard = (Path(__file__).parent / "ecp5_cells.v").read_text()
+    soft = "".join(
+        (SHARE / "ecp5" / f"{name}.vh").read_text()
+        for name in ("cells_ff", "cells_io", "common_sim", "ccu2c_sim")
+    )
+    soft = re.sub("`include.*", "", soft)
+    simulation = build_simulation(TABLES, tmp_path, verilog=hard + soft + text)
+    cases = [
+        random_case(seed, TABLES, images=1, features=features) for seed, features in TABLE_CASES
+    ]
     for case, reports in zip(cases, verify(simulation, cases, tmp_path), strict=True):
         for width, report in reports.items():
             assert report.mismatches == 0
