@@ -39,7 +39,7 @@ class MapLayout:
     pack: int
     """log2 of the codes in a byte."""
     group: int
-    """Channels in a word: 4, 8 or 16, as many as `table_slots` allows."""
+    """Channels in a word: 4, 8, 16 or 32, as many as `table_slots` allows."""
     strip: int
     """Rows of a slot; all slots together have at least `height`."""
 

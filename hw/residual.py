@@ -17,7 +17,8 @@ class ResidualLayer(data.Struct):
     """What the residual is told about a pass; counts are stored less one."""
 
     enable: 1
-    pack: 2  # also log2 of the slots
+    pack: 2  # also log2 of the slots, unless a tile has half of each
+    halves: 1  # a tile of output channels has half of each slot of a word
     spare: 2  # bits that a code has less than its place, by twos
     last_pixel: 16  # of those that the pass has of a slot
     last_tile: 8  # tiles of output channels
@@ -31,7 +32,8 @@ def residual_fields(layout, *, rows, base):
     Parameters
     ----------
     layout : MapLayout
-        With 16 channels in a word, and the slots and strips of the convolution.
+        With 16 channels in a word, or 32 at four codes a byte, and the slots and strips of the
+        convolution.
     rows : range
         Rows of a slot that the pass has.
     base : int
@@ -42,14 +44,17 @@ def residual_fields(layout, *, rows, base):
     dict of str to int
         Fields of `ResidualLayer`.
     """
-    if layout.group != CODES:
-        raise ValueError(f"Words of a residual must have {CODES} channels, not {layout.group!r}")
+    if layout.group < CODES:
+        raise ValueError(
+            f"Words of a residual must have {CODES} channels or more, not {layout.group!r}"
+        )
     return {
         "enable": 1,
         "pack": layout.pack,
         "spare": ((8 >> layout.pack) - layout.code_width) // 2,
         "last_pixel": len(rows) * layout.width - 1,
-        "last_tile": layout.groups - 1,
+        "halves": layout.group > CODES,
+        "last_tile": -(-layout.channels // CODES) - 1,
         "groups": layout.groups,
         "base": base + rows.start * layout.row_words,
     }
@@ -82,7 +87,7 @@ class Residual(wiring.Component):
         Its codes, a cycle later; zero without a residual.
     """
 
-    room = 4
+    room = 8
     """Words that wait, or are on their way."""
 
     def __init__(self, *, depth: int, delay: int):
@@ -109,6 +114,7 @@ class Residual(wiring.Component):
         pixel, tile = Signal(16), Signal(8)
         tile_start, address = Signal(16), Signal(16)
         tile_done = pixel == layer.last_pixel
+        next_start = tile_start + ~(layer.halves & ~tile[0])
         m.d.comb += self.pause.eq(running & (free != 0))
         with m.If(self.pause):
             m.d.sync += [pixel.eq(pixel + 1), address.eq(address + layer.groups)]
@@ -116,8 +122,8 @@ class Residual(wiring.Component):
                 m.d.sync += [
                     pixel.eq(0),
                     tile.eq(tile + 1),
-                    tile_start.eq(tile_start + 1),
-                    address.eq(tile_start + 1),
+                    tile_start.eq(next_start),
+                    address.eq(next_start),
                     running.eq(tile != layer.last_tile),
                 ]
         with m.If(self.start):
@@ -130,28 +136,33 @@ class Residual(wiring.Component):
             ]
 
         # Read.
-        asked = Signal(self.delay + 2)
+        asked, second = Signal(self.delay + 2), Signal(self.delay + 2)
         addresses = [Signal.like(address, name=f"address_{k}") for k in range(self.delay)]
         m.d.sync += [
             asked.eq(Cat(self.pause, asked)),
+            second.eq(Cat(tile[0], second)),
             Cat(addresses).eq(Cat(address, *addresses)),
         ]
         m.d.comb += [
             self.read.address.eq(addresses[-1]),
             self.read.enable.eq(asked[self.delay - 1]),
         ]
-        m.submodules.queue = queue = SyncFIFO(width=8 * WORD_BYTES, depth=self.room)
-        m.d.comb += [queue.w_data.eq(self.read.data), queue.w_en.eq(asked[-1])]
+        m.submodules.queue = queue = SyncFIFO(width=8 * WORD_BYTES + 1, depth=self.room)
+        m.d.comb += [
+            queue.w_data.eq(Cat(self.read.data, second[-1])),
+            queue.w_en.eq(asked[-1]),
+        ]
 
         # Codes of the slot.
         slot = Signal(2)
-        slot_done = slot == (1 << layer.pack)[:3] - 1
+        slot_done = slot == ((1 << layer.pack)[:3] >> layer.halves) - 1
         used = self.taken & layer.enable
         m.d.comb += queue.r_en.eq(used & slot_done)
         m.d.sync += free.eq(free - self.pause + queue.r_en)
         with m.If(used):
             m.d.sync += slot.eq(Mux(slot_done, 0, slot + 1))
-        waiting = data.View(data.ArrayLayout(8, WORD_BYTES), queue.r_data)
+        waiting = data.View(data.ArrayLayout(8, WORD_BYTES), queue.r_data[:-1])
+        quarter = Mux(layer.halves, Cat(queue.r_data[-1], slot[0]), slot)
         for code in range(CODES):
             lane, by_lane = code % LANES, code // LANES
             pairs = [waiting[LANES * (2 * s + by_lane // 2) + lane] for s in range(2)]
@@ -164,7 +175,7 @@ class Residual(wiring.Component):
                     pair = Mux(slot[0], pairs[1], pairs[0])
                     m.d.comb += narrow.eq(pair.word_select(by_lane % 2, 4))
                 with m.Default():
-                    four = data.View(data.ArrayLayout(8, 4), Cat(fours))[slot]
+                    four = data.View(data.ArrayLayout(8, 4), Cat(fours))[quarter]
                     m.d.comb += narrow.eq(four.word_select(by_lane, 2))
             m.d.sync += self.o[code].eq(Mux(layer.enable, narrow >> Cat(0, layer.spare), 0))
 

@@ -28,10 +28,12 @@ def format_words(codes, layout):
     Returns
     -------
     uint8 array, shape (16 / group, 4, 4)
-        For each group of channels, a word in which the pixel stands in every slot.
+        For each group of channels, a word in which the pixel stands in every slot, or in both
+        halves of every slot.
     """
-    pixels = np.broadcast_to(codes, (layout.slots, 1, CODES))
-    single = replace(layout, height=layout.slots, width=1, channels=CODES, strip=1)
+    channels = max(CODES, layout.group)
+    pixels = np.broadcast_to(np.resize(codes, channels), (layout.slots, 1, channels))
+    single = replace(layout, height=layout.slots, width=1, channels=channels, strip=1)
     return single.encode(pixels, zero_point=0).reshape(-1, QUARTERS, LANES)
 
 

@@ -96,7 +96,7 @@ class WordWriter(wiring.Component):
         column_words, tile_words, tile_group = Signal(16), Signal(16), Signal(10)
         last_column, last_row = Signal(), Signal()
         slot_done, row_done, tile_done, pass_done = (Signal() for _ in range(4))
-        groups = layer.last_word + 1
+        groups = Mux(layer.halves & ~tile[0], 0, layer.last_word + 1)
         m.d.comb += [
             slot_done.eq(slot == layer.last_slot),
             row_done.eq(slot_done & last_column),
@@ -158,7 +158,8 @@ class WordWriter(wiring.Component):
             with m.Case(0):
                 m.d.comb += enable.eq(1 << here.slot)
             with m.Case(1):
-                m.d.comb += enable.eq(0b11 << (here.slot << 1))
+                half = Mux(layer.halves, Mux(tile[0], 0b10, 0b01), 0b11)
+                m.d.comb += enable.eq(half << (here.slot << 1))
             with m.Default():
                 m.d.comb += enable.eq(0b1111 << (here.slot << 2))
         more = Signal(2)  # words to come

@@ -18,6 +18,7 @@ class WriterLayer(data.Struct):
     last_tile: 8  # tiles of output channels
     logits: 1  # sums are written, not codes
     last_word: 2  # of those that 16 channels make
+    halves: 1  # 16 channels make half of each slot of a word
     pack: 2
     group: 2  # log2 of a quarter of the channels in a word
     spare: 2  # bits that codes have less than their place, by twos
@@ -43,7 +44,7 @@ class WriterLayer(data.Struct):
 def words_per_tile(layout):
     """Words that 16 channels of a pixel make, of those that the map has."""
     whole = CODES // (LOGIT_LANES if isinstance(layout, LogitsLayout) else layout.group)
-    return 1 if layout.groups == 1 else whole
+    return 1 if layout.groups == 1 else max(1, whole)
 
 
 def writer_fields(layout, *, strip, slots, zero_point, base, rows=None):
@@ -101,6 +102,7 @@ def writer_fields(layout, *, strip, slots, zero_point, base, rows=None):
         raise ValueError(f"Codes to write must have 8, 6, 4 or 2 bits, not {layout.code_width!r}")
     return {
         **fields,
+        "halves": layout.group > CODES,
         "pack": layout.pack,
         "group": (layout.group // LANES).bit_length() - 1,
         "spare": spare // 2,

@@ -17,12 +17,13 @@ class Feature(Enum):
     IDENTITY = "two layers, and their input added to the sums of the second"
     SKIP = "two layers, and their input through a 1x1 convolution added likewise"
     DEPTHWISE = "a depthwise layer"
+    WIDE = "three layers of many channels and two bits, the first added to the sums of the last"
     AVERAGE = "a last layer that takes the sum of all pixels"
 
     @property
     def n_layers(self) -> int:
         """Layers that it takes."""
-        return {Feature.IDENTITY: 2, Feature.SKIP: 3}.get(self, 1)
+        return {Feature.IDENTITY: 2, Feature.SKIP: 3, Feature.WIDE: 3}.get(self, 1)
 
 
 def random_block(
@@ -59,6 +60,15 @@ def random_block(
         return [
             _same(rng, names[0], shape, middle),
             _same(rng, names[1], (*shape[:2], middle), shape[2], residual=source),
+        ]
+    if feature is Feature.WIDE:
+        middle, channels = rng.integers(17, 41, 2).tolist()
+        first = _same(rng, names[0], shape, channels)
+        inner = [(*shape[:2], channels), (*shape[:2], middle)]
+        return [
+            first,
+            _same(rng, names[1], inner[0], middle),
+            _same(rng, names[2], inner[1], channels, residual=first.name),
         ]
     if feature is Feature.SKIP:
         return _skip(rng, names, source, shape)

@@ -70,10 +70,17 @@ def random_network(
             shape=shapes[before],
             last=index == len(plan) - 1,
         )
+        narrow = feature is Feature.WIDE
+        for layer in block if narrow else ():
+            for maps in codes.values():
+                if layer.name in maps:
+                    maps[layer.name] = 2, int(rng.integers(0, 4))
         for layer in block:
             source = before if layer.source is None else layer.source
             layer_settings = {
-                width: _setting(rng, layer, shapes[source], maps, source, tables=tables)
+                width: _setting(
+                    rng, layer, shapes[source], maps, source, tables=tables, narrow=narrow
+                )
                 for width, maps in codes.items()
             }
             layers.append(replace(layer, settings=layer_settings))
@@ -112,9 +119,9 @@ def _code(rng):
     return width, int(rng.integers(0, 1 << width)) * int(rng.integers(0, 2))
 
 
-def _setting(rng, layer, shape, maps, source, *, tables) -> Setting:
+def _setting(rng, layer, shape, maps, source, *, tables, narrow) -> Setting:
     """Numbers that spread the outputs, given (width, zero point) of every map at this width."""
-    weight_width = int(rng.integers(2, 9))
+    weight_width = 2 if narrow else int(rng.integers(2, 9))
     (in_width, zero_point_in), channels = maps[source], layer.out_channels
     leaving = maps.get(layer.name)
     depth = layer.weight[0].size

@@ -1,5 +1,6 @@
 """The compiler for the table style: an integer graph into stores of words."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from downshift.sw.integer_graph import INPUT, IntegerGraph
 from downshift.sw.table_parameters import layer_parameters, sum_shift
 from downshift.sw.table_passes import bands, conv_fields, pool_fields
 from downshift.sw.word_memory import place_maps
-from downshift.sw.word_plan import Plan, check_sizes, plan_words
+from downshift.sw.word_plan import APART, Plan, check_sizes, plan_words
 
 __all__ = ["compile_tables"]
 
@@ -38,11 +39,11 @@ def compile_tables(graph: IntegerGraph, config: TableConfig) -> Image:
         If the network does not fit (says what is short, and by how much), or a number of a layer
         has no place in the hardware (names the layer and width).
     """
-    plans = _plans(graph, config, common=False)
-    weights, weight_bases = _weights(plans, config)
-    if len(weights) > config.weight_depth:
-        plans = _plans(graph, config, common=True)
+    for dropped in range(len(APART) + 1):
+        plans = _plans(graph, config, apart=APART[: len(APART) - dropped])
         weights, weight_bases = _weights(plans, config)
+        if len(weights) <= config.weight_depth:
+            break
     _check_room(
         f"words of {ROWS * COLUMNS} weights", len(weights), config.weight_depth, "weight_depth"
     )
@@ -87,11 +88,11 @@ def compile_tables(graph: IntegerGraph, config: TableConfig) -> Image:
     )
 
 
-def _plans(graph: IntegerGraph, config: TableConfig, *, common: bool) -> dict[int, Plan]:
+def _plans(graph: IntegerGraph, config: TableConfig, *, apart: Collection[int]) -> dict[int, Plan]:
     """A plan with places for each width."""
     plans = {}
     for width in graph.widths:
-        plan = plan_words(graph, width, segments=config.segments, common=common)
+        plan = plan_words(graph, width, segments=config.segments, apart=apart)
         check_sizes(plan)
         plans[width] = place_maps(
             _with_logit_shift(plan, width, config.segments),

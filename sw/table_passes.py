@@ -15,6 +15,8 @@ __all__ = ["bands", "conv_fields", "pool_fields"]
 
 LOGIT_CYCLES = 8
 """Least cycles from one pixel of logits to the next."""
+KEEP_CYCLES = 4
+"""Least cycles from one vector to the next if both are added to the same sum."""
 
 
 def _field_words(plan: Plan, step: Step) -> int:
@@ -55,6 +57,9 @@ def conv_fields(
     logits = target.width == LOGIT_WIDTH
     act_width = stored_width(setting.in_width)
     slots = 1 if step.whole else slots_of(source)
+    least = KEEP_CYCLES if step.whole else max(slots, words_per_tile(target.layout))
+    if logits:
+        least = LOGIT_CYCLES
     fields = {
         "fetch": fetch_fields(
             source.layout,
@@ -80,7 +85,7 @@ def conv_fields(
         "array": {
             "pack": source.pack,
             "act_width": act_width,
-            "cycles": max(act_width, LOGIT_CYCLES if logits else 4),
+            "cycles": max(act_width, least),
             "slots": slots.bit_length() - 1,
             "keep": step.whole,
             "out_max": 0 if logits else (1 << setting.out_width) - 1,

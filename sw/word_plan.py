@@ -1,20 +1,23 @@
 """The plan of a table accelerator: in which words every map lies, and what each pass computes."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 from downshift.hw.depthwise import DepthwiseLanes
 from downshift.hw.errors import DownshiftError
 from downshift.hw.table import table_slots
+from downshift.hw.table_config import ROWS
 from downshift.hw.word_chains import CHAIN
 from downshift.hw.writer_layer import words_per_tile
 from downshift.sw.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph, Layer
 from downshift.sw.word_map import WordMap, stored_width
 
-__all__ = ["Plan", "Step", "check_sizes", "lane_columns", "plan_words", "slots_of"]
+__all__ = ["APART", "Plan", "Step", "check_sizes", "lane_columns", "plan_words", "slots_of"]
 
-MOST_PACK = {4: 0, 8: 1, 16: 2}
+MOST_PACK = {4: 0, 8: 1, 16: 2, 32: 2}
 """log2 of the codes that may share a byte, by the channels of a word."""
+APART = (4, 32)
+"""Channels that words may have at some widths only, each at the price of weights stored again."""
 ROUNDS = 64
 """Strips that still change after as many rounds never settle."""
 
@@ -75,7 +78,9 @@ class Plan:
         return target.strip * slots_of(target)
 
 
-def plan_words(graph: IntegerGraph, width: int, *, segments: int, common: bool = False) -> Plan:
+def plan_words(
+    graph: IntegerGraph, width: int, *, segments: int, apart: Collection[int] = APART
+) -> Plan:
     """Choose words and strips for every map.
 
     Few channels share a word with other pixels, and narrow codes a byte, where every layer that
@@ -88,8 +93,9 @@ def plan_words(graph: IntegerGraph, width: int, *, segments: int, common: bool =
         One of ``graph.widths``.
     segments : int
         Words of a vector.
-    common : bool
-        Choose the same channels for a word at all widths, so that weights are stored once.
+    apart : collection of int
+        Channels that words may have at this width though not at others, so that weights are stored
+        once more: of `APART`.
 
     Returns
     -------
@@ -97,12 +103,25 @@ def plan_words(graph: IntegerGraph, width: int, *, segments: int, common: bool =
         Maps have no place yet.
     """
     steps = _steps(graph)
-    single: set[str] = set()  # maps of which a word has but one pixel
-    few = None if common else segments
-    while isinstance(plan := _settle(graph, width, steps, single, few), set):
-        assert not plan <= single
-        single |= plan
+    rules = _Rules(segments=segments, apart=frozenset(apart))
+    while isinstance(plan := _settle(graph, width, steps, rules), dict):
+        wide = {name for name, group in plan.items() if group > ROWS}
+        held, names = (rules.narrow, wide) if wide else (rules.single, set(plan))
+        assert not names <= held
+        held |= names
     return plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rules:
+    """What words may be."""
+
+    segments: int
+    apart: frozenset[int]
+    narrow: set[str] = field(default_factory=set)
+    """Maps of which a word has no more than 16 channels."""
+    single: set[str] = field(default_factory=set)
+    """Maps of which a word has but one pixel."""
 
 
 def _steps(graph: IntegerGraph) -> tuple[Step, ...]:
@@ -129,9 +148,9 @@ def slots_of(entry: WordMap) -> int:
 
 
 def _settle(
-    graph: IntegerGraph, width: int, steps: tuple[Step, ...], single: set[str], segments: int | None
-) -> Plan | set[str]:
-    """A plan, or names of maps that must be single for there to be one."""
+    graph: IntegerGraph, width: int, steps: tuple[Step, ...], rules: _Rules
+) -> Plan | dict[str, int]:
+    """A plan, or the channels of a word of the maps that must be other for there to be one."""
     maps: dict[str, WordMap] = {}
     shapes = {INPUT: graph.input_shape}
     for step in steps:
@@ -143,16 +162,16 @@ def _settle(
         giver = next((step for step in steps if step.target == name), None)
         codes = graph.codes_of(INPUT if giver is None else giver.layer.name, width)
         entry = WordMap(name=name, shape=shapes[name], width=codes[0], zero_point=codes[1])
-        maps[name] = _with_words(entry, width, steps, maps, single, segments)
+        maps[name] = _with_words(entry, width, steps, maps, rules)
     failed = _mismatched(steps, maps)
     if failed:
-        return failed
+        return {name: maps[name].group for name in failed}
     for _ in range(ROUNDS):
         changed = _raise_strips(steps, maps)
         if not changed:
             plan = Plan(steps=steps, maps={name: maps[name] for name in shapes})
-            return _failures(plan) or plan
-    return {name for name, entry in maps.items() if slots_of(entry) > 1}
+            return {name: maps[name].group for name in _failures(plan)} or plan
+    return {name: entry.group for name, entry in maps.items() if slots_of(entry) > 1}
 
 
 def _with_words(
@@ -160,13 +179,12 @@ def _with_words(
     width: int,
     steps: tuple[Step, ...],
     maps: Mapping[str, WordMap],
-    single: set[str],
-    segments: int | None,
+    rules: _Rules,
 ) -> WordMap:
     """The map with `pack`, `group` and the least strip; the maps that come of it are known."""
     height = entry.shape[0]
     takers = [step for step in steps if entry.name in (step.source, step.residual)]
-    if entry.width == LOGIT_WIDTH or entry.name in single:
+    if entry.width == LOGIT_WIDTH or entry.name in rules.single:
         return replace(entry, strip=height)
     pooled = next((maps[step.target] for step in takers if step.pool), None)
     pack = _pack(2, entry.width)
@@ -177,15 +195,19 @@ def _with_words(
     if pooled is not None:
         group, pack = pooled.group, min(pack, pooled.pack)
     else:
-        group = _group(entry, pack, takers, segments)
+        group = _group(entry, pack, takers, maps, rules)
         pack = min(pack, MOST_PACK[group])
     slots = table_slots(pack=pack, channels=group)
     return replace(entry, pack=pack, group=group, strip=-(-height // slots))
 
 
-def _group(entry: WordMap, pack: int, takers: list[Step], segments: int | None) -> int:
+def _group(
+    entry: WordMap, pack: int, takers: list[Step], maps: Mapping[str, WordMap], rules: _Rules
+) -> int:
     """Channels of a word: few where there are no more, or where vectors are fuller for it."""
     height, _, channels = entry.shape
+    if pack == 2 and channels > 16 and _is_wide(entry, takers, maps, rules):
+        return 32
     if any(entry.name == step.residual for step in takers):
         return 16
     if channels <= 8:
@@ -193,11 +215,32 @@ def _group(entry: WordMap, pack: int, takers: list[Step], segments: int | None) 
     others = any(step.layer.groups > 1 or step.residual for step in takers)
     if pack or others or not any(step.kernel == (1, 1) and not step.whole for step in takers):
         return 16
-    if segments is None:
+    if 4 not in rules.apart:
         return 16
     # Vectors for a column of pixels.
-    few = -(-height // 4) * -(-channels // (4 * segments))
-    return 4 if few < height * -(-channels // (16 * segments)) else 16
+    few = -(-height // 4) * -(-channels // (4 * rules.segments))
+    return 4 if few < height * -(-channels // (16 * rules.segments)) else 16
+
+
+def _is_wide(
+    entry: WordMap, takers: list[Step], maps: Mapping[str, WordMap], rules: _Rules
+) -> bool:
+    """Whether words of 32 channels need fewer tiles of the depth, for every layer."""
+    if 32 not in rules.apart or entry.name in rules.narrow:
+        return False
+    for step in takers:
+        if step.layer.groups > 1 or step.whole:
+            return False
+        if step.source == entry.name:
+            words = step.kernel[0] * step.kernel[1]
+            depth = [
+                -(-words * -(-entry.shape[2] // group) // rules.segments) for group in (16, 32)
+            ]
+            if depth[1] >= depth[0]:
+                return False
+        elif step.source not in maps or maps[step.source].group != 32:
+            return False
+    return bool(takers)
 
 
 def _pack(weight_width: int, act_width: int) -> int:
@@ -222,7 +265,7 @@ def _mismatched(steps: tuple[Step, ...], maps: Mapping[str, WordMap]) -> set[str
             failed |= {entry.name for entry in (source, target) if slots_of(entry) > 1}
         if step.residual is not None:
             added = maps[step.residual]
-            if (slots_of(added), added.group) != (slots_of(source), 16):
+            if slots_of(added) != slots_of(source) or added.group < 16:
                 failed |= {entry.name for entry in (source, added) if slots_of(entry) > 1}
     return failed
 

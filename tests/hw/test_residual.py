@@ -52,21 +52,25 @@ class Bench(wiring.Component):
 @pytest.mark.parametrize("spacing", [4, 9])
 @pytest.mark.parametrize("rows", [range(3), range(1, 3)])
 @pytest.mark.parametrize(
-    ("pack", "width", "channels"),
-    [(0, 8, 40), (0, 6, 16), (0, 2, 5), (1, 4, 20), (1, 2, 16), (2, 2, 33)],
-)
-def test_codes_equal_map(pack, width, channels, rows, spacing):
-    slots = 1 << pack
+    ("pack", "width", "channels", "group"),
+    [
+        (0, 8, 40, 16), (0, 6, 16, 16), (0, 2, 5, 16), (1, 4, 20, 16), (1, 2, 16, 16),
+        (2, 2, 33, 16), (2, 2, 64, 32), (2, 2, 33, 32),
+    ],
+)  # fmt: skip
+def test_codes_equal_map(pack, width, channels, group, rows, spacing):
+    slots, tiles = (16 << pack) // group, -(-channels // 16)
     layout = MapLayout(
-        height=3 * slots, width=4, channels=channels, code_width=width, pack=pack, group=16, strip=3
-    )
+        height=3 * slots, width=4, channels=channels, code_width=width, pack=pack, group=group,
+        strip=3,
+    )  # fmt: skip
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 1 << width, (layout.height, 4, channels), np.uint8)
     content = rng.integers(0, 256, (DEPTH, WORD_BYTES))
     content[BASE : BASE + layout.words] = layout.encode(codes, zero_point=0)
-    padded = np.zeros((layout.height, 4, layout.groups * 16), np.uint8)
+    padded = np.zeros((layout.height, 4, tiles * 16), np.uint8)
     padded[..., :channels] = codes
-    by_slot = padded.reshape(slots, 3, 4, layout.groups, 16)[:, list(rows)]
+    by_slot = padded.reshape(slots, 3, 4, tiles, 16)[:, list(rows)]
     expected = by_slot.transpose(3, 1, 2, 0, 4).reshape(-1, slots, 16)
     bench = Bench(content.tolist())
     got = []
@@ -89,8 +93,8 @@ def test_codes_equal_map(pack, width, channels, rows, spacing):
     simulator.add_clock(1e-6)
     simulator.add_testbench(testbench)
     simulator.run()
-    used = np.arange(layout.groups * 16).reshape(-1, 16) < channels
-    mask = np.repeat(used, len(got) // layout.groups, axis=0)
+    used = np.arange(tiles * 16).reshape(-1, 16) < channels
+    mask = np.repeat(used, len(got) // tiles, axis=0)
     assert np.array_equal(np.array(got) * mask, expected.reshape(-1, 16) * mask)
 
 
@@ -115,5 +119,7 @@ def test_nothing_without_a_residual():
 
 def test_refuses_narrow_words():
     layout = MapLayout(height=1, width=1, channels=3, code_width=8, pack=0, group=4, strip=1)
-    with pytest.raises(ValueError, match=r"^Words of a residual must have 16 channels, not 4$"):
+    with pytest.raises(
+        ValueError, match=r"^Words of a residual must have 16 channels or more, not 4$"
+    ):
         residual_fields(layout, rows=range(1), base=0)

@@ -82,6 +82,9 @@ CASES = [
     (1, 16, 4, 1, 8, 4, 6),
     (2, 16, 2, 4, 2, 2, 5),
     (2, 16, 2, 2, 4, 2, 8),
+    (2, 32, 2, 2, 4, 4, 8),
+    (2, 32, 2, 4, 2, 4, 7),
+    (2, 32, 2, 1, 8, 4, 8),
 ]
 
 
@@ -111,7 +114,7 @@ def test_memory_equals_golden(channels, case, bands):
     memory = write(codes, layout, slots=slots, strip=strip, zero_point=1, bands=bands)
     assert np.array_equal(layout.decode(memory[BASE : BASE + layout.words]), codes)
     used = min(slots * strip, layout.slots * layout.strip) - height
-    if channels % 16 == 0 and used == layout.slots * layout.strip - height:
+    if channels % group == 0 and used == layout.slots * layout.strip - height:
         expected = layout.encode(codes, zero_point=1)
         assert np.array_equal(memory[BASE : BASE + layout.words], expected)
 

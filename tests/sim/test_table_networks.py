@@ -16,8 +16,9 @@ CONFIG = TableConfig(
     segments=3, activation_depth=1024, weight_depth=4096, parameter_depth=1024, sum_depth=64,
     program_depth=2048,
 )  # fmt: skip
-PLAIN, IDENTITY, SKIP, DEPTHWISE, AVERAGE = (
-    (), (Feature.IDENTITY,), (Feature.SKIP,), (Feature.DEPTHWISE,), (Feature.AVERAGE,)
+PLAIN, IDENTITY, SKIP, DEPTHWISE, AVERAGE, WIDE = (
+    (), (Feature.IDENTITY,), (Feature.SKIP,), (Feature.DEPTHWISE,), (Feature.AVERAGE,),
+    (Feature.WIDE,),
 )  # fmt: skip
 CASES = [
     *((seed, PLAIN) for seed in (0, 1, 2, 3, 3104)),
@@ -26,6 +27,7 @@ CASES = [
     *((seed, AVERAGE) for seed in (40, 41, 42)),
     *((seed, DEPTHWISE + IDENTITY + AVERAGE) for seed in (50, 51)),
     *((seed, DEPTHWISE) for seed in (2060, 2168, 3001)),
+    *((seed, WIDE) for seed in (4007, 4020, 4027, 4028)),
     (2083, IDENTITY + DEPTHWISE),
     (2173, DEPTHWISE + DEPTHWISE),
 ]
@@ -64,6 +66,8 @@ def test_every_kind_of_pass_is_drawn(cases):
         "words of four pixels": lambda entry: (
             entry["writer"]["last_word"] == 3 and not entry["writer"]["logits"]
         ),
+        "words of 32 channels": lambda entry: entry["writer"]["halves"],
+        "residual of 32 channels": lambda entry: entry["residual"]["halves"],
         **{
             f"pack {pack}, slots {1 << slots}": lambda entry, pack=pack, slots=slots: (
                 not entry["pool"]
