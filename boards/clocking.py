@@ -4,6 +4,7 @@ from math import ceil
 from typing import Any
 
 from amaranth import (
+    ClockDomain,
     ClockSignal,
     Const,
     Elaboratable,
@@ -11,6 +12,7 @@ from amaranth import (
     Module,
     ResetSignal,
     Signal,
+    Value,
 )
 from amaranth.lib.cdc import FFSynchronizer
 
@@ -100,7 +102,10 @@ def _unreachable(oscillator_hz: int, clock_hz: int) -> DownshiftError:
 
 
 class Clocking(Elaboratable):
-    """Drive the domain ``sync`` at the board's clock, in reset until clock and memories settle.
+    """Drive the domain ``sync`` at the board's clock, once clock and memories have settled.
+
+    Until then it is in reset; on ECP5 it stands still instead, in the state of the configuration,
+    since a reset that reaches all of a large design takes longer than a cycle.
 
     The parent defines the domain.
 
@@ -121,32 +126,50 @@ class Clocking(Elaboratable):
     def elaborate(self, platform):
         """Build the PLL, the reset timer and the domain."""
         m = Module()
+        gated = self.board.family == "ecp5"
+        domain = "ungated" if gated else "sync"
+        if gated:
+            m.domains.ungated = ClockDomain(reset_less=True, local=True)
 
         # Clock.
         pll_locked = Signal()
         found = dividers(self.board)
         if not found:
-            m.d.comb += [ClockSignal().eq(self.oscillator), pll_locked.eq(1)]
+            m.d.comb += [ClockSignal(domain).eq(self.oscillator), pll_locked.eq(1)]
         else:
             pll = self._ecp5_pll if self.board.family == "ecp5" else self._ice40_pll
-            m.submodules.pll = Instance(**pll(*found), o_LOCK=pll_locked)
+            clock = ClockSignal(domain)
+            m.submodules.pll = Instance(**pll(*found, clock=clock), o_LOCK=pll_locked)
 
-        # Reset.
+        # Wait.
         locked = Signal()
-        m.submodules.locked = FFSynchronizer(pll_locked, locked)
+        m.submodules.locked = FFSynchronizer(pll_locked, locked, o_domain=domain)
         cycles = ceil(SETTLING_SECONDS * self.board.clock_hz)
         timer = Signal(range(cycles + 1), reset_less=True)
         settled = Signal(reset_less=True)
-        m.d.sync += settled.eq(timer == cycles)
+        m.d[domain] += settled.eq(timer == cycles)
         with m.If(~locked):
-            m.d.sync += timer.eq(0)
+            m.d[domain] += timer.eq(0)
         with m.Elif(timer != cycles):
-            m.d.sync += timer.eq(timer + 1)
-        m.d.comb += ResetSignal().eq(~settled)
+            m.d[domain] += timer.eq(timer + 1)
+
+        # Go on.
+        if gated:
+            m.submodules.gate = Instance(
+                "DCCA",
+                i_CLKI=ClockSignal(domain),
+                i_CE=settled,
+                o_CLKO=ClockSignal(),
+            )
+            m.d.comb += ResetSignal().eq(0)
+        else:
+            m.d.comb += ResetSignal().eq(~settled)
 
         return m
 
-    def _ecp5_pll(self, reference: int, feedback: int, output: int) -> dict[str, Any]:
+    def _ecp5_pll(
+        self, reference: int, feedback: int, output: int, *, clock: Value
+    ) -> dict[str, Any]:
         """EHXPLLL, its feedback taken from the output; analogue settings as ecppll sets them."""
         board = self.board
         return {
@@ -170,7 +193,7 @@ class Clocking(Elaboratable):
             "p_CLKOP_FPHASE": 0,
             "p_FEEDBK_PATH": "CLKOP",
             "i_CLKI": self.oscillator,
-            "i_CLKFB": ClockSignal(),
+            "i_CLKFB": clock,
             "i_RST": Const(0),
             "i_STDBY": Const(0),
             "i_PHASESEL0": Const(0),
@@ -180,10 +203,12 @@ class Clocking(Elaboratable):
             "i_PHASELOADREG": Const(1),
             "i_PLLWAKESYNC": Const(0),
             "i_ENCLKOP": Const(0),
-            "o_CLKOP": ClockSignal(),
+            "o_CLKOP": clock,
         }
 
-    def _ice40_pll(self, divr: int, divf: int, divq: int, filter_range: int) -> dict[str, Any]:
+    def _ice40_pll(
+        self, divr: int, divf: int, divq: int, filter_range: int, *, clock: Value
+    ) -> dict[str, Any]:
         """SB_PLL40_PAD: the oscillator's pin is the pad of the PLL."""
         return {
             "type": "SB_PLL40_PAD",
@@ -195,5 +220,5 @@ class Clocking(Elaboratable):
             "i_PACKAGEPIN": self.oscillator,
             "i_RESETB": Const(1),
             "i_BYPASS": Const(0),
-            "o_PLLOUTGLOBAL": ClockSignal(),
+            "o_PLLOUTGLOBAL": clock,
         }
