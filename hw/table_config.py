@@ -29,7 +29,7 @@ class TableConfig:
     """Words of 16 activation bytes consumed at once; a multiple of three, at most 24."""
     activation_depth: int = 4096
     """Words of 16 bytes of activation memory; a power of two."""
-    weight_depth: int = 5632
+    weight_depth: int = 6144
     """Words of 48 int8 weights in the weight store."""
     parameter_depth: int = 4096
     """Output channels whose parameters (8 bytes each) are held, of all widths."""

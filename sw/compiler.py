@@ -85,18 +85,18 @@ def _check_chain(graph: IntegerGraph) -> None:
     for layer in graph.layers:
         source = graph.source_of(layer)
         if layer.groups > 1:
-            what, instead = "is depthwise", "use an ordinary convolution"
+            what = "is depthwise"
         elif layer.average:
-            what, instead = "averages over its input", "use a max pool"
+            what = "averages over its input"
         elif layer.residual is not None:
-            what, instead = f"adds the residual {layer.residual}", "leave it out"
+            what = f"adds the residual {layer.residual}"
         elif source != before:
-            what, instead = f"takes the map {source}, not {before}", "make the network a chain"
+            what = f"takes the map {source}, not {before}"
         else:
             before = layer.name
             continue
         raise DownshiftError(
-            f"Layer {layer.name} {what}, which the accelerator cannot do; {instead}"
+            f"Layer {layer.name} {what}, which this accelerator cannot do; use a TableConfig"
         )
 
 

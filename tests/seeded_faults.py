@@ -69,6 +69,16 @@ LOWERING = "tests/sw/test_lowering.py"
 COMPILER = "tests/sw/test_compiler.py"
 IMAGE = "tests/sw/test_image.py"
 DRIVER = "tests/sw/test_driver.py"
+TABLE = "tests/hw/test_table.py"
+TABLE_PAIRS = f"{TABLE}::test_equals_golden_at_every_pair_of_widths"
+RESCALE = "tests/hw/test_rescale.py"
+ALIGNED = "tests/hw/test_tile_loader.py::test_switch_equals_golden"
+SLOTS = "tests/hw/test_slot_sums.py"
+LANES = "tests/hw/test_depthwise.py"
+WRITER = "tests/hw/test_word_writer.py"
+RESIDUAL = "tests/hw/test_residual.py"
+RAM = "tests/hw/test_block_ram.py::test_words_come_two_cycles_later"
+PASSES = "tests/hw/test_pass_queue.py"
 
 # Per fault and place: file, text, replacement, tests.
 SUBSTITUTIONS = {
@@ -229,6 +239,33 @@ SUBSTITUTIONS = {
          "code.word_select(loading ^ DIGITS - 1, DIGIT)", BRICK),
         ("hw/brick.py", "self.acts[lane].word_select(position, 2)",
          "self.acts[lane].word_select(DIGITS - 1 - position, 2)", BRICK),
+    ],
+    "tables filled wrong": [
+        ("hw/table_array.py", "second[7] ^ (low & ~second[6])", "second[7]", TABLE_PAIRS),
+        ("hw/table_segment.py", "stored[7] | (stored[6] & stored[5])", "stored[7]", TABLE_PAIRS),
+        ("hw/table_segment.py", " | self.narrow << LOW_OFFSET", "", TABLE_PAIRS),
+        ("hw/table_fill.py", "Mux(part[0], 0b1100, 0b0011)", "0b0011", TABLE_PAIRS),
+        ("hw/table_fill.py", "Cat(count[1:3], count[0], count[3:])", "count", TABLE_PAIRS),
+        ("hw/table_array.py", "~fill.busy & (planes <= 1)", "~fill.busy & (planes <= 3)",
+         TABLE_PAIRS),
+    ],
+    "rounding of the table style": [
+        ("hw/rescale.py", "half & (rest[1] | fine[:7].any() | floor[0])", "half", RESCALE),
+        ("hw/rescale.py", "Mux(inside[2], moved[-1], negative[2])", "moved[-1]", RESCALE),
+        ("hw/switch_lane.py", "(rounded[bit] ^ beyond)", "rounded[bit]", ALIGNED),
+        ("hw/switch_lane.py", "carry=last_kept", "carry=~last_kept", ALIGNED),
+    ],
+    "words and passes mixed up": [
+        ("hw/slot_sums.py", "ending & (tags.end | self.keep)", "ending & tags.end", SLOTS),
+        ("hw/depthwise.py", "output.eq(third)", "output.eq(two)", LANES),
+        ("hw/word_writer.py", "Mux(tile[0], 0b10, 0b01)", "0b01", WRITER),
+        ("hw/word_writer.py", "here.all_row > layer.height", "here.all_row >= layer.height",
+         WRITER),
+        ("hw/residual.py", "second.eq(Cat(tile[0], second))", "second.eq(Cat(0, second))",
+         RESIDUAL),
+        ("hw/residual.py", "narrow >> Cat(0, layer.spare)", "narrow", RESIDUAL),
+        ("hw/fabric.py", "with m.If(ram.read.advance):", "with m.If(1):", RAM),
+        ("hw/pass_queue.py", "(~running | self.done)", "~running", PASSES),
     ],
 }  # fmt: skip
 

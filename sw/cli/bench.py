@@ -1,5 +1,6 @@
 """`downshift bench`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -14,7 +15,7 @@ TOLERANCE = 0.01
 """Of the cycles predicted, against those simulated."""
 
 
-@click.command(epilog="Example: downshift bench resnet8 --board ulx3s-85f --widths 8,4,2")
+@click.command(epilog="Example: downshift bench resnet8 --tables --no-route --widths 8,4,2")
 @click.argument("network")
 @board_option
 @widths_option
@@ -26,17 +27,22 @@ TOLERANCE = 0.01
     "--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png",
     help="Draw the roofline of all layers and widths.",
 )  # fmt: skip
+@click.option(
+    "--tables", is_flag=True,
+    help="Take the accelerator of the table style at its full size, not the board's own.",
+)  # fmt: skip
 @click.option("--no-simulate", is_flag=True, help="Only predict cycles.")
 @click.option("--no-route", is_flag=True, help="Leave out speed and cells of the hardware.")
 @json_option
-def bench(network, board, widths, seeds, plot, no_simulate, no_route, as_json):
+def bench(network, board, widths, seeds, plot, tables, no_simulate, no_route, as_json):
     """Measure NETWORK on a board: cycles, speed, cells, and what each layer waits for.
 
-    NETWORK is resnet8, dscnn, mobilenetv1, autoencoder or resnet20 with weights that are drawn, or
-    an integer graph (.safetensors). A frame at every width runs on the simulated accelerator, whose
-    values are compared with golden; the hardware is placed and routed, which takes minutes to an
-    hour. What was simulated or routed before is not done again: it is kept in ~/.cache/downshift.
-    What cycles go to is the word of the cycle model; its totals are held against simulation.
+    NETWORK is resnet8, dscnn, mobilenetv1, autoencoder or resnet20 with weights that are drawn,
+    which need --tables, or an integer graph (.safetensors). A frame at every width runs on the
+    simulated accelerator, whose values are compared with golden; the hardware is placed and routed,
+    which takes minutes to an hour. What was simulated or routed before is not done again: it is
+    kept in ~/.cache/downshift. What cycles go to is the word of the cycle model; its totals are
+    held against simulation.
 
     Exit status 1 if a value differs, or the cycles predicted are more than 1 % off.
     """
@@ -50,7 +56,10 @@ def bench(network, board, widths, seeds, plot, no_simulate, no_route, as_json):
         check_plot()
         check_writable(plot)
     from downshift.boards.benchmark import benchmark, benchmark_graph
+    from downshift.hw.table_config import TableConfig
 
+    if tables:
+        chosen = replace(chosen, config=TableConfig())
     graph = benchmark_graph(network, widths)
     with progress_bars() as bars:
         report = benchmark(

@@ -43,7 +43,7 @@ def _show_widths(report: Mapping[str, Any]) -> None:
             for width, entry in report["widths"].items()
         ],
         title=f"{report['network']} on {report['board']} at {clock:g} MHz"
-        f"{'' if report['fmax_mhz'] else ', the clock of the board'}: {report['macs']:,} MACs, "
+        f"{'' if report['fmax_mhz'] else ', not routed'}: {report['macs']:,} MACs, "
         f"{report['weight_bytes']:,} bytes of weights; to load: "
         f"{', '.join(f'{size:,}' for size in report['image_bytes'])} bytes",
     )  # fmt: skip

@@ -46,11 +46,11 @@ class Bench(wiring.Component):
             self.done.eq(pool.done),
             read.addr.eq(fetch.read.address),
             read.en.eq(fetch.read.enable),
-            fetch.read.data.eq(read.data),
             write.addr.eq(pool.write_address),
             write.data.eq(pool.write_data),
             write.en.eq(pool.write_enable),
         ]
+        m.d.sync += fetch.read.data.eq(read.data)
         return m
 
 

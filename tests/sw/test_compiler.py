@@ -199,28 +199,18 @@ def test_what_does_not_fit_is_said(case):
 
 
 BEYOND = {
-    Feature.DEPTHWISE: (
-        r"^Layer layer\d is depthwise, which the accelerator cannot do; "
-        r"use an ordinary convolution$"
-    ),
-    Feature.AVERAGE: (
-        r"^Layer layer\d averages over its input, which the accelerator cannot do; use a max pool$"
-    ),
-    Feature.IDENTITY: (
-        r"^Layer layer\d adds the residual (layer\d|input), which the accelerator cannot do; "
-        r"leave it out$"
-    ),
-    Feature.SKIP: (
-        r"^Layer layer\d takes the map (layer\d|input), not layer\d, which the accelerator cannot "
-        r"do; make the network a chain$"
-    ),
+    Feature.DEPTHWISE: r"is depthwise",
+    Feature.AVERAGE: r"averages over its input",
+    Feature.IDENTITY: r"adds the residual (layer\d|input)",
+    Feature.SKIP: r"takes the map (layer\d|input), not layer\d",
 }
 
 
 @pytest.mark.parametrize("feature", BEYOND)
 def test_what_the_engine_cannot_do_is_said(feature):
     graph = random_network(np.random.default_rng(3), features=[feature])
-    with pytest.raises(DownshiftError, match=BEYOND[feature]):
+    rest = "which this accelerator cannot do; use a TableConfig"
+    with pytest.raises(DownshiftError, match=rf"^Layer layer\d {BEYOND[feature]}, {rest}$"):
         compile_graph(graph, CONFIG)
 
 
