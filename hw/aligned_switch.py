@@ -16,8 +16,7 @@ class AlignedSwitch(wiring.Component):
     """``precision_switch(codes, width=width) << 8 - width`` on `lanes` stored weights a cycle.
 
     Aligned to the left, a narrow weight is the stored one without its low bits, rounded: nothing is
-    shifted. Two registers, `latency` cycles, which move on while `o` is ready and stand still while
-    it is not, whether they hold anything or not: what they wait for must not wait for them.
+    shifted. The result comes `latency` cycles later, and is not held up.
 
     Parameters
     ----------
@@ -29,9 +28,9 @@ class AlignedSwitch(wiring.Component):
     -------
     width : ``In(4)``
         Bits of the result, 2…8; stable from two cycles before a word to its end.
-    i : ``In(stream.Signature(StructLayout({"codes": ArrayLayout(8, lanes), "blank": lanes})))``
-        Stored weights, and which of them count as zero.
-    o : ``Out(stream.Signature(ArrayLayout(8, lanes)))``
+    i : ``In(stream.Signature(..., always_ready=True))``
+        `codes` are the stored weights, `blank` tells which of them count as zero.
+    o : ``Out(stream.Signature(ArrayLayout(8, lanes), always_ready=True))``
     busy : ``Out(1)``
         A word is on its way.
     """
@@ -47,25 +46,21 @@ class AlignedSwitch(wiring.Component):
         self.lanes = lanes
         self.fabric = fabric or Fabric()
         codes = data.ArrayLayout(STORED_WIDTH, lanes)
+        word = data.StructLayout({"codes": codes, "blank": lanes})
         super().__init__(
             {
                 "width": In(4),
-                "i": In(stream.Signature(data.StructLayout({"codes": codes, "blank": lanes}))),
-                "o": Out(stream.Signature(codes)),
+                "i": In(stream.Signature(word, always_ready=True)),
+                "o": Out(stream.Signature(codes, always_ready=True)),
                 "busy": Out(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        advance, waiting = Signal(), Signal()
-        m.d.comb += [
-            advance.eq(self.o.ready),
-            self.i.ready.eq(advance),
-            self.busy.eq(waiting | self.o.valid),
-        ]
-        with m.If(advance):
-            m.d.sync += [waiting.eq(self.i.valid), self.o.valid.eq(waiting)]
+        waiting = Signal()
+        m.d.comb += self.busy.eq(waiting | self.o.valid)
+        m.d.sync += [waiting.eq(self.i.valid), self.o.valid.eq(waiting)]
 
         # What all lanes are told alike.
         drop, added, kept = Signal(3), Signal(STORED_WIDTH), Signal(STORED_WIDTH)
@@ -78,7 +73,6 @@ class AlignedSwitch(wiring.Component):
             lane = SwitchLane(fabric=self.fabric)
             m.submodules[f"lane_{index}"] = shared(lane, platform)
             m.d.comb += [
-                lane.advance.eq(advance),
                 lane.drop.eq(drop),
                 lane.added.eq(added),
                 lane.kept.eq(kept),

@@ -1,20 +1,27 @@
-"""Block RAM: a memory with a register behind it."""
+"""Block RAM: a memory with registers around it."""
 
-from amaranth import Module
+from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from downshift.hw.fabric import Fabric, ram_port
+from downshift.hw.generate import shared
 
-__all__ = ["BlockRam"]
+__all__ = ["BlockRam", "RamSlice"]
 
 
 class BlockRam(wiring.Component):
     """Hold words; one is read and one is written in a cycle.
 
-    A word is asked for in one cycle, in the memory's latch in the next, and at the output in the
-    one after, `latency` cycles later: the register behind the memory is part of it, since a word
-    takes most of a cycle to come out.
+    ::
+
+        address ─► register ─┬─► slice ─┬─► data
+                             └─► slice ─┘
+
+    A word that is asked for is at the output `latency` cycles later, and stays until the next one
+    is. Memories are far apart, and a word takes most of a cycle to come out: so there is a register
+    before all of them, one before and one after those of each slice of the word, and one that is
+    part of the memory.
 
     Parameters
     ----------
@@ -24,6 +31,9 @@ class BlockRam(wiring.Component):
         Words.
     granularity : int
         Bits that are written alone; divides `width`.
+    near : bool
+        Whether what reads is next to it: there are no registers but those of the memory, and a word
+        comes `near_latency` cycles later.
     fabric : Fabric
 
     Members
@@ -34,7 +44,8 @@ class BlockRam(wiring.Component):
         A word that is read is not written in the same cycle.
     """
 
-    latency = 2
+    latency = 5
+    near_latency = 2
 
     def __init__(
         self,
@@ -42,6 +53,7 @@ class BlockRam(wiring.Component):
         width: int,
         depth: int,
         granularity: int | None = None,
+        near: bool = False,
         fabric: Fabric | None = None,
     ):
         granularity = width if granularity is None else granularity
@@ -52,17 +64,87 @@ class BlockRam(wiring.Component):
         self.width = width
         self.depth = depth
         self.granularity = granularity
+        self.near = near
         self.fabric = fabric or Fabric()
-        super().__init__(
-            {
-                "write_enable": In(width // granularity),
-                "write_address": In(range(depth)),
-                "write_data": In(width),
-                "read": In(ram_port(depth, width)),
-            }
-        )
+        super().__init__(_ports(width, depth, granularity))
 
     def elaborate(self, platform):
         m = Module()
-        self.fabric.block_ram(m, self, platform)
+        names = ("write_enable", "write_address", "write_data")
+        inputs = {name: getattr(self, name) for name in names}
+        inputs |= {"enable": self.read.enable, "address": self.read.address}
+        if not self.near:
+            inputs = _registered(m, inputs)
+
+        slice_width = self.fabric.ram_slice(self)
+        for first in range(0, self.width, slice_width):
+            bits = slice(first, min(first + slice_width, self.width))
+            width = bits.stop - first
+            part = RamSlice(
+                width=width,
+                depth=self.depth,
+                granularity=min(self.granularity, width),
+                near=self.near,
+                fabric=self.fabric,
+            )
+            m.submodules[f"slice_{first}"] = shared(part, platform)
+            granule = first // self.granularity
+            m.d.comb += [
+                part.write_enable.eq(inputs["write_enable"][granule:]),
+                part.write_address.eq(inputs["write_address"]),
+                part.write_data.eq(inputs["write_data"][bits]),
+                part.read.enable.eq(inputs["enable"]),
+                part.read.address.eq(inputs["address"]),
+                self.read.data[bits].eq(part.read.data),
+            ]
         return m
+
+
+class RamSlice(wiring.Component):
+    """Bits of the words of a `BlockRam`, in memories next to each other.
+
+    Parameters and members are as of `BlockRam`; a word comes a cycle earlier unless `near`.
+    """
+
+    def __init__(self, *, width: int, depth: int, granularity: int, near: bool, fabric: Fabric):
+        self.width = width
+        self.depth = depth
+        self.granularity = granularity
+        self.near = near
+        self.fabric = fabric
+        super().__init__(_ports(width, depth, granularity))
+
+    def elaborate(self, platform):
+        m = Module()
+        names = ("write_enable", "write_address", "write_data")
+        inputs = {name: getattr(self, name) for name in names}
+        inputs |= {"enable": self.read.enable, "address": self.read.address}
+        output = Signal(self.width)
+        if self.near:
+            m.d.comb += self.read.data.eq(output)
+        else:
+            inputs = _registered(m, inputs)
+            last = Signal(self.width, reset_less=True)
+            m.d.sync += last.eq(output)
+            m.d.comb += self.read.data.eq(last)
+        self.fabric.block_ram(m, self, platform, output=output, **inputs)
+        return m
+
+
+def _ports(width, depth, granularity):
+    return {
+        "write_enable": In(width // granularity),
+        "write_address": In(range(depth)),
+        "write_data": In(width),
+        "read": In(ram_port(depth, width)),
+    }
+
+
+def _registered(m, signals):
+    """Signals a cycle later, by name; what enables starts from zero."""
+    registers = {
+        name: Signal.like(signal, name=f"{name}_r", reset_less="enable" not in name)
+        for name, signal in signals.items()
+    }
+    m.d.sync += [registers[name].eq(signal) for name, signal in signals.items()]
+    return registers

@@ -5,6 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
+from downshift.hw.block_ram import BlockRam
 from downshift.hw.checksum import Checksum
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.counters import Counters
@@ -26,6 +27,8 @@ from downshift.hw.store import ByteWrite, read_port
 __all__ = ["CommandProcessor"]
 
 ALL_SECTIONS = 0b1110
+READ_LATENCY = BlockRam.latency + 1
+"""Most cycles that an engine takes to read a byte."""
 
 
 class CommandProcessor(wiring.Component):
@@ -285,16 +288,18 @@ class CommandProcessor(wiring.Component):
                 with m.If((self._error != LinkError.NONE) | (self._reply_left == 0)):
                     m.next = "Reply end"
 
-        # `body` is there three cycles later, and does not change until `reply_left` does.
+        # `body` does not change until `reply_left` does.
+        settle = Signal(range(READ_LATENCY + 1))
         with m.State("Read"):
-            m.next = "Reply load"
+            m.d.sync += settle.eq(READ_LATENCY)
+            m.next = "Reply settle"
             with m.If(self._command == Command.READ):
                 m.d.comb += self.read.enable.eq(1)
                 m.d.sync += self._address.eq(self._address + 1)
-        with m.State("Reply load"):
-            m.next = "Reply settle"
         with m.State("Reply settle"):
-            m.next = "Reply body"
+            m.d.sync += settle.eq(settle - 1)
+            with m.If(settle == 0):
+                m.next = "Reply body"
 
         with m.State("Reply body"):
             m.d.comb += [self.o.valid.eq(1), self.o.p.data.eq(self._body)]

@@ -141,7 +141,9 @@ class ConvCore(wiring.Component):
         m.submodules.loader = loader = TileLoader(
             **shape, depth=self.weight_depth, fabric=self.fabric
         )
-        m.submodules.array = array = TableArray(**shape, columns=CHAIN, fabric=self.fabric)
+        m.submodules.array = array = TableArray(
+            **shape, columns=CHAIN, load_latency=TileLoader.latency, fabric=self.fabric
+        )
         m.submodules.lanes = lanes = DepthwiseLanes(
             segments=self.segments, sum_width=table_sum_width(self.segments), fabric=self.fabric
         )
@@ -152,7 +154,9 @@ class ConvCore(wiring.Component):
             array.i_weights.valid.eq(loader.o.valid & ~loaded.separate),
             lanes.i_weights.p.eq(loader.o.p),
             lanes.i_weights.valid.eq(loader.o.valid & loaded.separate),
-            loader.o.ready.eq(Mux(loaded.separate, lanes.i_weights.ready, array.i_weights.ready)),
+            loader.room.eq(Mux(loaded.separate, lanes.asks, array.asks)),
+            array.begun.eq(loader.begun & ~loaded.separate),
+            lanes.begun.eq(loader.begun & loaded.separate),
             self.vector_taken.eq(chains.o.valid & chains.o.ready),
             array.pack.eq(layer.array.pack),
             array.fill_pack.eq(loaded.pack),
@@ -176,20 +180,11 @@ class ConvCore(wiring.Component):
             sums.slots.eq(layer.array.slots),
             sums.keep.eq(layer.array.keep),
             sums.alone.eq(layer.separate),
-            sums.i.p.eq(array.o.p),
-            sums.i.valid.eq(array.o.valid),
+            sums.lanes.eq(lanes.o.p.sums),
+            sums.sums.eq(array.o.p.sums),
+            sums.next.valid.eq(Mux(layer.separate, lanes.next.valid, array.next.valid)),
+            sums.next.p.eq(Mux(layer.separate, lanes.next.p, array.next.p)),
         ]
-        with m.If(layer.separate):
-            # The lanes of two pixels, if two share a word, are the first quarters of two slots.
-            m.d.comb += [
-                sums.i.p.tags.eq(lanes.o.p.tags),
-                sums.i.valid.eq(lanes.o.valid),
-            ]
-            for row in range(self.rows):
-                m.d.comb += [
-                    sums.i.p.sums[row][0].eq(lanes.o.p.sums[row]),
-                    sums.i.p.sums[row][2].eq(lanes.o.p.sums[row ^ 8]),
-                ]
 
         # Lanes go on to the next tile at once: they wait for its parameters.
         with m.If(parameters.turn):
@@ -235,7 +230,7 @@ class ConvCore(wiring.Component):
         m.d.comb += [
             writer.i.valid.eq(arrived[-1]),
             writer.i_logits.valid.eq(sums.o.valid),
-            parameters.following.eq(ended[-1]),
+            parameters.following.eq(ended[1 - ParameterLoader.latency]),
         ]
 
         # Pool.

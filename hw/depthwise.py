@@ -80,18 +80,22 @@ class DepthwiseLanes(wiring.Component):
         The last word of a tile is taken.
     i_weights : ``In(stream.Signature(ArrayLayout(ArrayLayout(8, 3), 16)))``
         Rows of the kernel, tile by tile.
+    asks, begun : ``Out(1)``, ``In(1)``
+        There is room for the weights of a tile; they are on their way.
     i : ``In(stream.Signature(chain_word_layout(segments)))``
         Words, column by column of the kernel's height; each column is tagged.
     o : ``Out(stream.Signature(..., always_ready=True))``
         Sums, offset by half their range, and the tags of their pixel, `latency` cycles after its
         last word.
+    next : ``Out(stream.Signature(VectorTags, always_ready=True))``
+        Tags of what comes in the next cycle.
     """
 
     i_weights: stream.Interface
     i: stream.Interface
     o: stream.Interface
 
-    latency = 5
+    latency = 7
 
     def __init__(self, *, segments: int, sum_width: int, fabric: Fabric | None = None):
         self.segments = segments
@@ -107,8 +111,11 @@ class DepthwiseLanes(wiring.Component):
                 "hold": In(1),
                 "tile_done": Out(1),
                 "i_weights": In(stream.Signature(weights)),
+                "asks": Out(1),
+                "begun": In(1),
                 "i": In(stream.Signature(chain_word_layout(segments))),
                 "o": Out(stream.Signature(self.o_layout, always_ready=True)),
+                "next": Out(stream.Signature(VectorTags, always_ready=True)),
             }
         )
 
@@ -122,7 +129,7 @@ class DepthwiseLanes(wiring.Component):
         layer = self.layer
 
         # Weights: two tiles.
-        full = Signal(2)
+        full, promised = Signal(2), Signal(2)
         loading, using = Signal(), Signal()
         load_row, row = Signal(3), Signal(3)
         loaded, used = Signal(), Signal()
@@ -131,8 +138,9 @@ class DepthwiseLanes(wiring.Component):
             self.i_weights.ready.eq(~full[1]),
             load.eq(self.i_weights.valid & self.i_weights.ready),
             loaded.eq(load & (load_row == layer.last_row)),
+            self.asks.eq(~promised[1]),
         ]
-        m.d.sync += full.eq(full + loaded - used)
+        m.d.sync += [full.eq(full + loaded - used), promised.eq(promised + self.begun - used)]
         with m.If(load):
             m.d.sync += load_row.eq(load_row + 1)
         with m.If(loaded):
@@ -163,7 +171,7 @@ class DepthwiseLanes(wiring.Component):
             m.d.sync += using.eq(~using)
         with m.If(self.start):
             m.d.sync += [
-                *(count.eq(0) for count in (full, load_row, row, wait, column)),
+                *(count.eq(0) for count in (full, promised, load_row, row, wait, column)),
                 due.eq(CHAIN - 1),
             ]
 
@@ -172,24 +180,38 @@ class DepthwiseLanes(wiring.Component):
         m.d.comb += [
             stages[0].valid.eq(complete & (due == 0)),
             stages[0].end.eq(self.i.p.tags.end),
-            self.o.valid.eq(stages[-1].valid),
-            self.o.p.tags.first.eq(1),
-            self.o.p.tags.last.eq(1),
-            self.o.p.tags.end.eq(stages[-1].end),
         ]
+        for port, tags, stage in (
+            (self.o, self.o.p.tags, stages[-1]),
+            (self.next, self.next.p, stages[-2]),
+        ):
+            m.d.comb += [
+                port.valid.eq(stage.valid),
+                tags.first.eq(1),
+                tags.last.eq(1),
+                tags.end.eq(stage.end),
+            ]
         m.d.sync += [later.eq(stage) for stage, later in pairwise(stages)]
+        control = Signal(_Control)
+        weights = Signal.like(self.i_weights.p, reset_less=True)
+        word = Signal.like(self.i.p.word, reset_less=True)
+        m.d.sync += [
+            control.load.eq(load),
+            control.load_address.eq(Cat(load_row, loading)),
+            control.address.eq(Cat(row, using)),
+            control.valid.eq(taken),
+            control.first.eq(row == 0),
+            control.done.eq(complete),
+            weights.eq(self.i_weights.p),
+            word.eq(self.i.p.word),
+        ]
         for index in range(WORD_BYTES):
             lane = _Lane(sum_width=self.sum_width, fabric=self.fabric)
             m.submodules[f"lane_{index}"] = shared(lane, platform)
             m.d.comb += [
-                lane.load.eq(load),
-                lane.load_address.eq(Cat(load_row, loading)),
-                lane.load_data.eq(self.i_weights.p[index]),
-                lane.code.eq(self.i.p.word[index]),
-                lane.address.eq(Cat(row, using)),
-                lane.valid.eq(taken),
-                lane.first.eq(row == 0),
-                lane.done.eq(complete),
+                lane.control.eq(control),
+                lane.load_data.eq(weights[index]),
+                lane.code.eq(word[index]),
                 self.o.p.sums[index].eq(lane.o),
             ]
         return m
@@ -202,6 +224,17 @@ class _Stage(data.Struct):
     end: 1
 
 
+class _Control(data.Struct):
+    """What all lanes are told alike."""
+
+    load: 1
+    load_address: 4
+    address: 4
+    valid: 1
+    first: 1
+    done: 1
+
+
 class _Lane(wiring.Component):
     """One byte of the words."""
 
@@ -210,14 +243,9 @@ class _Lane(wiring.Component):
         self.fabric = fabric
         super().__init__(
             {
-                "load": In(1),
-                "load_address": In(4),
+                "control": In(_Control),
                 "load_data": In(data.ArrayLayout(8, CHAIN)),
                 "code": In(8),
-                "address": In(4),
-                "valid": In(1),
-                "first": In(1),
-                "done": In(1),
                 "o": Out(sum_width),
             }
         )
@@ -225,23 +253,19 @@ class _Lane(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        # Cycle 1: inputs have registers of their own. Cycle 2: weights.
-        load = Signal()
-        load_address, address = Signal(4, reset_less=True), Signal(4, reset_less=True)
+        # Cycle 2: inputs have registers of their own. Cycle 3: weights.
+        control = Signal(_Control)
         load_data = Signal.like(self.load_data, reset_less=True)
         codes = [Signal(8, name=f"code_{k}", reset_less=True) for k in range(2)]
-        first = [Signal(name=f"first_{k}", reset_less=True) for k in range(3)]
-        valid = [Signal(name=f"valid_{k}", reset_less=True) for k in range(3)]
-        done = [Signal(name=f"done_{k}", reset_less=True) for k in range(4)]
+        first, valid = (Signal(3, name=n, reset_less=True) for n in ("firsts", "valids"))
+        done = Signal(4, reset_less=True)
         m.d.sync += [
-            load.eq(self.load),
-            load_address.eq(self.load_address),
+            control.eq(self.control),
             load_data.eq(self.load_data),
-            address.eq(self.address),
             Cat(codes).eq(Cat(self.code, *codes)),
-            Cat(valid).eq(Cat(self.valid, *valid)),
-            Cat(first).eq(Cat(self.first, *first)),
-            Cat(done).eq(Cat(self.done, *done)),
+            valid.eq(Cat(control.valid, valid)),
+            first.eq(Cat(control.first, first)),
+            done.eq(Cat(control.done, done)),
         ]
         columns = range(CHAIN)
         stored = [Signal(8, name=f"stored_{k}") for k in columns]
@@ -251,15 +275,15 @@ class _Lane(wiring.Component):
             self.fabric.lut_ram(
                 m,
                 f"weights_{column}_{half}",
-                address=address,
+                address=control.address,
                 data=stored[column][nibble],
-                write=load,
-                write_address=load_address,
+                write=control.load,
+                write_address=control.load_address,
                 write_data=load_data[column][nibble],
             )
         m.d.sync += [weight.eq(s) for weight, s in zip(weights, stored, strict=True)]
 
-        # Cycle 3: multiply. Cycle 4: add up the column.
+        # Cycles 4 and 5: multiply. Cycle 6: add up the column.
         products = [Signal(signed(17), name=f"product_{k}", reset_less=True) for k in columns]
         sums = [Signal(self.sum_width, name=f"sum_{k}") for k in columns]
         so_far = [Signal.like(s, name=f"so_far_{k}", reset_less=True) for k, s in enumerate(sums)]
@@ -277,7 +301,7 @@ class _Lane(wiring.Component):
             ],
         )
 
-        # Cycle 5: add up columns.
+        # Cycle 7: add up columns.
         before, two = (Signal(self.sum_width, name=name, reset_less=True) for name in ("a", "b"))
         second, third = (Signal(self.sum_width, name=name) for name in ("second", "third"))
         self.fabric.add(

@@ -18,8 +18,11 @@ ZERO, ONE = Const(0, 1), Const(1, 1)
 
 FACTOR_WIDTH = 18
 """Bits of what a MULT18X18D multiplies."""
-MODES = ((18, 1 << 10), (9, 1 << 11), (4, 1 << 12), (2, 1 << 13), (1, 1 << 14))
+MODES = ((18, 1 << 10), (9, 1 << 11), (4, 1 << 12), (2, 1 << 13), (1, 1 << 14), (36, 1 << 9))
 """Bits and words that a DP16KD may have."""
+RAM_WIDTH = 36
+"""Bits of a DP16KD at both ports."""
+HALF_WIDTH = RAM_WIDTH // 2
 
 
 def _truth_table(first, second):
@@ -83,7 +86,19 @@ class Ecp5Fabric(Fabric):
             o_DO=data,
         )
 
-    def block_ram(self, m: Module, ram: Any, platform: Any) -> None:
+    def ram_slice(self, ram: Any) -> int:
+        """See `Fabric.ram_slice`; of the width of a DP16KD at both ports."""
+        if ram.near:
+            return ram.width
+        if ram.granularity < RAM_WIDTH:
+            return RAM_WIDTH // ram.granularity * ram.granularity
+        width, _ = _column_shape(ram)
+        return RAM_WIDTH // width * width
+
+    def block_ram(
+        self, m: Module, ram: Any, platform: Any, *, write_enable, write_address, write_data,
+        enable, address, output,
+    ):  # fmt: skip
         """See `Fabric.block_ram`; as few DP16KD as one of their shapes allows."""
         column, depth = _column_shape(ram)
         banks = -(-ram.depth // depth)
@@ -91,31 +106,29 @@ class Ecp5Fabric(Fabric):
         shown = ZERO
         if banks > 1:
             latched, shown = Signal(range(banks)), Signal(range(banks))
-            with m.If(ram.read.enable):
-                m.d.sync += latched.eq(ram.read.address[bank_of:])
-            with m.If(ram.read.advance):
-                m.d.sync += shown.eq(latched)
+            with m.If(enable):
+                m.d.sync += latched.eq(address[bank_of:])
+            m.d.sync += shown.eq(latched)
         words = Array(Signal(ram.width, name=f"bank_{bank}") for bank in range(banks))
         for bank, granule in np.ndindex(banks, ram.width // ram.granularity):
-            here = ram.write_address[bank_of:] == bank if banks > 1 else ONE
+            here = write_address[bank_of:] == bank if banks > 1 else ONE
             end = (granule + 1) * ram.granularity
             for first in range(end - ram.granularity, end, column):
                 bits = slice(first, min(first + column, end))
                 cell = _RamColumn(width=column, depth=depth)
                 m.submodules[f"bank_{bank}_{first}"] = shared(cell, platform)
                 m.d.comb += [
-                    cell.write_enable.eq(ram.write_enable[granule] & here),
-                    cell.write_address.eq(ram.write_address),
-                    cell.write_data.eq(ram.write_data[bits]),
-                    cell.read.enable.eq(ram.read.enable),
-                    cell.read.address.eq(ram.read.address),
-                    cell.read.advance.eq(ram.read.advance),
+                    cell.write_enable.eq(write_enable[granule] & here),
+                    cell.write_address.eq(write_address),
+                    cell.write_data.eq(write_data[bits]),
+                    cell.read.enable.eq(enable),
+                    cell.read.address.eq(address),
                     words[bank][bits].eq(cell.read.data),
                 ]
-        m.d.comb += ram.read.data.eq(words[shown])
+        m.d.comb += output.eq(words[shown])
 
     def multiply(self, m: Module, name: str, *, o: Signal, a: Value, b: Value) -> None:
-        """See `Fabric.multiply`; one MULT18X18D, whose register is that of the output."""
+        """See `Fabric.multiply`; one MULT18X18D with its registers."""
         ports = {"i_CLK0": ClockSignal(), "i_CE0": ONE, "i_RST0": ZERO}
         for letter, value in (("A", a), ("B", b)):
             value = Value.cast(value)
@@ -129,7 +142,8 @@ class Ecp5Fabric(Fabric):
             ports[f"i_SOURCE{letter}"] = ZERO
         for k in range(min(len(o), 2 * FACTOR_WIDTH)):
             ports[f"o_P{k}"] = Value.cast(o)[k]
-        m.submodules[name] = Instance("MULT18X18D", p_REG_OUTPUT_CLK="CLK0", **ports)
+        registers = {f"p_REG_{place}_CLK": "CLK0" for place in ("INPUTA", "INPUTB", "OUTPUT")}
+        m.submodules[name] = Instance("MULT18X18D", **registers, **ports)
 
     def add(self, m: Module, name: str, additions: list[Addition]) -> None:
         """See `Fabric.add`; one look-up table a bit, and one or two a chain."""
@@ -148,18 +162,22 @@ class Ecp5Fabric(Fabric):
 
 
 def _column_shape(ram) -> tuple[int, int]:
-    """Bits and words of a DP16KD, so that few of them make a memory."""
+    """Bits and words of a DP16KD, so that few of them make a memory, in few banks."""
 
     def cells(mode):
         width, depth = mode
         columns = -(-ram.granularity // width) * (ram.width // ram.granularity)
-        return columns * -(-ram.depth // depth)
+        banks = -(-ram.depth // depth)
+        return columns * banks, banks
 
     return min(MODES, key=cells)
 
 
 class _RamColumn(wiring.Component):
-    """A DP16KD that is written at port A, and read through a register at port B."""
+    """A DP16KD that is written at port A, and read through a register at port B.
+
+    A word of 36 bits takes the data of both ports, lower half at A.
+    """
 
     def __init__(self, *, width: int, depth: int):
         self.width = width
@@ -176,24 +194,26 @@ class _RamColumn(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         unused = 14 - exact_log2(self.depth)
-        # The widest mode has byte enables where others have low address bits.
-        low = [ONE if self.width == 18 and k < 2 else ZERO for k in range(unused)]
+        # Wide modes have byte enables where others have low address bits.
+        low = [ONE if k < self.width // HALF_WIDTH * 2 else ZERO for k in range(unused)]
         ports = {
             "i_CLKA": ClockSignal(), "i_CEA": ONE, "i_OCEA": ONE, "i_RSTA": ZERO,
-            "i_CLKB": ClockSignal(), "i_CEB": self.read.enable, "i_OCEB": self.read.advance,
+            "i_CLKB": ClockSignal(), "i_CEB": self.read.enable, "i_OCEB": ONE,
             "i_RSTB": ZERO, "i_WEA": self.write_enable, "i_WEB": ZERO,
         }  # fmt: skip
         for k in range(14):
             index = k - unused
             ports[f"i_ADA{k}"] = low[k] if index < 0 else self.write_address[index]
             ports[f"i_ADB{k}"] = ZERO if index < 0 else self.read.address[index]
+        wide = self.width > HALF_WIDTH
         for k in range(self.width):
-            ports[f"i_DIA{k}"] = self.write_data[k]
-            ports[f"o_DOB{k}"] = self.read.data[k]
+            port, bit = "AB"[k // HALF_WIDTH], k % HALF_WIDTH
+            ports[f"i_DI{port}{bit}"] = self.write_data[k]
+            ports[f"o_DO{port if wide else 'B'}{bit}"] = self.read.data[k]
         m.submodules.cell = Instance(
             "DP16KD",
             p_DATA_WIDTH_A=self.width, p_DATA_WIDTH_B=self.width,
-            p_REGMODE_A="NOREG", p_REGMODE_B="OUTREG",
+            p_REGMODE_A="OUTREG" if wide else "NOREG", p_REGMODE_B="OUTREG",
             p_WRITEMODE_A="NORMAL", p_WRITEMODE_B="NORMAL",
             p_CSDECODE_A="0b000", p_CSDECODE_B="0b000",
             p_CLKAMUX="CLKA", p_CLKBMUX="CLKB", p_GSR="DISABLED",

@@ -12,16 +12,11 @@ __all__ = ["Addition", "Fabric", "ram_port"]
 
 
 def ram_port(depth, shape):
-    """Signature of a port that reads one of `depth` words of `shape`, as of `BlockRam`.
-
-    A word that is asked for comes into the latch in the next cycle, and from there to `data` with
-    the next `advance`.
-    """
+    """Signature of a port that reads one of `depth` words of `shape`, as of `BlockRam`."""
     return wiring.Signature(
         {
             "enable": Out(1),
             "address": Out(range(depth)),
-            "advance": Out(1, init=1),
             "data": In(shape),
         }
     )
@@ -106,35 +101,54 @@ class Fabric:
             write_port.data.eq(write_data),
         ]
 
-    def block_ram(self, m: Module, ram: Any, platform: Any) -> None:
-        """Add what a `BlockRam` is made of.
+    def ram_slice(self, ram: Any) -> int:
+        """Bits of the words of a `BlockRam` whose memories share registers; divides granules."""
+        return ram.width
+
+    def block_ram(
+        self,
+        m: Module,
+        ram: Any,
+        platform: Any,
+        *,
+        write_enable: Value,
+        write_address: Value,
+        write_data: Value,
+        enable: Value,
+        address: Value,
+        output: Signal,
+    ) -> None:
+        """Add what a `RamSlice` is made of: memories with a register behind them.
 
         Parameters
         ----------
         m : Module
-            Gains the memory, and drives ``ram.read.data``.
-        ram : BlockRam
-            Its parameters and members.
+            Gains the memories, and drives `output`.
+        ram : RamSlice
+            Its parameters.
         platform
             As `elaborate` got it.
+        write_enable, write_address, write_data, enable, address : Value
+            What goes into the memories.
+        output : Signal
+            The word, two cycles later.
         """
         m.submodules.memory = memory = Memory(shape=ram.width, depth=ram.depth, init=[])
         write = memory.write_port(granularity=ram.granularity)
         read = memory.read_port()
         m.d.comb += [
-            write.en.eq(ram.write_enable),
-            write.addr.eq(ram.write_address),
-            write.data.eq(ram.write_data),
-            read.en.eq(ram.read.enable),
-            read.addr.eq(ram.read.address),
+            write.en.eq(write_enable),
+            write.addr.eq(write_address),
+            write.data.eq(write_data),
+            read.en.eq(enable),
+            read.addr.eq(address),
         ]
-        output = Signal(ram.width, reset_less=True)
-        with m.If(ram.read.advance):
-            m.d.sync += output.eq(read.data)
-        m.d.comb += ram.read.data.eq(output)
+        data = Signal(ram.width, name="data", reset_less=True)
+        m.d.sync += data.eq(read.data)
+        m.d.comb += output.eq(data)
 
     def multiply(self, m: Module, name: str, *, o: Signal, a: Value, b: Value) -> None:
-        """Add a multiplier with a register behind it.
+        """Add a multiplier with registers before and behind it.
 
         Parameters
         ----------
@@ -143,11 +157,15 @@ class Fabric:
         name : str
             Of the multiplier.
         o : Signal
-            A cycle later the product, whose bits beyond it are lost.
+            Two cycles later the product, whose bits beyond it are lost.
         a, b : Value
             Unsigned or signed; 18 bits at most.
         """
-        m.d.sync += o.eq(a * b)
+        factors = [
+            Signal.like(Value.cast(value), name=f"{name}_{letter}", reset_less=True)
+            for letter, value in (("a", a), ("b", b))
+        ]
+        m.d.sync += [factors[0].eq(a), factors[1].eq(b), o.eq(factors[0] * factors[1])]
 
     def add(self, m: Module, name: str, additions: list[Addition]) -> None:
         """Add combinational adders; registers should follow.

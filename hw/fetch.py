@@ -8,6 +8,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
+from downshift.hw.block_ram import BlockRam
 from downshift.hw.fabric import ram_port
 from downshift.hw.fetch_layer import FetchLayer
 from downshift.hw.map_layout import WORD_BYTES
@@ -112,7 +113,7 @@ class Fetch(wiring.Component):
 
     room = 16
     """Words that wait behind the memory, or are on their way there."""
-    latency = 8
+    latency = BlockRam.latency + 6
     read_delay = 3
 
     def __init__(self, *, segments: int, depth: int):
@@ -144,7 +145,7 @@ class Fetch(wiring.Component):
         below, above = [Signal(2, name=name) for name in ("below", "above")]
         outside = Signal(2)
         address = Signal(range(self.depth))
-        stages = [Signal(WordMeta, name=f"stage_{k}") for k in range(5)]
+        stages = [Signal(WordMeta, name=f"stage_{k}") for k in range(BlockRam.latency + 3)]
         m.d.sync += [
             address.eq(asked.words + asked.offset),
             Cat(below).eq(Cat(asked.row < 0, below)),
@@ -164,8 +165,8 @@ class Fetch(wiring.Component):
             m.d.sync += wrapped.eq(address)
         m.d.comb += [self.read.address.eq(wrapped), self.read.enable.eq(stages[1].valid)]
 
-        # Cycle 4: where the quarters come from. Cycle 5: put them there.
-        turns = [Signal(_Turn, name=f"turn_{k}") for k in range(2)]
+        # When they come: where the quarters come from. Then: put them there.
+        turns = [Signal(_Turn, name=f"turn_{k}") for k in range(BlockRam.latency)]
         m.d.sync += [
             turns[0].slots_up.eq(below[1] & ~outside[1]),
             turns[0].slots_down.eq(above[1] & ~outside[1]),
@@ -181,11 +182,11 @@ class Fetch(wiring.Component):
         m.submodules.queue = queue = SyncFIFO(width=len(Value.cast(entry)), depth=self.room)
         m.d.comb += [
             entry.word.eq(turned),
-            entry.chain.eq(stages[4].chain),
-            entry.complete.eq(stages[4].complete),
-            entry.tags.eq(stages[4].tags),
+            entry.chain.eq(stages[-1].chain),
+            entry.complete.eq(stages[-1].complete),
+            entry.tags.eq(stages[-1].tags),
             queue.w_data.eq(entry),
-            queue.w_en.eq(stages[4].valid),
+            queue.w_en.eq(stages[-1].valid),
             Value.cast(self.o.p).eq(queue.r_data),
             self.o.valid.eq(queue.r_rdy),
             queue.r_en.eq(self.o.ready),

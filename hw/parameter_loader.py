@@ -4,7 +4,9 @@ from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from downshift.hw.block_ram import BlockRam
 from downshift.hw.fabric import ram_port
+from downshift.hw.generate import shared
 from downshift.hw.region import PARAMETER_BYTES
 from downshift.hw.rescale import SHIFTS, Scale
 
@@ -70,8 +72,8 @@ def stored_row(*, bias, multiplier, shift, residual=0):
 class ParameterLoader(wiring.Component):
     """Hold the parameters of a tile of rows, while those of the next one are read.
 
-    The first ones hold ``rows + 4`` cycles after `start`; the next ones, as many cycles later, in
-    the cycle after `following`.
+    The first ones hold ``rows + 5`` cycles after `start`; the next ones, ``rows + 1`` cycles later,
+    `latency` cycles after `following`.
 
     Parameters
     ----------
@@ -87,10 +89,12 @@ class ParameterLoader(wiring.Component):
     following : ``In(1)``
         Go on to the next tile.
     turn : ``Out(1)``
-        The next ones hold from the next cycle on.
+        The next ones hold in two cycles.
     read : ``Out(ram_port(depth, ...))``
     o : ``Out(ArrayLayout(RowParameters, rows))``
     """
+
+    latency = BlockRam.latency + 3
 
     def __init__(self, *, rows: int, depth: int):
         self.rows = rows
@@ -110,35 +114,73 @@ class ParameterLoader(wiring.Component):
         m = Module()
         address = Signal(range(self.depth))
         left = Signal(range(self.rows + 1))
-        coming, wanted = Signal(2), Signal()
+        wanted, turning = Signal(), Signal()
 
-        # Read a tile ahead.
+        # Read a tile ahead. Those ahead are complete when the first of the next ones comes.
+        coming = Signal(BlockRam.latency)
+        going = Signal(BlockRam.latency)
         m.d.comb += [
             self.read.address.eq(address),
             self.read.enable.eq(left != 0),
-            self.turn.eq(wanted & (left == 0) & ~coming.any()),
+            turning.eq(wanted & (left == 0)),
+            self.turn.eq(going[-1]),
         ]
-        m.d.sync += coming.eq(Cat(self.read.enable, coming))
+        m.d.sync += [coming.eq(Cat(self.read.enable, coming)), going.eq(Cat(turning, going))]
         with m.If(self.read.enable):
             m.d.sync += [left.eq(left - 1), address.eq(address + 1)]
-        ahead = Signal.like(self.o, reset_less=True)
         stored = data.View(StoredParameters, self.read.data.as_value())
-        with m.If(coming[-1]):
-            m.d.sync += [
-                *(ahead[row].eq(ahead[row + 1]) for row in range(self.rows - 1)),
-                ahead[-1].bias.eq(stored.bias),
-                ahead[-1].scale.multiplier.eq(Cat(stored.multiplier, 1)),
-                ahead[-1].scale.eights.eq(stored.eights),
-                ahead[-1].scale.ones.eq(1 << ~stored.ones),
-                ahead[-1].residual.eq(stored.residual),
+        word = Signal(RowParameters, reset_less=True)
+        m.d.sync += [
+            word.bias.eq(stored.bias),
+            word.scale.multiplier.eq(Cat(stored.multiplier, 1)),
+            word.scale.eights.eq(stored.eights),
+            word.scale.ones.eq(1 << ~stored.ones),
+            word.residual.eq(stored.residual),
+        ]
+        for row in reversed(range(self.rows)):
+            held = _HeldRow()
+            m.submodules[f"row_{row}"] = shared(held, platform)
+            m.d.comb += [
+                held.shift.eq(coming[-1]),
+                held.turn.eq(self.turn),
+                held.i.eq(word),
+                self.o[row].eq(held.o),
             ]
+            word = held.ahead
 
         # Take over.
-        with m.If(self.turn):
-            m.d.sync += [self.o.eq(ahead), wanted.eq(0), left.eq(self.rows)]
+        with m.If(turning):
+            m.d.sync += [wanted.eq(0), left.eq(self.rows)]
         with m.If(self.following):
             m.d.sync += wanted.eq(1)
         with m.If(self.start):
             m.d.sync += [address.eq(self.layer.base), left.eq(self.rows), wanted.eq(1)]
 
+        return m
+
+
+class _HeldRow(wiring.Component):
+    """Parameters of a row, and those that follow; what enables them has registers of its own."""
+
+    def __init__(self):
+        super().__init__(
+            {
+                "shift": In(1),
+                "turn": In(1),
+                "i": In(RowParameters),
+                "ahead": Out(RowParameters),
+                "o": Out(RowParameters),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        shift, turn = Signal(), Signal()
+        ahead, held = (Signal(RowParameters, name=n, reset_less=True) for n in ("next", "held"))
+        m.d.sync += [shift.eq(self.shift), turn.eq(self.turn)]
+        with m.If(shift):
+            m.d.sync += ahead.eq(self.i)
+        with m.If(turn):
+            m.d.sync += held.eq(ahead)
+        m.d.comb += [self.ahead.eq(ahead), self.o.eq(held)]
         return m

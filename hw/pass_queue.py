@@ -14,7 +14,7 @@ class PassQueue(wiring.Component):
 
         sequencer ─► coming ─► layer ─► core
 
-    A pass starts one cycle after the one before it is done, or after its descriptor is `known`.
+    A pass starts `latency` cycles after the one before it is done, or its descriptor is `known`.
 
     Parameters
     ----------
@@ -24,7 +24,8 @@ class PassQueue(wiring.Component):
     Members
     -------
     coming, come, over : ``In(layer)``, ``In(1)``, ``Out(1)``
-        `layer`, `start_layer` and `layer_done` of the sequencer.
+        `layer`, `start_layer` and `layer_done` of the sequencer. `coming` still holds in the cycle
+        after `over`.
     known : ``Out(1)``
         `coming` is the descriptor of the pass that follows; from the cycle after `come`.
     layer : ``Out(layer)``
@@ -32,6 +33,8 @@ class PassQueue(wiring.Component):
     start, done : ``Out(1)``, ``In(1)``
         It begins; it is over.
     """
+
+    latency = 2
 
     def __init__(self, *, layer: type[data.Struct]):
         super().__init__(
@@ -48,17 +51,19 @@ class PassQueue(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        running, take = Signal(), Signal()
+        running, take, taken = Signal(), Signal(), Signal()
         m.d.comb += [
             take.eq(self.known & (~running | self.done)),
             # The last one stays with the sequencer, which then knows when the frame is complete.
             self.over.eq((take & ~self.coming.last) | (self.done & self.layer.last)),
         ]
-        m.d.sync += self.start.eq(take)
+        m.d.sync += [taken.eq(take), self.start.eq(taken)]
         with m.If(self.done):
             m.d.sync += running.eq(0)
         with m.If(self.come):
             m.d.sync += self.known.eq(1)
         with m.If(take):
-            m.d.sync += [self.layer.eq(self.coming), running.eq(1), self.known.eq(0)]
+            m.d.sync += [running.eq(1), self.known.eq(0)]
+        with m.If(taken):
+            m.d.sync += self.layer.eq(self.coming)
         return m

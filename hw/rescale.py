@@ -60,7 +60,7 @@ class Rescale(wiring.Component):
     o : ``Out(8)``
     """
 
-    latency = 6
+    latency = 8
 
     def __init__(self, *, acc_width: int, fabric: Fabric | None = None):
         if not isinstance(acc_width, int) or not 18 <= acc_width <= 34:
@@ -82,23 +82,23 @@ class Rescale(wiring.Component):
         split, kept = 17, 18
         product_width = self.acc_width + 16
 
-        # Cycle 1: multiply the halves.
+        # Cycles 1 and 2: multiply the halves.
         low = Signal(split + 16, reset_less=True)
         high = Signal(signed(product_width - split), reset_less=True)
         for o, part in ((low, self.i[:split]), (high, self.i[split:].as_signed())):
             self.fabric.multiply(m, f"multiply_{o.name}", o=o, a=part, b=self.scale.multiplier)
 
-        # Cycle 2: add them. The bit below the least shift is the half.
+        # Cycle 3: add them. The bit below the least shift is the half.
         product = Signal(signed(product_width), reset_less=True)
         m.d.sync += product.eq((high << split) + low)
         value = product[SHIFTS.start - 1 :].as_signed()
 
-        # Cycle 3: shift by eights; of the rest only whether there is any counts, and of what lies
+        # Cycle 4: shift by eights; of the rest only whether there is any counts, and of what lies
         # above whether it is more than signs.
         by_16 = Signal(signed(len(value)))
         coarse = Signal(signed(kept), reset_less=True)
         rest, inside, negative = (
-            Signal(3, name=name, reset_less=True) for name in ("rest", "inside", "negative")
+            Signal(4, name=name, reset_less=True) for name in ("rest", "inside", "negative")
         )
         eights = self.scale.eights
         m.d.comb += by_16.eq(Mux(eights[1], value >> 16, value))
@@ -112,19 +112,19 @@ class Rescale(wiring.Component):
             negative.eq(Cat(value[-1], negative)),
         ]
 
-        # Cycle 4: shift by ones.
+        # Cycles 5 and 6: shift by ones.
         fine = Signal(signed(kept + 8), reset_less=True)
         self.fabric.multiply(m, "shift", o=fine, a=coarse, b=self.scale.ones)
 
-        # Cycle 5: round half to even, move to the zero point.
+        # Cycle 7: round half to even, move to the zero point.
         half, floor = fine[7], fine[8:].as_signed()
         moved = Signal(signed(len(floor) + 1), reset_less=True)
-        up = half & (rest[1] | fine[:7].any() | floor[0])
+        up = half & (rest[2] | fine[:7].any() | floor[0])
         m.d.sync += moved.eq(floor + self.zero_point + up)
 
-        # Cycle 6: clip.
-        below = Mux(inside[2], moved[-1], negative[2])
-        over = ~inside[2] | moved[8:-1].any() | (moved[:8] & ~self.out_max).any()
+        # Cycle 8: clip.
+        below = Mux(inside[3], moved[-1], negative[3])
+        over = ~inside[3] | moved[8:-1].any() | (moved[:8] & ~self.out_max).any()
         code = Signal(8, reset_less=True)
         m.d.sync += code.eq(Mux(below, 0, Mux(over, self.out_max, moved[:8])))
         m.d.comb += self.o.eq(code)

@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
+from downshift.hw.block_ram import BlockRam
 from downshift.hw.fabric import ram_port
 from downshift.hw.map_layout import WORD_BYTES
 from downshift.hw.table import LANES
@@ -84,7 +85,7 @@ class Residual(wiring.Component):
     taken : ``In(1)``
         The next slot is due.
     o : ``Out(ArrayLayout(8, 16))``
-        Its codes, a cycle later; zero without a residual.
+        Its codes, two cycles later; zero without a residual.
     """
 
     room = 8
@@ -136,7 +137,8 @@ class Residual(wiring.Component):
             ]
 
         # Read.
-        asked, second = Signal(self.delay + 2), Signal(self.delay + 2)
+        asked = Signal(self.delay + BlockRam.latency)
+        second = Signal.like(asked)
         addresses = [Signal.like(address, name=f"address_{k}") for k in range(self.delay)]
         m.d.sync += [
             asked.eq(Cat(self.pause, asked)),
@@ -161,8 +163,14 @@ class Residual(wiring.Component):
         m.d.sync += free.eq(free - self.pause + queue.r_en)
         with m.If(used):
             m.d.sync += slot.eq(Mux(slot_done, 0, slot + 1))
-        waiting = data.View(data.ArrayLayout(8, WORD_BYTES), queue.r_data[:-1])
-        quarter = Mux(layer.halves, Cat(queue.r_data[-1], slot[0]), slot)
+        word = Signal(8 * WORD_BYTES, reset_less=True)
+        place, quarter = Signal(2, reset_less=True), Signal(2, reset_less=True)
+        m.d.sync += [
+            word.eq(queue.r_data),
+            place.eq(slot),
+            quarter.eq(Mux(layer.halves, Cat(queue.r_data[-1], slot[0]), slot)),
+        ]
+        waiting = data.View(data.ArrayLayout(8, WORD_BYTES), word)
         for code in range(CODES):
             lane, by_lane = code % LANES, code // LANES
             pairs = [waiting[LANES * (2 * s + by_lane // 2) + lane] for s in range(2)]
@@ -172,7 +180,7 @@ class Residual(wiring.Component):
                 with m.Case(0):
                     m.d.comb += narrow.eq(waiting[code])
                 with m.Case(1):
-                    pair = Mux(slot[0], pairs[1], pairs[0])
+                    pair = Mux(place[0], pairs[1], pairs[0])
                     m.d.comb += narrow.eq(pair.word_select(by_lane % 2, 4))
                 with m.Default():
                     four = data.View(data.ArrayLayout(8, 4), Cat(fours))[quarter]

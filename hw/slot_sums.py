@@ -3,9 +3,8 @@
 from itertools import pairwise
 
 import numpy as np
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from downshift.hw.fabric import Fabric
@@ -62,17 +61,20 @@ class SlotSums(wiring.Component):
     Members
     -------
     slots : ``In(2)``
-        log2 of the slots of a vector, 0…2; in force a cycle before the first.
+        log2 of the slots of a vector, 0…2.
     keep : ``In(1)``
         All vectors of a tile belong to the same pixel: they are added up.
-    alone : ``In(1)``
-        Each slot is the first of its quarters; the others do not count.
+    alone, lanes : ``In(1)``, ``In(ArrayLayout(sum_width, rows))``
+        Lanes count instead of quarters, each in the row of its number, and in the second slot in
+        that half of the rows away. `alone` is stable during a layer.
     bias : ``In(ArrayLayout(signed(acc_width), rows))``
         What sums start from.
-    i : ``In(stream.Signature(..., always_ready=True))``
-        As from `TableArray`: sums stay in force until the next vector.
+    next : ``In(stream.Signature(VectorTags, always_ready=True))``
+        A vector comes in the next cycle.
+    sums : ``In(ArrayLayout(ArrayLayout(sum_width, 4), rows))``
+        Its sums, in force until the next vector's.
     soon : ``Out(1)``
-        Accumulators come two cycles later.
+        Accumulators come four cycles later.
     o : ``Out(stream.Signature(..., always_ready=True))``
         Accumulators of a slot, in force until the next one, and the tags of its vector; `end` with
         its last slot only.
@@ -80,7 +82,7 @@ class SlotSums(wiring.Component):
     Sums wrap at `acc_width` bits, so that only what leaves must fit.
     """
 
-    i: stream.Interface
+    next: stream.Interface
     o: stream.Interface
 
     latency = SlotRow.latency
@@ -95,15 +97,16 @@ class SlotSums(wiring.Component):
         self.fabric = fabric or Fabric()
         quarters = data.ArrayLayout(sum_width, QUARTERS)
         accs = data.ArrayLayout(signed(acc_width), rows)
-        tagged = data.StructLayout({"sums": data.ArrayLayout(quarters, rows), "tags": VectorTags})
         self.o_layout = data.StructLayout({"accs": accs, "tags": VectorTags})
         super().__init__(
             {
                 "slots": In(2),
                 "keep": In(1),
                 "alone": In(1),
+                "lanes": In(data.ArrayLayout(sum_width, rows)),
                 "bias": In(accs),
-                "i": In(stream.Signature(tagged, always_ready=True)),
+                "next": In(stream.Signature(VectorTags, always_ready=True)),
+                "sums": In(data.ArrayLayout(quarters, rows)),
                 "soon": Out(1),
                 "o": Out(stream.Signature(self.o_layout, always_ready=True)),
             }
@@ -113,26 +116,24 @@ class SlotSums(wiring.Component):
         m = Module()
 
         # Slots of the vector, and where their sums are held.
-        slot, following, last_slot = Signal(2), Signal(2), Signal(2)
+        slot, last_slot = Signal(2), Signal(2)
         working, active, ending = Signal(), Signal(), Signal()
         tags, held_tags = Signal(VectorTags), Signal(VectorTags)
         place = Signal(range(self.depth))
         m.d.comb += [
             last_slot.eq((1 << self.slots) - 1),
-            active.eq(self.i.valid | working),
+            active.eq(self.next.valid | working),
             ending.eq(slot == last_slot),
-            tags.eq(Mux(self.i.valid, self.i.p.tags, held_tags)),
+            tags.eq(Mux(self.next.valid, self.next.p, held_tags)),
         ]
-        m.d.comb += following.eq(slot)
-        m.d.sync += slot.eq(following)
         with m.If(active):
-            m.d.comb += following.eq(Mux(ending, 0, slot + 1))
             m.d.sync += [
+                slot.eq(Mux(ending, 0, slot + 1)),
                 held_tags.eq(tags),
                 working.eq(~ending),
                 place.eq(Mux(ending & (tags.end | self.keep), 0, place + 1)),
             ]
-        stages = [Signal(_Stage, name=f"stage_{k}") for k in range(self.latency + 1)]
+        stages = [Signal(_Stage, name=f"stage_{k}") for k in range(self.latency + 2)]
         m.d.comb += [
             stages[0].valid.eq(active),
             stages[0].place.eq(place),
@@ -142,43 +143,43 @@ class SlotSums(wiring.Component):
         ]
         m.d.sync += [later.eq(stage) for stage, later in pairwise(stages)]
 
-        # Sums so far: read while the slot is put together.
-        accs = self.o.p.accs
-        m.submodules.memory = memory = Memory(shape=accs.shape(), depth=self.depth, init=[])
-        read, write = memory.read_port(), memory.write_port()
         m.d.comb += [
-            read.addr.eq(stages[0].place),
-            read.en.eq(1),
-            write.addr.eq(stages[3].place),
-            write.data.eq(accs),
-            write.en.eq(stages[3].valid),
-            self.soon.eq(stages[1].valid & stages[1].tags.last),
-            self.o.valid.eq(stages[3].valid & stages[3].tags.last),
-            self.o.p.tags.eq(stages[3].tags),
+            self.soon.eq(stages[0].valid & stages[0].tags.last),
+            self.o.valid.eq(stages[-1].valid & stages[-1].tags.last),
+            self.o.p.tags.eq(stages[-1].tags),
         ]
 
-        # The quarters of the next slot.
+        # The quarters of the slot.
         quarters = Signal(QUARTERS)
         with m.Switch(self.slots):
             with m.Case(0):
                 m.d.comb += quarters.eq(0b1111)
             with m.Case(1):
-                m.d.comb += quarters.eq(Mux(following[0], 0b1100, 0b0011))
+                m.d.comb += quarters.eq(Mux(slot[0], 0b1100, 0b0011))
             with m.Default():
-                m.d.comb += quarters.eq(1 << following)
-        others = ~self.alone
-        counted = Cat(1, others, others | (self.slots != 0), others)
+                m.d.comb += quarters.eq(1 << slot)
         for index in range(self.rows):
-            row = SlotRow(sum_width=self.sum_width, acc_width=self.acc_width, fabric=self.fabric)
+            row = SlotRow(
+                sum_width=self.sum_width,
+                acc_width=self.acc_width,
+                depth=self.depth,
+                fabric=self.fabric,
+            )
             m.submodules[f"row_{index}"] = shared(row, platform)
             m.d.comb += [
-                row.quarters.eq(quarters & counted),
-                row.i.eq(self.i.p.sums[index]),
-                row.first.eq(stages[1].tags.first),
-                row.valid.eq(stages[1].valid),
+                row.quarters.eq(Mux(self.alone, 0, quarters)),
+                row.place.eq(place),
+                row.i.eq(self.sums[index]),
+                row.alone.eq(self.alone),
+                row.second.eq(slot[0]),
+                row.lanes[0].eq(self.lanes[index]),
+                row.lanes[1].eq(self.lanes[(index + self.rows // 2) % self.rows]),
+                row.first.eq(stages[2].tags.first),
+                row.valid.eq(stages[2].valid),
+                row.hold.eq(stages[3].valid),
+                row.hold_place.eq(stages[3].place),
                 row.bias.eq(self.bias[index]),
-                row.so_far.eq(read.data[index]),
-                accs[index].eq(row.o),
+                self.o.p.accs[index].eq(row.o),
             ]
 
         return m

@@ -23,8 +23,6 @@ class SwitchLane(wiring.Component):
 
     Members
     -------
-    advance : ``In(1)``
-        Registers take what comes.
     drop : ``In(3)``
         Low bits that go, 0…6.
     added, kept : ``In(8)``
@@ -40,7 +38,6 @@ class SwitchLane(wiring.Component):
         self.fabric = fabric
         super().__init__(
             {
-                "advance": In(1),
                 "drop": In(3),
                 "added": In(STORED_WIDTH),
                 "kept": In(STORED_WIDTH),
@@ -63,15 +60,13 @@ class SwitchLane(wiring.Component):
         self.fabric.add(m, "sum", [Addition(o=total, a=self.i, b=self.added, carry=last_kept)])
         rounded = Signal(STORED_WIDTH, reset_less=True)
         positive, blank = Signal(reset_less=True), Signal(reset_less=True)
-        with m.If(self.advance):
-            m.d.sync += [rounded.eq(total), positive.eq(~self.i[-1]), blank.eq(self.blank)]
+        m.d.sync += [rounded.eq(total), positive.eq(~self.i[-1]), blank.eq(self.blank)]
 
         # Cycle 2: drop.
         beyond = Signal()
         aligned = Signal(STORED_WIDTH, reset_less=True)
         m.d.comb += [beyond.eq(positive & rounded[-1]), self.o.eq(aligned)]
-        with m.If(self.advance):
-            for bit in range(STORED_WIDTH):
-                m.d.sync += aligned[bit].eq((rounded[bit] ^ beyond) & self.kept[bit] & ~blank)
+        for bit in range(STORED_WIDTH):
+            m.d.sync += aligned[bit].eq((rounded[bit] ^ beyond) & self.kept[bit] & ~blank)
 
         return m

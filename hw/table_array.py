@@ -43,6 +43,8 @@ class TableArray(wiring.Component):
         Words of 16 bytes in a vector.
     columns : int
         Segments whose weights come in one word.
+    load_latency : int
+        Cycles that weights take which are asked for.
     fabric : Fabric
 
     Members
@@ -60,17 +62,31 @@ class TableArray(wiring.Component):
     i_weights : ``In(stream.Signature(ArrayLayout(ArrayLayout(8, columns), rows)))``
         Tiles of running weights, aligned to the left: a channel of the first `columns` segments,
         the next one in `load_order`, …, then the next segments. What is beyond the last is ignored.
+        Words of a tile come one a cycle.
+    asks, begun : ``Out(1)``, ``In(1)``
+        Weights of a tile may come in `load_latency` cycles; they are on their way.
     i_acts : ``In(stream.Signature(vector_layout(16 * segments)))``
         Vectors, as of `table_vectors`.
     o : ``Out(stream.Signature(..., always_ready=True))``
         Sums by row and quarter, and the tags of the vector.
+    next : ``Out(stream.Signature(VectorTags, always_ready=True))``
+        Tags of the vector whose sums come in the next cycle.
     """
 
     i_weights: stream.Interface
     i_acts: stream.Interface
     o: stream.Interface
+    next: stream.Interface
 
-    def __init__(self, *, rows: int, segments: int, columns: int, fabric: Fabric | None = None):
+    def __init__(
+        self,
+        *,
+        rows: int,
+        segments: int,
+        columns: int,
+        load_latency: int = 0,
+        fabric: Fabric | None = None,
+    ):
         for name, value in (("Rows", rows), ("Segments", segments), ("Columns", columns)):
             if not isinstance(value, int) or value < 1:
                 raise ValueError(f"{name} must be a positive integer, not {value!r}")
@@ -79,6 +95,7 @@ class TableArray(wiring.Component):
         self.rows = rows
         self.segments = segments
         self.columns = columns
+        self.load_latency = load_latency
         self.fabric = fabric or Fabric()
         self.latency = self.latency_of(segments=segments)
         sums = data.ArrayLayout(table_sum_width(segments), QUARTERS)
@@ -95,8 +112,11 @@ class TableArray(wiring.Component):
                 "i_weights": In(
                     stream.Signature(data.ArrayLayout(data.ArrayLayout(8, columns), rows))
                 ),
+                "asks": Out(1),
+                "begun": In(1),
                 "i_acts": In(stream.Signature(vector_layout(WORD * segments))),
                 "o": Out(stream.Signature(self.o_layout, always_ready=True)),
+                "next": Out(stream.Signature(VectorTags, always_ready=True)),
             }
         )
 
@@ -112,7 +132,7 @@ class TableArray(wiring.Component):
 
         # Weights: the next tile is loaded while the tables serve.
         groups = -(-self.segments // self.columns)
-        m.submodules.fill = fill = TableFill(groups=groups)
+        m.submodules.fill = fill = TableFill(groups=groups, lead=self.load_latency)
         word = Signal.like(self.i_weights.p, reset_less=True)
         narrow = Signal(reset_less=True)
         m.d.comb += [
@@ -120,21 +140,22 @@ class TableArray(wiring.Component):
             fill.channels.eq(self.channels),
             fill.taken.eq(self.i_weights.valid & fill.room),
             self.i_weights.ready.eq(fill.room),
+            self.asks.eq(fill.asks),
+            fill.begun.eq(self.begun),
         ]
         m.d.sync += narrow.eq(self.fill_pack == 2)
-        with m.If(fill.taken):
-            for row, column in np.ndindex(self.rows, self.columns):
-                before, now = word[row][column], self.i_weights.p[row][column]
-                m.d.sync += before.eq(Mux(narrow & fill.combine, weight_pair(before, now), now))
+        for row, column in np.ndindex(self.rows, self.columns):
+            before, now = word[row][column], self.i_weights.p[row][column]
+            m.d.sync += before.eq(Mux(narrow & fill.combine, weight_pair(before, now), now))
 
         # Vectors: one every `cycles`, while there are tables.
-        held = Signal()
+        held, ready = Signal(), Signal()
         taken = Signal()
         wait = Signal.like(self.cycles)
         planes = Signal.like(self.act_width)
         tags = Signal(VectorTags)
         m.d.comb += [
-            self.i_acts.ready.eq(held & (wait == 0)),
+            self.i_acts.ready.eq(ready),
             taken.eq(self.i_acts.valid & self.i_acts.ready),
             fill.start.eq(fill.full & ~held & ~fill.busy & (planes <= 1)),
         ]
@@ -144,9 +165,14 @@ class TableArray(wiring.Component):
                 planes.eq(self.act_width),
                 tags.eq(self.i_acts.p.tags),
                 held.eq(~self.i_acts.p.tags.end),
+                ready.eq(~self.i_acts.p.tags.end & (self.cycles == 1)),
             ]
         with m.Else():
-            m.d.sync += [wait.eq(wait - (wait != 0)), planes.eq(planes - (planes != 0))]
+            m.d.sync += [
+                wait.eq(wait - (wait != 0)),
+                planes.eq(planes - (planes != 0)),
+                ready.eq((held | fill.soon) & (wait <= 1)),
+            ]
         with m.If(fill.soon):
             m.d.sync += held.eq(1)
 
@@ -174,6 +200,7 @@ class TableArray(wiring.Component):
             *(later.eq(stage) for stage, later in pairwise(stages)),
         ]
         told, done = stages[-2], stages[-1]  # the banks have registers of their own
+        m.d.comb += [self.next.valid.eq(done.last), self.next.p.eq(done.tags)]
         m.d.sync += [self.o.valid.eq(done.last), self.o.p.tags.eq(done.tags)]
 
         for first in range(0, self.rows, BANK):

@@ -37,7 +37,7 @@ class TableEngine(wiring.Component):
 
     Members
     -------
-    As of `Engine`, but that `read` takes two cycles.
+    As of `Engine`, but that `read` takes a cycle more than `BlockRam`.
     """
 
     def __init__(self, *, config: TableConfig, fabric: Fabric | None = None):
@@ -131,7 +131,7 @@ class TableEngine(wiring.Component):
         split = exact_log2(WORD_BYTES)
         by_link = self.write.enable & (self.region == Region.ACTIVATIONS)
         with m.If(self.busy):
-            m.d.sync += [
+            m.d.comb += [
                 activations.write_address.eq(core.write_address),
                 activations.write_data.eq(core.write_data),
                 *(
@@ -146,7 +146,7 @@ class TableEngine(wiring.Component):
                 read.enable.eq(core.read_activations.enable),
             ]
         with m.Else():
-            m.d.sync += [
+            m.d.comb += [
                 activations.write_address.eq(self.write.address[split:]),
                 activations.write_data.eq(self.write.data.replicate(WORD_BYTES)),
                 activations.write_enable.eq(Mux(by_link, 1 << self.write.address[:split], 0)),
@@ -159,7 +159,7 @@ class TableEngine(wiring.Component):
         lane = Signal(split)
         with m.If(self.read.enable):
             m.d.sync += lane.eq(self.read.address[:split])
-        m.d.comb += self.read.data.eq(read.data.word_select(lane, 8))
+        m.d.sync += self.read.data.eq(read.data.word_select(lane, 8))
 
         count_events(
             m,

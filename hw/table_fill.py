@@ -50,6 +50,8 @@ class TableFill(wiring.Component):
     ----------
     groups : int
         Words that hold a channel of every segment.
+    lead : int
+        Cycles that words take which are asked for; fewer than those of a step through a table.
 
     Members
     -------
@@ -59,6 +61,8 @@ class TableFill(wiring.Component):
         A word of weights comes.
     full, room : ``Out(1)``
         The next tile is loaded; it is not.
+    asks, begun : ``Out(1)``, ``In(1)``
+        There will be room for a tile in `lead` cycles; it is on its way.
     start : ``In(1)``
         Fill the tables; only with `full`.
     busy, soon : ``Out(1)``
@@ -69,8 +73,11 @@ class TableFill(wiring.Component):
         As of `TableRow`, a cycle later than `taken` and `start`.
     """
 
-    def __init__(self, *, groups: int):
+    def __init__(self, *, groups: int, lead: int = 0):
+        if lead not in range(ENTRIES):
+            raise ValueError(f"Lead must be fewer than {ENTRIES} cycles, not {lead!r}")
         self.groups = groups
+        self.lead = lead
         super().__init__(
             {
                 "pack": In(2),
@@ -78,6 +85,8 @@ class TableFill(wiring.Component):
                 "taken": In(1),
                 "full": Out(1),
                 "room": Out(1, init=1),
+                "asks": Out(1, init=1),
+                "begun": In(1),
                 "start": In(1),
                 "busy": Out(1),
                 "soon": Out(1),
@@ -135,6 +144,11 @@ class TableFill(wiring.Component):
                 m.d.sync += part.eq(part + 1)
             with m.If(done):
                 m.d.sync += running.eq(0)
+
+        with m.If(running & (step == ENTRIES - 1 - self.lead) & last_part):
+            m.d.sync += self.asks.eq(1)
+        with m.Elif(self.begun):
+            m.d.sync += self.asks.eq(0)
 
         # Entries: each step also fetches the weight of the next one.
         walk = entry_walk()

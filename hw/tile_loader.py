@@ -1,11 +1,14 @@
 """The tile loader: tiles of weights for a table array, through the precision switch."""
 
+from itertools import pairwise
+
 import numpy as np
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from downshift.hw.aligned_switch import AlignedSwitch
+from downshift.hw.block_ram import BlockRam
 from downshift.hw.fabric import Fabric, ram_port
 from downshift.hw.table import LANES, load_order
 from downshift.hw.table_fill import loaded_channel
@@ -123,6 +126,7 @@ class TileLoader(wiring.Component):
     """Read a layer's weights in order, switch their width, and fill up tiles.
 
     The twin of `stored_tiles`, after `AlignedSwitch`; chains that a tile does not have are zero.
+    Words of a tile come one a cycle, the first one `latency` cycles after `begun`.
 
     Parameters
     ----------
@@ -139,11 +143,17 @@ class TileLoader(wiring.Component):
         Begin a pass; only with `idle`.
     idle : ``Out(1)``
         All weights have left.
+    room : ``In(1)``
+        There is room for another tile.
+    begun : ``Out(1)``
+        A tile is begun: from the next cycle on `room` is about the one after it.
     read : ``Out(ram_port(depth, ...))``
         Port of the weight store.
-    o : ``Out(stream.Signature(ArrayLayout(ArrayLayout(8, 3), rows)))``
+    o : ``Out(stream.Signature(ArrayLayout(ArrayLayout(8, 3), rows), always_ready=True))``
         Running weights, aligned to the left; as of `AlignedSwitch`.
     """
+
+    latency = BlockRam.latency + AlignedSwitch.latency
 
     o: stream.Interface
 
@@ -158,8 +168,10 @@ class TileLoader(wiring.Component):
                 "layer": In(LoaderLayer),
                 "start": In(1),
                 "idle": Out(1),
+                "room": In(1),
+                "begun": Out(1),
                 "read": Out(ram_port(depth, data.ArrayLayout(8, CHAIN * rows))),
-                "o": Out(stream.Signature(word)),
+                "o": Out(stream.Signature(word, always_ready=True)),
             }
         )
 
@@ -170,13 +182,12 @@ class TileLoader(wiring.Component):
         m.d.comb += [
             switch.width.eq(layer.width),
             self.o.valid.eq(switch.o.valid),
-            switch.o.ready.eq(self.o.ready),
         ]
         for lane in range(CHAIN * self.rows):
             m.d.comb += self.o.p[lane // CHAIN][lane % CHAIN].eq(switch.o.p[lane])
 
         # Places of a tile.
-        running, advance = Signal(), Signal()
+        running, inside, reading = Signal(), Signal(), Signal()
         count, chain = Signal(5), Signal(3)
         depth, tile = Signal(8), Signal(8)
         address = Signal(range(self.depth))
@@ -185,8 +196,13 @@ class TileLoader(wiring.Component):
         absent = last_depth & (chain >= layer.last_chains)
         only_chain = Signal()
         tile_done = chain_done & last_chain
-        with m.If(running & advance):
+        m.d.comb += [
+            self.begun.eq(running & ~inside & self.room),
+            reading.eq(running & (inside | self.room)),
+        ]
+        with m.If(reading):
             m.d.sync += [
+                inside.eq(~tile_done),
                 count.eq(count + 1),
                 chain_done.eq(layer.plain | (count == (LANES << layer.group)[:6] - 2)),
                 address.eq(address + (~absent & (~layer.diagonal | chain_done))),
@@ -215,6 +231,7 @@ class TileLoader(wiring.Component):
         with m.If(self.start):
             m.d.sync += [
                 running.eq(1),
+                inside.eq(0),
                 address.eq(self.layer.base),
                 *(place.eq(0) for place in (count, chain, depth, tile)),
                 last_chain.eq(alone),
@@ -225,26 +242,35 @@ class TileLoader(wiring.Component):
             ]
         m.d.comb += [
             self.read.address.eq(address),
-            self.read.enable.eq(running & advance),
-            self.read.advance.eq(advance),
+            self.read.enable.eq(reading),
         ]
 
-        # The word comes two cycles later.
+        # The word comes later, and with it which rows have none.
+        stages = [Signal(_Asked, name=f"asked_{k}") for k in range(BlockRam.latency)]
         channel = Mux(layer.group == 0, count, loaded_channel(count))
-        read, blank = Signal(), Signal(self.rows)
-        m.d.comb += switch.i.p.codes.eq(self.read.data)
         m.d.comb += [
-            advance.eq(switch.i.ready),
-            self.idle.eq(~(running | read | switch.i.valid | switch.busy)),
+            switch.i.p.codes.eq(self.read.data),
+            switch.i.valid.eq(stages[-1].valid),
+            self.idle.eq(~(Cat(running, switch.busy, *(s.valid for s in stages)).any())),
         ]
-        with m.If(advance):
-            m.d.sync += [
-                read.eq(running),
-                blank.eq(
-                    Cat(absent | (layer.diagonal & (channel != row)) for row in range(self.rows))
-                ),
-                switch.i.valid.eq(read),
-                switch.i.p.blank.eq(Cat(row_blank.replicate(CHAIN) for row_blank in blank)),
-            ]
+        m.d.sync += [
+            stages[0].valid.eq(reading),
+            stages[0].absent.eq(absent),
+            stages[0].channel.eq(channel),
+            *(later.eq(stage) for stage, later in pairwise(stages)),
+        ]
+        asked = stages[-2]
+        for row in range(self.rows):
+            blank = asked.absent | (layer.diagonal & (asked.channel != row))
+            lanes = slice(CHAIN * row, CHAIN * (row + 1))
+            m.d.sync += switch.i.p.blank[lanes].eq(blank.replicate(CHAIN))
 
         return m
+
+
+class _Asked(data.Struct):
+    """A word on its way from the store."""
+
+    valid: 1
+    absent: 1
+    channel: 5

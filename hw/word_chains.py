@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -51,8 +51,8 @@ def chain_word_layout(segments):
 class WordChains(wiring.Component):
     """Shift words into chains of three, and offer all chains as a vector when it is complete.
 
-    The twin of `chain_places`. A word a cycle; the first word of a vector is taken in the cycle in
-    which the one before it leaves.
+    The twin of `chain_places`. A word a cycle; one waits before the chains, the first word of a
+    vector until the cycle in which the vector before it leaves.
 
     Parameters
     ----------
@@ -81,23 +81,31 @@ class WordChains(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        taken = Signal()
+        waiting = Signal.like(self.i.p, reset_less=True)
+        waits, moves = Signal(), Signal()
+        chosen = Signal(self.segments // CHAIN)
         m.d.comb += [
-            self.i.ready.eq(~self.o.valid | self.o.ready),
-            taken.eq(self.i.valid & self.i.ready),
+            moves.eq(~self.o.valid | self.o.ready),
+            self.i.ready.eq(~waits | moves),
         ]
+        with m.If(self.i.ready):
+            m.d.sync += [
+                waits.eq(self.i.valid),
+                waiting.eq(self.i.p),
+                chosen.eq(Mux(self.i.valid, 1 << self.i.p.chain, 0)),
+            ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
-        with m.If(taken):
-            m.d.sync += [self.o.valid.eq(self.i.p.complete), self.o.p.tags.eq(self.i.p.tags)]
+        with m.If(waits & moves):
+            m.d.sync += [self.o.valid.eq(waiting.complete), self.o.p.tags.eq(waiting.tags)]
 
         word = data.ArrayLayout(8, WORD_BYTES)
         for chain in range(self.segments // CHAIN):
             words = [Signal(word, name=f"word_{chain}_{k}", reset_less=True) for k in range(CHAIN)]
-            with m.If(taken & (self.i.p.chain == chain)):
+            with m.If(chosen[chain] & moves):
                 m.d.sync += [
                     *(earlier.eq(later) for earlier, later in pairwise(words)),
-                    words[-1].eq(self.i.p.word),
+                    words[-1].eq(waiting.word),
                 ]
             for place, byte in np.ndindex(CHAIN, WORD_BYTES):
                 lane = WORD_BYTES * (CHAIN * chain + place) + byte

@@ -53,29 +53,33 @@ class WordStore(wiring.Component):
         held = Signal(8 * (self.word_bytes - 1), reset_less=True)
         byte, place = Signal(range(self.word_bytes)), Signal(range(self.word_bytes))
         word, target = Signal(range(self.depth)), Signal(range(self.depth))
-        begins = self.write.address == 0
+        begins, enable, byte_in = Signal(), Signal(), Signal(8, reset_less=True)
+        m.d.sync += [
+            begins.eq(self.write.address == 0),
+            enable.eq(self.write.enable),
+            byte_in.eq(self.write.data),
+        ]
         complete = Signal()
         with m.If(~begins):
             m.d.comb += [place.eq(byte), target.eq(word)]
         m.d.comb += complete.eq(place == self.word_bytes - 1)
-        with m.If(self.write.enable):
+        with m.If(enable):
             m.d.sync += [
-                held.eq(Cat(held, self.write.data)[8:]),
+                held.eq(Cat(held, byte_in)[8:]),
                 byte.eq(place + 1),
                 word.eq(target),
             ]
             with m.If(complete):
                 m.d.sync += [byte.eq(0), word.eq(target + 1)]
-        m.d.sync += [
+        m.d.comb += [
             ram.write_address.eq(target),
-            ram.write_data.eq(Cat(held, self.write.data)),
-            ram.write_enable.eq(self.write.enable & complete),
+            ram.write_data.eq(Cat(held, byte_in)),
+            ram.write_enable.eq(enable & complete),
         ]
 
         m.d.comb += [
             ram.read.enable.eq(self.read.enable),
             ram.read.address.eq(self.read.address),
-            ram.read.advance.eq(self.read.advance),
             self.read.data.eq(ram.read.data),
         ]
         return m

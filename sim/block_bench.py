@@ -4,15 +4,38 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 
 import numpy as np
-from amaranth import Const, Module
+from amaranth import Cat, Const, Module, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In
 from amaranth.sim import Simulator
 
+from downshift.hw.block_ram import BlockRam
 from downshift.hw.fabric import ram_port
 
-__all__ = ["ProtocolError", "Rom", "WatchdogError", "run"]
+__all__ = ["ProtocolError", "Rom", "WatchdogError", "read_late", "run"]
+
+BEFORE, BEHIND = 2, 2
+"""Registers of a `BlockRam` before what it reads in a cycle, and behind it."""
+
+
+def read_late(m, memory, read):
+    """Let `read`, a `ram_port`, read `memory` in the cycles that a `BlockRam` takes."""
+    assert BEFORE + 1 + BEHIND == BlockRam.latency
+    port = memory.read_port()
+    addresses = [Signal.like(read.address, name=f"address_{k}") for k in range(BEFORE)]
+    words = [Signal.like(port.data, name=f"word_{k}") for k in range(BEHIND)]
+    enabled = Signal(BEFORE)
+    m.d.sync += [
+        Cat(addresses).eq(Cat(read.address, *addresses)),
+        enabled.eq(Cat(read.enable, enabled)),
+        Cat(words).eq(Cat(port.data, *words)),
+    ]
+    m.d.comb += [
+        port.addr.eq(addresses[-1]),
+        port.en.eq(enabled[-1]),
+        read.data.eq(words[-1]),
+    ]
 
 
 class Rom(wiring.Component):
@@ -27,10 +50,7 @@ class Rom(wiring.Component):
         m = Module()
         shape = self.read.data.shape()
         m.submodules.memory = memory = Memory(shape=shape, depth=self.depth, init=self.content)
-        port = memory.read_port()
-        m.d.comb += [port.addr.eq(self.read.address), port.en.eq(self.read.enable)]
-        with m.If(self.read.advance):
-            m.d.sync += self.read.data.eq(port.data)
+        read_late(m, memory, self.read)
         return m
 
 
@@ -49,6 +69,7 @@ def run(
     outputs: Mapping[str, int],
     settings=None,
     gaps=0.0,
+    steady=(),
     seed=0,
     limit=100_000,
     vcd=None,
@@ -68,6 +89,8 @@ def run(
     gaps : float
         Chance, 0…1, that a side of a stream pauses for a cycle: inputs their `valid`, outputs their
         `ready` unless it is constant.
+    steady : collection of str
+        Streams whose side of this bench does not pause.
     seed : int
         Of the gaps.
     limit : int
@@ -98,7 +121,7 @@ def run(
     clock = 0
 
     def paused(name):
-        return pause[name][clock & 0xFFFF]
+        return name not in steady and pause[name][clock & 0xFFFF]
 
     async def feed(ctx, name, values):
         port = getattr(dut, name)

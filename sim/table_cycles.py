@@ -4,11 +4,11 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from downshift.hw.aligned_switch import AlignedSwitch
 from downshift.hw.block_ram import BlockRam
 from downshift.hw.conv_core import ConvLayer
 from downshift.hw.depthwise import DepthwiseLanes
 from downshift.hw.fetch import Fetch
+from downshift.hw.pass_queue import PassQueue
 from downshift.hw.rescale import Rescale
 from downshift.hw.residual import Residual
 from downshift.hw.sequencer import Sequencer
@@ -17,6 +17,7 @@ from downshift.hw.table import LANES
 from downshift.hw.table_array import TableArray
 from downshift.hw.table_config import COLUMNS, ROWS, TableConfig
 from downshift.hw.table_fill import fill_cycles
+from downshift.hw.tile_loader import TileLoader
 from downshift.hw.word_chains import CHAIN
 from downshift.hw.word_pool import WordPool
 from downshift.hw.word_writer import WordWriter
@@ -75,12 +76,12 @@ def program_cycles(layers: Iterable[dict], config: TableConfig) -> list[tuple[in
     known, done, ahead = Sequencer.lookup_latency_of(BlockRam.latency) + fetch, 0, Ahead()
     passes = []
     for layer in layers:
-        taken = max(known, done)
+        start = max(known, done) + PassQueue.latency
         ahead = Ahead(load=max(known, ahead.load), fill=ahead.fill)
-        predicted = pass_cycles(layer, config, ahead.seen_from(taken + 1))
-        passes.append((taken + 1, predicted))
-        ahead = predicted.left.seen_from(-taken - 1)
-        known, done = taken + 1 + fetch, taken + 1 + predicted.total
+        predicted = pass_cycles(layer, config, ahead.seen_from(start))
+        passes.append((start, predicted))
+        ahead = predicted.left.seen_from(-start)
+        known, done = start - PassQueue.latency + 1 + fetch, start + predicted.total
     return passes
 
 
@@ -109,10 +110,12 @@ def pass_cycles(layer: dict, config: TableConfig, ahead: Ahead = Ahead()) -> Pas
     array = layer["array"]
     load = _load_cycles(layer, config)
     fill = fill_cycles(LANES << layer["loader"]["group"], pack=array["pack"])
-    words = _Words(_Residual(layer, config))
+    words = _Words(_Residual(layer, config), wait=1)
     tiles = list(_tiles(layer, config))
 
-    loaded = ahead.load + 1 + LOAD_LATENCY + load  # when all weights of the next tile are there
+    loaded = (
+        ahead.load + 1 + TileLoader.latency + load
+    )  # when all weights of the next tile are there
     taken, ready, busy, filled, load_wait, fetch_wait, vectors = 0, ahead.fill, 0, 0, 0, 0, 0
     for counts, last in tiles:
         begin = max(loaded, ready)
@@ -144,10 +147,8 @@ def pass_cycles(layer: dict, config: TableConfig, ahead: Ahead = Ahead()) -> Pas
     )
 
 
-LOAD_LATENCY = 2 + AlignedSwitch.latency
-"""Cycles from the first read of weights to the array."""
 FETCH_LATENCY = Fetch.latency - 1
-"""Cycles from asking for a word to its place in a chain."""
+"""Cycles from asking for a word to where it is taken from."""
 
 
 def _after_sums(layer: dict) -> int:
@@ -164,12 +165,13 @@ def _lanes(layer: dict, config: TableConfig, ahead: Ahead) -> PassCycles:
     fetch, lanes = layer["fetch"], layer["lanes"]
     kernel, slots = lanes["last_row"] + 1, 1 << layer["array"]["slots"]
     columns = (fetch["last_row"] + 1) * (fetch["last_column"] + 1)
-    words = _Words(_Residual(layer, config))
-    loaded, last, begun, outputs = 1 + LOAD_LATENCY, [0, 0], 0, 0
+    words = _Words(_Residual(layer, config), wait=0)
+    asked, last, begun, outputs = 1, [0, 0], 0, 0
     fetch_wait = load_wait = 0
-    turned = ROWS + 4  # when the parameters of the tile hold
+    turned = ROWS + 2 + BlockRam.latency  # when the parameters of the tile hold
     for tile in range(fetch["last_tile"] + 1):
-        loaded = max(loaded, last[tile % 2] + 1 if tile > 1 else 0) + kernel
+        asked = max(asked, last[tile % 2] + 1 if tile > 1 else 0) + kernel
+        loaded = asked + TileLoader.latency
         load_wait += max(0, loaded - max(begun + lanes["cycles"], last[1 - tile % 2] + 1))
         for column in range(columns):
             free = max(loaded, turned, begun + lanes["cycles"] if begun else 0)
@@ -182,7 +184,7 @@ def _lanes(layer: dict, config: TableConfig, ahead: Ahead) -> PassCycles:
                 words.residual.leave(complete)
         last[tile % 2] = complete
         left = complete + DepthwiseLanes.latency + SlotSums.latency + slots - 1
-        turned = 1 + max(left + 1 + Rescale.latency + 1, turned + ROWS + 2)
+        turned = 1 + max(left + 1 + Rescale.latency, turned + ROWS)
     return PassCycles(
         total=complete + DepthwiseLanes.latency + _after_sums(layer),
         vectors=outputs,
@@ -233,7 +235,7 @@ class _Residual:
             self.left = 0
         slots = 1 << layer["array"]["slots"]
         # From a vector that is taken to the cycle after its last codes were.
-        self.delay = slots + SlotSums.latency - 1
+        self.delay = slots + SlotSums.latency - 3
         if layer["separate"]:
             self.delay += DepthwiseLanes.latency
         else:
@@ -263,22 +265,25 @@ class _Residual:
 
 
 class _Words:
-    """Words on their way from the memory to the chains."""
+    """Words on their way from the memory to the lanes, or to the chains, before which one waits."""
 
-    def __init__(self, residual: _Residual):
+    def __init__(self, residual: _Residual, *, wait: int):
         self.residual = residual
+        self.wait = wait
         self.asked = 0
         self.begun = 0  # when the first word of the last vector came
-        self.chained: deque[int] = deque([-Fetch.room] * Fetch.room, maxlen=Fetch.room)
+        self.entered = -1
+        self.left: deque[int] = deque([-Fetch.room] * Fetch.room, maxlen=Fetch.room)
 
     def take(self, count: int, left: int) -> int:
         """Fetch the words of a vector, whose predecessor leaves at `left`; when it is complete."""
-        entered = left
         for index in range(count):
-            earliest = max(self.asked + 1, self.chained[0] + 1)
+            earliest = max(self.asked + 1, self.left[0] + 1)
             self.asked = self.residual.first_free(earliest)
-            entered = max(self.asked + FETCH_LATENCY, self.chained[-1] + 1)
+            taken = max(self.asked + FETCH_LATENCY, self.left[-1] + 1, self.entered)
+            entered = max(taken + self.wait, self.entered + 1)
             if index == 0:
                 entered = self.begun = max(entered, left)
-            self.chained.append(entered)
-        return entered + 1
+            self.entered = entered
+            self.left.append(taken if self.wait else entered)
+        return self.entered + 1

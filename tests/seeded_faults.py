@@ -264,7 +264,8 @@ SUBSTITUTIONS = {
         ("hw/residual.py", "second.eq(Cat(tile[0], second))", "second.eq(Cat(0, second))",
          RESIDUAL),
         ("hw/residual.py", "narrow >> Cat(0, layer.spare)", "narrow", RESIDUAL),
-        ("hw/fabric.py", "with m.If(ram.read.advance):", "with m.If(1):", RAM),
+        ("hw/fabric.py", "m.d.sync += output.eq(read.data)", "m.d.comb += output.eq(read.data)",
+         RAM),
         ("hw/pass_queue.py", "(~running | self.done)", "~running", PASSES),
     ],
 }  # fmt: skip

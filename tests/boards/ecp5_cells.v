@@ -89,15 +89,23 @@ module MULT18X18D (
   output P0, P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P16, P17, P18,
     P19, P20, P21, P22, P23, P24, P25, P26, P27, P28, P29, P30, P31, P32, P33, P34, P35
 );
-  parameter REG_OUTPUT_CLK = "NONE";
+  parameter REG_INPUTA_CLK = "NONE", REG_INPUTB_CLK = "NONE", REG_OUTPUT_CLK = "NONE";
 
-  wire signed [18:0] a = {SIGNEDA & A17, A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6,
+  wire [18:0] shown_a = {SIGNEDA & A17, A17, A16, A15, A14, A13, A12, A11, A10, A9, A8, A7, A6,
     A5, A4, A3, A2, A1, A0};
-  wire signed [18:0] b = {SIGNEDB & B17, B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7, B6,
+  wire [18:0] shown_b = {SIGNEDB & B17, B17, B16, B15, B14, B13, B12, B11, B10, B9, B8, B7, B6,
     B5, B4, B3, B2, B1, B0};
+  reg signed [18:0] held_a = 0, held_b = 0;
+  wire signed [18:0] a = REG_INPUTA_CLK == "CLK0" ? held_a : $signed(shown_a);
+  wire signed [18:0] b = REG_INPUTB_CLK == "CLK0" ? held_b : $signed(shown_b);
   wire signed [37:0] product = a * b;
   reg [35:0] held = 0;
-  always @(posedge CLK0) if (RST0) held <= 0; else if (CE0) held <= product[35:0];
+  always @(posedge CLK0)
+    if (RST0) begin
+      held_a <= 0; held_b <= 0; held <= 0;
+    end else if (CE0) begin
+      held_a <= shown_a; held_b <= shown_b; held <= product[35:0];
+    end
   assign {P35, P34, P33, P32, P31, P30, P29, P28, P27, P26, P25, P24, P23, P22, P21, P20, P19,
     P18, P17, P16, P15, P14, P13, P12, P11, P10, P9, P8, P7, P6, P5, P4, P3, P2, P1, P0} = REG_OUTPUT_CLK == "CLK0" ? held : product[35:0];
 endmodule

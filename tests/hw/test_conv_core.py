@@ -20,6 +20,7 @@ from downshift.hw.table import table_offset, table_scale
 from downshift.hw.tile_loader import loader_fields, stored_tiles
 from downshift.hw.window import im2col
 from downshift.hw.writer_layer import writer_fields
+from downshift.sim.block_bench import read_late
 
 DEPTHS = {"activation_depth": 512, "weight_depth": 1024, "parameter_depth": 64}
 OUT_BASE = 300
@@ -152,10 +153,7 @@ class Bench(wiring.Component):
         reads = (core.read_activations, core.read_weights, core.read_parameters)
         for index, (content, read) in enumerate(zip(self.contents, reads, strict=True)):
             m.submodules[f"memory_{index}"] = memory = Memory(content)
-            port = memory.read_port()
-            m.d.comb += [port.addr.eq(read.address), port.en.eq(read.enable)]
-            with m.If(read.advance):
-                m.d.sync += read.data.eq(port.data)
+            read_late(m, memory, read)
             if index == 0:
                 write = memory.write_port(granularity=4)
                 m.d.comb += [

@@ -165,7 +165,7 @@ def test_words_per_vector(name, words):
     assert set(between[~row_starts]) == {words}
     count = np.prod(SHAPES[name]["kernel"])
     assert set(between[row_starts]) <= {count}
-    assert cycles["o"][0] - cycles["begin"][0] == Fetch.latency + count
+    assert cycles["o"][0] - cycles["begin"][0] == Fetch.latency + count + 1
 
 
 @pytest.mark.parametrize(("kernel", "segments"), [((3, 3), 9), ((5, 2), 9), ((3, 3), 3)])

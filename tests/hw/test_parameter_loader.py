@@ -46,7 +46,7 @@ class Bench(wiring.Component):
         return m
 
 
-@pytest.mark.parametrize("wait", [ROWS + 4, 20])
+@pytest.mark.parametrize("wait", [ROWS + ParameterLoader.latency, 20])
 def test_rows_of_each_tile(wait):
     rng = np.random.default_rng(0)
     rows = [

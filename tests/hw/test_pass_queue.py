@@ -15,10 +15,11 @@ def run_passes(lengths):
     starts, ends = [], []
 
     async def bench(ctx):
-        index, read, left = 0, READ, 0
+        index, shown, read, left = 0, 0, READ, 0
         for cycle in range(200):
-            ctx.set(dut.coming.weight_base, index)
-            ctx.set(dut.coming.last, index + 1 == len(lengths))
+            ctx.set(dut.coming.weight_base, shown)
+            ctx.set(dut.coming.last, shown + 1 == len(lengths))
+            shown = index  # a cycle after `over`
             ctx.set(dut.come, read == 0)
             if ctx.get(dut.start):
                 left = lengths[ctx.get(dut.layer.weight_base)]
@@ -46,7 +47,7 @@ def test_passes_run_in_order_as_soon_as_they_can(lengths):
     assert [layer for _, layer in starts] == list(range(len(lengths)))
     times = [time for time, _ in starts]
     for index in range(1, len(lengths)):
-        known = times[index - 1] - 1 + READ + 2
+        known = times[index - 1] - PassQueue.latency + READ + 2
         done = times[index - 1] + lengths[index - 1] - 1
-        assert times[index] == max(known, done) + 1, index
+        assert times[index] == max(known, done) + PassQueue.latency, index
     assert ends == [times[-1] + lengths[-1] - 1]

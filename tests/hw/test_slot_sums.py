@@ -9,7 +9,7 @@ from downshift.hw.slot_sums import SlotSums, slot_sums
 ROWS, SUM_WIDTH, ACC_WIDTH, DEPTH = 3, 10, 18, 32
 
 
-def run(sums, bias, *, slots, keep=False, alone=False, cycles=4):
+def run(sums, bias, *, slots, keep=False, lanes=None, cycles=4):
     """Accumulators and tags, cycle by cycle, of quarter sums (tiles, vectors, rows, 4)."""
     dut = SlotSums(rows=ROWS, sum_width=SUM_WIDTH, acc_width=ACC_WIDTH, depth=DEPTH)
     tiles, vectors = sums.shape[:2]
@@ -18,17 +18,20 @@ def run(sums, bias, *, slots, keep=False, alone=False, cycles=4):
     async def feed(ctx):
         ctx.set(dut.slots, slots.bit_length() - 1)
         ctx.set(dut.keep, keep)
-        ctx.set(dut.alone, alone)
+        ctx.set(dut.alone, lanes is not None)
         ctx.set(dut.bias, bias.tolist())
         await ctx.tick()
         for t, v in np.ndindex(tiles, vectors):
             first = t == 0 and (v == 0 or not keep)
             last = t == tiles - 1 and (v == vectors - 1 or not keep)
             tags = {"first": first, "last": last, "end": v == vectors - 1}
-            ctx.set(dut.i.p, {"sums": sums[t, v].tolist(), "tags": tags})
-            ctx.set(dut.i.valid, 1)
+            ctx.set(dut.next.p, tags)
+            ctx.set(dut.next.valid, 1)
             await ctx.tick()
-            ctx.set(dut.i.valid, 0)
+            ctx.set(dut.next.valid, 0)
+            ctx.set(dut.sums, sums[t, v].tolist())
+            if lanes is not None:
+                ctx.set(dut.lanes, lanes[v].tolist())
             await ctx.tick().repeat(cycles - 1)
         await ctx.tick().repeat(10)
 
@@ -75,15 +78,16 @@ def test_keeps_one_pixel(slots):
 
 
 @pytest.mark.parametrize("slots", [1, 2])
-def test_first_quarters_alone(slots):
+def test_lanes_alone(slots):
     sums, bias = draw(1, 5)
-    seen = run(sums, bias, slots=slots, alone=True)
-    firsts = sums * np.array([1, 0, slots == 2, 0])
-    expected = slot_sums(firsts, slots=slots).reshape(-1, ROWS) + bias
+    lanes = np.random.default_rng(0).integers(0, 1 << SUM_WIDTH, (5, ROWS))
+    seen = run(sums, bias, slots=slots, lanes=lanes)
+    second = np.roll(lanes, -(ROWS // 2), axis=1)
+    expected = np.stack([lanes, second], axis=1)[:, :slots].reshape(-1, ROWS) + bias
     assert np.array_equal([accs for accs, _ in seen.values()], expected)
 
 
 def test_latency():
     sums, bias = draw(1, 2)
-    start = 1 + SlotSums.latency
+    start = 2 + SlotSums.latency
     assert list(run(sums, bias, slots=2, cycles=5)) == [start, start + 1, start + 5, start + 6]

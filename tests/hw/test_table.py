@@ -71,6 +71,7 @@ def run_array(dut, weights, codes, *, pack, weight_width, act_width, cycles=None
             "cycles": cycles or act_width,
         },
         gaps=gaps,
+        steady=["i_weights"],
     )
 
 

@@ -23,6 +23,7 @@ class Loader(wiring.Component):
             {
                 "layer": In(LoaderLayer),
                 "begin": In(stream.Signature(1)),
+                "room": In(stream.Signature(1)),
                 "o": Out(self.loader.o.signature),
             }
         )
@@ -35,6 +36,8 @@ class Loader(wiring.Component):
         connect(m, loader.o, wiring.flipped(self.o))
         m.d.comb += [
             loader.layer.eq(self.layer),
+            loader.room.eq(self.room.valid),
+            self.room.ready.eq(loader.begun),
             loader.start.eq(self.begin.valid),
             self.begin.ready.eq(1),
         ]
@@ -79,12 +82,16 @@ def test_tiles_equal_golden(out_channels, in_channels, kernel, group, segments, 
     tiles, depth = -(-out_channels // ROWS), -(-field // segments)
     count = tiles * depth * group * segments // 3
     fields = loader_fields(width=width, tiles=tiles, words=field, base=BASE, **shape)
-    taken, _ = run(
+    taken, cycles = run(
         Loader(content.tolist(), segments=segments),
-        {"begin": [1]},
+        {"begin": [1], "room": [1] * (tiles * depth)},
         outputs={"o": count},
         settings={"layer": fields},
         gaps=gaps,
+    )
+    begun = np.array(cycles["room"])[:, None] + TileLoader.latency
+    assert np.array_equal(
+        np.reshape(cycles["o"], (tiles * depth, -1)), begun + np.arange(group * segments // 3)
     )
     words = np.array([[list(row) for row in word] for word in taken["o"]])
     words = words.reshape(tiles, depth, segments // 3, group, ROWS, 3)
@@ -110,7 +117,7 @@ def test_separate_tiles_are_diagonal(kernel):
     fields = loader_fields(width=8, tiles=2, words=field, base=BASE, **shape)
     taken, _ = run(
         Loader(content.tolist(), segments=segments, rows=4),
-        {"begin": [1]},
+        {"begin": [1], "room": [1] * (2 * depth)},
         outputs={"o": 2 * depth * group * segments // 3},
         settings={"layer": fields},
     )
@@ -142,7 +149,7 @@ def test_plain_tiles_come_once(kernel_rows, segments):
     )  # fmt: skip
     taken, _ = run(
         Loader(content.tolist(), segments=segments, rows=8),
-        {"begin": [1]},
+        {"begin": [1], "room": [1] * 3},
         outputs={"o": 3 * kernel_rows},
         settings={"layer": fields},
         gaps=0.3,

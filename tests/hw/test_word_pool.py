@@ -14,6 +14,7 @@ from downshift.hw.fetch_layer import FetchLayer, fetch_fields
 from downshift.hw.map_layout import WORD_BYTES, MapLayout
 from downshift.hw.max_pool import max_pool
 from downshift.hw.word_pool import PoolLayer, WordPool
+from downshift.sim.block_bench import read_late
 
 DEPTH, OUT_BASE = 512, 300
 
@@ -36,7 +37,8 @@ class Bench(wiring.Component):
         m.submodules.memory = self.memory
         m.submodules.fetch = fetch = Fetch(segments=3, depth=DEPTH)
         m.submodules.pool = pool = WordPool(segments=3, depth=DEPTH)
-        read, write = self.memory.read_port(), self.memory.write_port()
+        write = self.memory.write_port()
+        read_late(m, self.memory, fetch.read)
         connect(m, fetch.o, pool.i)
         m.d.comb += [
             fetch.layer.eq(self.fetch),
@@ -44,13 +46,10 @@ class Bench(wiring.Component):
             fetch.start.eq(self.start),
             pool.start.eq(self.start),
             self.done.eq(pool.done),
-            read.addr.eq(fetch.read.address),
-            read.en.eq(fetch.read.enable),
             write.addr.eq(pool.write_address),
             write.data.eq(pool.write_data),
             write.en.eq(pool.write_enable),
         ]
-        m.d.sync += fetch.read.data.eq(read.data)
         return m
 
 

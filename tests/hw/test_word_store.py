@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from amaranth.sim import Simulator
 
+from downshift.hw.block_ram import BlockRam
 from downshift.hw.word_store import WordStore
 
 
@@ -28,7 +29,7 @@ def test_words_are_the_bytes_in_order(word_bytes):
                 ctx.set(dut.read.enable, 1)
                 await ctx.tick()
                 ctx.set(dut.read.enable, 0)
-                await ctx.tick()
+                await ctx.tick().repeat(BlockRam.latency - 1)
                 expected = part[word * word_bytes : (word + 1) * word_bytes]
                 assert list(ctx.get(dut.read.data)) == expected.tolist()
 
