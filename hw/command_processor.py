@@ -96,6 +96,11 @@ class CommandProcessor(wiring.Component):
         self._loading = Signal()
         self._loaded = Signal(4)
         self._address = Signal(range(max(self._sizes.values()) + 1))
+        self._beyond = Signal()  # known a cycle late
+        with m.Switch(self.region):
+            for region, size in self._sizes.items():
+                with m.Case(region):
+                    m.d.sync += self._beyond.eq(self._address >= size)
         self._reply_left = Signal(16)
         m.d.comb += [
             self.write.data.eq(self._byte),
@@ -200,6 +205,7 @@ class CommandProcessor(wiring.Component):
         argument = self._arguments
         within = exact_log2(self.config.activation_bytes)
         more = (self._command == Command.WRITE) | (self._command == Command.DATA)
+        m.d.sync += self._unsettled.eq(-1)
         m.next = "Reply tag"
         with m.If((self._at != self.i.p.length) & ~more):
             self._fail(m, LinkError.BAD_LENGTH)
@@ -255,15 +261,10 @@ class CommandProcessor(wiring.Component):
 
     def _write(self, m):
         """Write what remains of the request."""
-        beyond = Signal()
         with m.State("Write"):
-            with m.Switch(self.region):
-                for region, size in self._sizes.items():
-                    with m.Case(region):
-                        m.d.comb += beyond.eq(self._address >= size)
             with m.If(self._at == self.i.p.length):
                 m.next = "Reply tag"
-            with m.Elif(beyond):
+            with m.Elif(self._settled & self._beyond):
                 self._fail(m, LinkError.BAD_ADDRESS)
             with m.Elif(self._settled & self._crc.i.ready):
                 m.d.comb += [self.write.enable.eq(1), self._crc.i.valid.eq(1)]

@@ -182,8 +182,10 @@ class ConvCore(wiring.Component):
             sums.alone.eq(layer.separate),
             sums.lanes.eq(lanes.o.p.sums),
             sums.sums.eq(array.o.p.sums),
-            sums.next.valid.eq(Mux(layer.separate, lanes.next.valid, array.next.valid)),
-            sums.next.p.eq(Mux(layer.separate, lanes.next.p, array.next.p)),
+        ]
+        m.d.sync += [
+            sums.next.valid.eq(Mux(layer.separate, lanes.soon.valid, array.soon.valid)),
+            sums.next.p.eq(Mux(layer.separate, lanes.soon.p, array.soon.p)),
         ]
 
         # Lanes go on to the next tile at once: they wait for its parameters.

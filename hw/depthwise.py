@@ -87,15 +87,15 @@ class DepthwiseLanes(wiring.Component):
     o : ``Out(stream.Signature(..., always_ready=True))``
         Sums, offset by half their range, and the tags of their pixel, `latency` cycles after its
         last word.
-    next : ``Out(stream.Signature(VectorTags, always_ready=True))``
-        Tags of what comes in the next cycle.
+    soon : ``Out(stream.Signature(VectorTags, always_ready=True))``
+        Tags of what comes in two cycles.
     """
 
     i_weights: stream.Interface
     i: stream.Interface
     o: stream.Interface
 
-    latency = 7
+    latency = 8
 
     def __init__(self, *, segments: int, sum_width: int, fabric: Fabric | None = None):
         self.segments = segments
@@ -115,7 +115,7 @@ class DepthwiseLanes(wiring.Component):
                 "begun": In(1),
                 "i": In(stream.Signature(chain_word_layout(segments))),
                 "o": Out(stream.Signature(self.o_layout, always_ready=True)),
-                "next": Out(stream.Signature(VectorTags, always_ready=True)),
+                "soon": Out(stream.Signature(VectorTags, always_ready=True)),
             }
         )
 
@@ -183,7 +183,7 @@ class DepthwiseLanes(wiring.Component):
         ]
         for port, tags, stage in (
             (self.o, self.o.p.tags, stages[-1]),
-            (self.next, self.next.p, stages[-2]),
+            (self.soon, self.soon.p, stages[-3]),
         ):
             m.d.comb += [
                 port.valid.eq(stage.valid),
@@ -253,15 +253,16 @@ class _Lane(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        # Cycle 2: inputs have registers of their own. Cycle 3: weights.
-        control = Signal(_Control)
-        load_data = Signal.like(self.load_data, reset_less=True)
-        codes = [Signal(8, name=f"code_{k}", reset_less=True) for k in range(2)]
+        # Cycles 2 and 3: inputs have registers of their own. Cycle 4: weights.
+        controls = [Signal(_Control, name=f"control_{k}") for k in range(2)]
+        loads = [Signal.like(self.load_data, name=f"load_{k}", reset_less=True) for k in range(2)]
+        control, load_data = controls[-1], loads[-1]
+        codes = [Signal(8, name=f"code_{k}", reset_less=True) for k in range(3)]
         first, valid = (Signal(3, name=n, reset_less=True) for n in ("firsts", "valids"))
         done = Signal(4, reset_less=True)
         m.d.sync += [
-            control.eq(self.control),
-            load_data.eq(self.load_data),
+            Cat(controls).eq(Cat(self.control, *controls)),
+            Cat(loads).eq(Cat(self.load_data, *loads)),
             Cat(codes).eq(Cat(self.code, *codes)),
             valid.eq(Cat(control.valid, valid)),
             first.eq(Cat(control.first, first)),
@@ -283,12 +284,12 @@ class _Lane(wiring.Component):
             )
         m.d.sync += [weight.eq(s) for weight, s in zip(weights, stored, strict=True)]
 
-        # Cycles 4 and 5: multiply. Cycle 6: add up the column.
+        # Cycles 5 and 6: multiply. Cycle 7: add up the column.
         products = [Signal(signed(17), name=f"product_{k}", reset_less=True) for k in columns]
         sums = [Signal(self.sum_width, name=f"sum_{k}") for k in columns]
         so_far = [Signal.like(s, name=f"so_far_{k}", reset_less=True) for k, s in enumerate(sums)]
         for product, weight in zip(products, weights, strict=True):
-            self.fabric.multiply(m, f"multiply_{product.name}", o=product, a=weight, b=codes[1])
+            self.fabric.multiply(m, f"multiply_{product.name}", o=product, a=weight, b=codes[2])
         with m.If(valid[2]):
             m.d.sync += [r.eq(s) for r, s in zip(so_far, sums, strict=True)]
         wide = [Cat(p, p[-1].replicate(self.sum_width - len(p))) for p in products]
@@ -301,7 +302,7 @@ class _Lane(wiring.Component):
             ],
         )
 
-        # Cycle 7: add up columns.
+        # Cycle 8: add up columns.
         before, two = (Signal(self.sum_width, name=name, reset_less=True) for name in ("a", "b"))
         second, third = (Signal(self.sum_width, name=name) for name in ("second", "third"))
         self.fabric.add(

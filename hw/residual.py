@@ -116,8 +116,10 @@ class Residual(wiring.Component):
         tile_start, address = Signal(16), Signal(16)
         tile_done = pixel == layer.last_pixel
         next_start = tile_start + ~(layer.halves & ~tile[0])
-        m.d.comb += self.pause.eq(running & (free != 0))
-        with m.If(self.pause):
+        asks = Signal()
+        m.d.comb += asks.eq(running & (free != 0))
+        m.d.sync += self.pause.eq(asks)
+        with m.If(asks):
             m.d.sync += [pixel.eq(pixel + 1), address.eq(address + layer.groups)]
             with m.If(tile_done):
                 m.d.sync += [
@@ -137,17 +139,17 @@ class Residual(wiring.Component):
             ]
 
         # Read.
-        asked = Signal(self.delay + BlockRam.latency)
+        asked = Signal(self.delay + 1 + BlockRam.latency)
         second = Signal.like(asked)
-        addresses = [Signal.like(address, name=f"address_{k}") for k in range(self.delay)]
+        addresses = [Signal.like(address, name=f"address_{k}") for k in range(self.delay + 1)]
         m.d.sync += [
-            asked.eq(Cat(self.pause, asked)),
+            asked.eq(Cat(asks, asked)),
             second.eq(Cat(tile[0], second)),
             Cat(addresses).eq(Cat(address, *addresses)),
         ]
         m.d.comb += [
             self.read.address.eq(addresses[-1]),
-            self.read.enable.eq(asked[self.delay - 1]),
+            self.read.enable.eq(asked[self.delay]),
         ]
         m.submodules.queue = queue = SyncFIFO(width=8 * WORD_BYTES + 1, depth=self.room)
         m.d.comb += [
@@ -160,7 +162,7 @@ class Residual(wiring.Component):
         slot_done = slot == ((1 << layer.pack)[:3] >> layer.halves) - 1
         used = self.taken & layer.enable
         m.d.comb += queue.r_en.eq(used & slot_done)
-        m.d.sync += free.eq(free - self.pause + queue.r_en)
+        m.d.sync += free.eq(free - asks + queue.r_en)
         with m.If(used):
             m.d.sync += slot.eq(Mux(slot_done, 0, slot + 1))
         word = Signal(8 * WORD_BYTES, reset_less=True)

@@ -1,6 +1,6 @@
 """The sequencer: runs the program of a width, layer by layer."""
 
-from amaranth import Module, Signal, Value
+from amaranth import Cat, Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -101,15 +101,22 @@ class Sequencer(wiring.Component):
     @staticmethod
     def fetch_latency_of(layer: type[data.Struct], read_latency: int) -> int:
         """Cycles from the first word of a descriptor to `start_layer`."""
-        return layer_words(layer) + 1 + read_latency
+        return layer_words(layer) + 2 + read_latency
 
     def elaborate(self, platform):
         m = Module()
         address = Signal(range(self.depth))
-        asked = self.words - 1 + self.read_latency
+        asked = self.words + self.read_latency
         left = Signal(range(asked + 1))
         word = Value.cast(self.read.data)
         places = [Value.cast(self.layer)[32 * k : 32 * k + 32] for k in range(self.words)]
+
+        # The word asked for some cycles before goes to its place in the descriptor.
+        held, due = Signal(32, reset_less=True), Signal(self.words)
+        m.d.sync += [held.eq(word), due.eq(0)]
+        for index, place in enumerate(places):
+            with m.If(due[index]):
+                m.d.sync += place.eq(held)
 
         with m.FSM() as fsm:
             m.d.comb += self.busy.eq(~fsm.ongoing("Idle"))
@@ -135,19 +142,18 @@ class Sequencer(wiring.Component):
                     m.d.comb += [self.done.eq(1), self.missing.eq(1)]
                     m.next = "Idle"
 
-            # The word asked for some cycles before goes to its place in the descriptor.
             with m.State("Fetch"):
                 m.d.comb += [
                     self.read.address.eq(address),
                     self.read.enable.eq(1),
                 ]
-                m.d.sync += left.eq(left - 1)
-                for index in range(self.words):
-                    with m.If(left == self.words - 1 - index):
-                        m.d.sync += places[index].eq(word)
+                m.d.sync += [
+                    left.eq(left - 1),
+                    due.eq(Cat(left == self.words - index for index in range(self.words))),
+                ]
                 with m.If(left == 0):
                     m.next = "Start"
-                with m.If(left >= self.read_latency):
+                with m.If(left > self.read_latency):
                     m.d.sync += address.eq(address + 1)
 
             with m.State("Start"):

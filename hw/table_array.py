@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -69,14 +69,14 @@ class TableArray(wiring.Component):
         Vectors, as of `table_vectors`.
     o : ``Out(stream.Signature(..., always_ready=True))``
         Sums by row and quarter, and the tags of the vector.
-    next : ``Out(stream.Signature(VectorTags, always_ready=True))``
-        Tags of the vector whose sums come in the next cycle.
+    soon : ``Out(stream.Signature(VectorTags, always_ready=True))``
+        Tags of the vector whose sums come in two cycles.
     """
 
     i_weights: stream.Interface
     i_acts: stream.Interface
     o: stream.Interface
-    next: stream.Interface
+    soon: stream.Interface
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class TableArray(wiring.Component):
                 "begun": In(1),
                 "i_acts": In(stream.Signature(vector_layout(WORD * segments))),
                 "o": Out(stream.Signature(self.o_layout, always_ready=True)),
-                "next": Out(stream.Signature(VectorTags, always_ready=True)),
+                "soon": Out(stream.Signature(VectorTags, always_ready=True)),
             }
         )
 
@@ -133,8 +133,6 @@ class TableArray(wiring.Component):
         # Weights: the next tile is loaded while the tables serve.
         groups = -(-self.segments // self.columns)
         m.submodules.fill = fill = TableFill(groups=groups, lead=self.load_latency)
-        word = Signal.like(self.i_weights.p, reset_less=True)
-        narrow = Signal(reset_less=True)
         m.d.comb += [
             fill.pack.eq(self.fill_pack),
             fill.channels.eq(self.channels),
@@ -143,10 +141,6 @@ class TableArray(wiring.Component):
             self.asks.eq(fill.asks),
             fill.begun.eq(self.begun),
         ]
-        m.d.sync += narrow.eq(self.fill_pack == 2)
-        for row, column in np.ndindex(self.rows, self.columns):
-            before, now = word[row][column], self.i_weights.p[row][column]
-            m.d.sync += before.eq(Mux(narrow & fill.combine, weight_pair(before, now), now))
 
         # Vectors: one every `cycles`, while there are tables.
         held, ready = Signal(), Signal()
@@ -200,7 +194,7 @@ class TableArray(wiring.Component):
             *(later.eq(stage) for stage, later in pairwise(stages)),
         ]
         told, done = stages[-2], stages[-1]  # the banks have registers of their own
-        m.d.comb += [self.next.valid.eq(done.last), self.next.p.eq(done.tags)]
+        m.d.comb += [self.soon.valid.eq(told.last), self.soon.p.eq(told.tags)]
         m.d.sync += [self.o.valid.eq(done.last), self.o.p.tags.eq(done.tags)]
 
         for first in range(0, self.rows, BANK):
@@ -215,22 +209,17 @@ class TableArray(wiring.Component):
                 bank.address.eq(address),
                 bank.restart.eq(told.restart),
                 bank.done.eq(told.last),
+                bank.combine.eq(fill.combine),
                 bank.load.eq(fill.load),
                 bank.control.eq(fill.control),
             ]
             for index in range(rows):
                 m.d.comb += [
-                    bank.load_data[index].eq(word[first + index]),
+                    bank.load_data[index].eq(self.i_weights.p[first + index]),
                     self.o.p.sums[first + index].eq(bank.o[index]),
                 ]
 
         return m
-
-
-def weight_pair(first, second):
-    """Two weights of two bits as one of eight: the second times 64 and the first times 4."""
-    low = first[7]
-    return Cat(0, 0, first[6], low, low, low, second[6] ^ low, second[7] ^ (low & ~second[6]))
 
 
 class _Stage(data.Struct):

@@ -1,6 +1,7 @@
 """Some rows of a table array, with registers of their own before them."""
 
-from amaranth import Cat, Module, Signal
+import numpy as np
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -29,6 +30,9 @@ class TableBank(wiring.Component):
         log2 of the tables that four LUT-RAMs make, 0…2: for sums, and for tables that are filled.
     address, restart, done, load, control : as of `TableRow`
     load_data : ``In(ArrayLayout(ArrayLayout(8, columns), rows))``
+        A cycle before `load`.
+    combine : ``In(1)``
+        With `load_data`: it and the one before it are loaded as one.
     o : ``Out(ArrayLayout(ArrayLayout(table_sum_width(segments), 4), rows))``
         Without a register.
     """
@@ -48,6 +52,7 @@ class TableBank(wiring.Component):
                 "address": In(data.ArrayLayout(by_table(LANES), segments)),
                 "restart": In(1),
                 "done": In(1),
+                "combine": In(1),
                 "load": In(-(-segments // columns)),
                 "load_data": In(data.ArrayLayout(data.ArrayLayout(8, columns), rows)),
                 "control": In(FillControl),
@@ -64,12 +69,19 @@ class TableBank(wiring.Component):
             fill_wide.eq(self.fill_pack == 0),
             fill_narrow.eq(self.fill_pack == 2),
         ]
-        names = ("address", "restart", "done", "load", "load_data", "control")
+        names = ("address", "restart", "done", "load", "control")
         held = {
             name: Signal.like(getattr(self, name), name=f"{name}_r", reset_less=True)
             for name in names
         }
         m.d.sync += [held[name].eq(getattr(self, name)) for name in names]
+        coming = Signal.like(self.load_data, reset_less=True)
+        word = Signal.like(self.load_data, reset_less=True)
+        combine = Signal(reset_less=True)
+        m.d.sync += [coming.eq(self.load_data), combine.eq(self.combine)]
+        for row, column in np.ndindex(self.rows, self.columns):
+            before, now = word[row][column], coming[row][column]
+            m.d.sync += before.eq(Mux(combine, weight_pair(before, now), now))
         follows = Signal(reset_less=True)
         m.d.sync += follows.eq(~held["restart"])
         for index in range(self.rows):
@@ -82,8 +94,14 @@ class TableBank(wiring.Component):
                 row.follows.eq(follows),
                 row.done.eq(held["done"]),
                 row.load.eq(held["load"]),
-                row.load_data.eq(held["load_data"][index]),
+                row.load_data.eq(word[index]),
                 row.control.eq(held["control"]),
                 self.o[index].eq(row.o),
             ]
         return m
+
+
+def weight_pair(first, second):
+    """Two weights of two bits as one of eight: the second times 64 and the first times 4."""
+    low = first[7]
+    return Cat(0, 0, first[6], low, low, low, second[6] ^ low, second[7] ^ (low & ~second[6]))

@@ -10,6 +10,7 @@ from downshift.hw.conv_core import ConvCore, ConvLayer
 from downshift.hw.counters import Counters, count_events
 from downshift.hw.descriptor import PROFILES
 from downshift.hw.fabric import Fabric
+from downshift.hw.generate import shared
 from downshift.hw.map_layout import WORD_BYTES
 from downshift.hw.pass_queue import PassQueue
 from downshift.hw.region import PARAMETER_BYTES, PROGRAM_BYTES, Region
@@ -64,15 +65,14 @@ class TableEngine(wiring.Component):
         c = self.config
 
         # Blocks.
-        m.submodules.program = program = WordStore(
-            word_bytes=PROGRAM_BYTES, depth=c.program_depth, fabric=self.fabric
-        )
-        m.submodules.weights = weights = WordStore(
-            word_bytes=ROWS * COLUMNS, depth=c.weight_depth, fabric=self.fabric
-        )
-        m.submodules.parameters = parameters = WordStore(
+        program = WordStore(word_bytes=PROGRAM_BYTES, depth=c.program_depth, fabric=self.fabric)
+        weights = WordStore(word_bytes=ROWS * COLUMNS, depth=c.weight_depth, fabric=self.fabric)
+        parameters = WordStore(
             word_bytes=PARAMETER_BYTES, depth=c.parameter_depth, fabric=self.fabric
         )
+        m.submodules.program = shared(program, platform)
+        m.submodules.weights = shared(weights, platform)
+        m.submodules.parameters = shared(parameters, platform)
         m.submodules.sequencer = sequencer = Sequencer(
             depth=c.program_depth, layer=ConvLayer, read_latency=BlockRam.latency
         )

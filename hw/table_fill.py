@@ -68,7 +68,7 @@ class TableFill(wiring.Component):
     busy, soon : ``Out(1)``
         From the cycle after `start`; in the last cycle but one, after which vectors may come.
     combine : ``Out(1)``
-        With `taken`, the word is the second of two that are loaded as one.
+        With `taken`: the word is the second of two that are loaded as one.
     load, control : ``Out(groups)``, ``Out(FillControl)``
         As of `TableRow`, a cycle later than `taken` and `start`.
     """
@@ -102,12 +102,11 @@ class TableFill(wiring.Component):
         # Words of the next tile: channels of a group of segments, group by group.
         count, last_count = Signal(5), Signal(5)
         group = Signal(self.groups, init=1)
-        by_pairs = self.pack == 2
+        by_pairs, final_part = self.pack == 2, Signal(2)
         done = Signal()
-        m.d.comb += [
-            last_count.eq((LANES << self.channels) - 1),
-            self.combine.eq(by_pairs & count[0]),
-        ]
+        m.d.comb += last_count.eq((LANES << self.channels) - 1)
+        m.d.sync += final_part.eq(Mux(by_pairs, (1 << self.channels) >> 1, 1 << self.channels) - 1)
+        m.d.comb += self.combine.eq(by_pairs & count[0])
         m.d.sync += self.load.eq(Mux(self.taken & (count[0] | ~by_pairs), group, 0))
         with m.If(by_pairs):
             m.d.sync += self.control.load_address.eq(count[1:])
@@ -131,7 +130,7 @@ class TableFill(wiring.Component):
         last_step, last_part = Signal(), Signal()
         m.d.comb += [
             last_step.eq(step.all()),
-            last_part.eq(part == Mux(by_pairs, (1 << self.channels) >> 1, 1 << self.channels) - 1),
+            last_part.eq(part == final_part),
             self.busy.eq(running),
             done.eq(running & last_step & last_part),
             self.soon.eq(running & (step == ENTRIES - 2) & last_part),

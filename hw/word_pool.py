@@ -49,7 +49,7 @@ class WordPool(wiring.Component):
 
     i: stream.Interface
 
-    latency = 1
+    latency = 2
 
     def __init__(self, *, segments: int, depth: int):
         self.segments = segments
@@ -70,11 +70,13 @@ class WordPool(wiring.Component):
         m = Module()
         layer = self.layer
         largest, fresh = self.write_data, Signal(init=1)
+        valid, entry = Signal(), Signal.like(self.i.p, reset_less=True)
         m.d.comb += self.i.ready.eq(1)
-        with m.If(self.i.valid):
-            m.d.sync += fresh.eq(self.i.p.complete)
+        m.d.sync += [valid.eq(self.i.valid), entry.eq(self.i.p)]
+        with m.If(valid):
+            m.d.sync += fresh.eq(entry.complete)
             for byte in range(WORD_BYTES):
-                coming = self.i.p.word[byte]
+                coming = entry.word[byte]
                 above = self._above(m, coming, largest[byte], byte)
                 for field in range(8 // FIELD):
                     with m.If(fresh | above[field]):
@@ -88,8 +90,8 @@ class WordPool(wiring.Component):
         group, following = Signal(16), Signal(16)
         end, last = Signal(), Signal()
         m.d.sync += [
-            self.write_enable.eq(self.i.valid & self.i.p.complete),
-            end.eq(self.i.p.tags.end),
+            self.write_enable.eq(valid & entry.complete),
+            end.eq(entry.tags.end),
             self.done.eq(self.write_enable & end & last),
         ]
         m.d.comb += [

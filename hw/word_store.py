@@ -1,6 +1,6 @@
 """The word store: a memory of words of any size, which the link fills from its beginning."""
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
@@ -59,18 +59,19 @@ class WordStore(wiring.Component):
             enable.eq(self.write.enable),
             byte_in.eq(self.write.data),
         ]
-        complete = Signal()
+        complete, last = Signal(), Signal()
         with m.If(~begins):
             m.d.comb += [place.eq(byte), target.eq(word)]
-        m.d.comb += complete.eq(place == self.word_bytes - 1)
+        m.d.comb += complete.eq(Mux(begins, self.word_bytes == 1, last))
         with m.If(enable):
             m.d.sync += [
                 held.eq(Cat(held, byte_in)[8:]),
                 byte.eq(place + 1),
+                last.eq(place + 1 == self.word_bytes - 1),
                 word.eq(target),
             ]
             with m.If(complete):
-                m.d.sync += [byte.eq(0), word.eq(target + 1)]
+                m.d.sync += [byte.eq(0), last.eq(self.word_bytes == 1), word.eq(target + 1)]
         m.d.comb += [
             ram.write_address.eq(target),
             ram.write_data.eq(Cat(held, byte_in)),

@@ -51,7 +51,7 @@ class WordWriter(wiring.Component):
     i: stream.Interface
     i_logits: stream.Interface
 
-    latency = WordFormat.latency
+    latency = 1 + WordFormat.latency
 
     def __init__(self, *, depth: int):
         self.depth = depth
@@ -74,8 +74,14 @@ class WordWriter(wiring.Component):
         layer = self.layer
         m.submodules.format = words = WordFormat()
         taken = Signal()
-        m.d.comb += [
+        codes = Signal.like(self.i.p, reset_less=True)
+        accs = Signal.like(self.i_logits.p, reset_less=True)
+        m.d.sync += [
             taken.eq(Mux(layer.logits, self.i_logits.valid, self.i.valid)),
+            codes.eq(self.i.p),
+            accs.eq(self.i_logits.p),
+        ]
+        m.d.comb += [
             words.pack.eq(layer.pack),
             words.group.eq(layer.group),
             words.spare.eq(layer.spare),
@@ -147,7 +153,7 @@ class WordWriter(wiring.Component):
         # Rows past the last.
         blank = here.all_row > layer.height
         for code in range(CODES):
-            m.d.comb += words.i[code].eq(Mux(blank, layer.zero_point, self.i.p[code]))
+            m.d.comb += words.i[code].eq(Mux(blank, layer.zero_point, codes[code]))
 
         # Cycle 1: the address and the slot. Cycle 2, and more: words.
         stages = [Signal(_Write, name=f"stage_{k}") for k in range(2)]
@@ -194,7 +200,7 @@ class WordWriter(wiring.Component):
         m.d.comb += words.index.eq(Mux(stages[0].valid, 0, index + 1))
         m.d.sync += index.eq(words.index)
         quarters = data.ArrayLayout(32 * LOGIT_LANES, CODES // LOGIT_LANES)
-        logits = data.View(quarters, self.i_logits.p.as_value())
+        logits = data.View(quarters, accs.as_value())
         present = stages[1].group < layer.groups
         m.d.comb += [
             self.write_enable.eq(Mux(stages[1].valid & present, stages[1].enable, 0)),

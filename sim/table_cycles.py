@@ -235,7 +235,7 @@ class _Residual:
             self.left = 0
         slots = 1 << layer["array"]["slots"]
         # From a vector that is taken to the cycle after its last codes were.
-        self.delay = slots + SlotSums.latency - 3
+        self.delay = slots + SlotSums.latency - 2
         if layer["separate"]:
             self.delay += DepthwiseLanes.latency
         else:
@@ -243,7 +243,7 @@ class _Residual:
             self.delay += TableArray.latency_of(segments=config.segments)
         self.times: deque[int] = deque()
         for _ in range(min(self.left, Residual.room)):
-            self._ask(1)
+            self._ask(2)
 
     def leave(self, taken: int) -> None:
         """Note that a vector with complete sums was taken."""
