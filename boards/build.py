@@ -81,7 +81,7 @@ def generate(
     with atomic_folder(out) as folder:
         (folder / "top.v").write_text(verilog)
         (folder / name).write_text(pins)
-        (folder / "synthesis.ys").write_text(synthesis_script(board))
+        (folder / "synthesis.ys").write_text(synthesis_script(board, config))
         (folder / "build.sh").write_text(build_script(board, config, seed=seed))
         (folder / "build.sh").chmod(0o755)
     return Path(out) / "top.v"

@@ -25,8 +25,8 @@ ICE40_LUTS = (
 )
 """What ``synth_ecp5`` and ``synth_ice40`` do at ``map_luts``, but for abc9."""
 
-TABLE_PLACE_OPTIONS = ("--placer", "static", "--router", "router2")
-"""The default placer packs the table style so densely that no router finds its way."""
+FLOORPLANNED = "LFE5U-85F"
+"""Device on which `downshift.boards.floorplan` knows where hard blocks are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +64,10 @@ def constraints(board: Board) -> tuple[str, str]:
     return f"{TOP}.lpf", "\n".join([*lines, f'FREQUENCY PORT "clk" {mhz} MHZ;', ""])
 
 
-def synthesis_script(board: Board) -> str:
+def synthesis_script(board: Board, config: AcceleratorConfig | TableConfig | None = None) -> str:
     """Return the Yosys script: the Verilog to a netlist of the family's cells.
+
+    The netlist of a `TableConfig` is flat, so that each cell can be told where it stands.
 
     Look-up tables are mapped by abc instead of the default abc9: in a third of the time to fewer of
     them, and abc9 of Yosys 0.70 has been seen to tie outputs of two block memories together.
@@ -86,11 +88,14 @@ def synthesis_script(board: Board) -> str:
         f"read_verilog {TOP}.v",
         f"{synth} -top {TOP} -run begin:map_luts",
         *map_luts,
-        f"{synth} -top {TOP} -run map_cells: -json {TOP}.json",
+        f"{synth} -top {TOP} -run map_cells:",
         *finish,
         "check -noinit -assert",
         "tee -q -o synthesis.json stat -json",
     ]
+    if isinstance(config, TableConfig):
+        lines += ["setattr -mod -unset keep_hierarchy *", "flatten", "delete t:$scopeinfo"]
+    lines.append(f"write_json {TOP}.json")
     return "\n".join([*lines, ""])
 
 
@@ -123,6 +128,20 @@ def synthesis_steps(board: Board, config: AcceleratorConfig | TableConfig) -> tu
             arguments=(f"{TOP}.json",),
             log="open_ports.log",
         ),
+        *_floorplan_steps(board),
+    )
+
+
+def _floorplan_steps(board: Board) -> tuple[Step, ...]:
+    if not board.device.startswith(FLOORPLANNED):
+        return ()
+    return (
+        Step(
+            title="Giving block memories and multipliers their places",
+            tool="downshift.boards.floorplan",
+            arguments=(f"{TOP}.json",),
+            log="floorplan.log",
+        ),
     )
 
 
@@ -137,7 +156,7 @@ def place_step(
         *("--timing-allow-fail", "--report", "report.json"),
     ]
     if isinstance(config, TableConfig):
-        place += TABLE_PLACE_OPTIONS
+        place += ["--router", "router2"]
     if board.family == "ecp5":
         place += ["--lpf", name, "--textcfg", f"{TOP}.config"]
     else:

@@ -258,17 +258,20 @@ class ConvCore(wiring.Component):
         ]
 
         # Weights of the pass that follows, or of this one.
-        ahead, begin = Signal(), Signal()
+        ahead, begin, load = Signal(), Signal(), Signal()
         begin_ahead = self.known & ~ahead & ~(self.coming.pool | self.coming.separate)
         m.d.comb += [
             begin.eq(begin_ahead & loader.idle & array.i_weights.ready),
-            loader.start.eq(begin | (self.start & ~ahead & ~layer.pool)),
+            load.eq(begin | (self.start & ~ahead & ~layer.pool)),
+        ]
+        m.d.sync += [
+            loader.start.eq(load),
             loader.layer.eq(Mux(self.start, layer.loader, self.coming.loader)),
         ]
-        with m.If(loader.start):
+        with m.If(load):
             m.d.sync += [
                 loaded.pack.eq(Mux(self.start, layer.array.pack, self.coming.array.pack)),
-                loaded.group.eq(loader.layer.group),
+                loaded.group.eq(Mux(self.start, layer.loader.group, self.coming.loader.group)),
                 loaded.separate.eq(self.start & layer.separate),
                 ahead.eq(~self.start),
             ]

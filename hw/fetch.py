@@ -191,7 +191,11 @@ class Fetch(wiring.Component):
             self.o.valid.eq(queue.r_rdy),
             queue.r_en.eq(self.o.ready),
         ]
-        m.d.sync += free.eq(free - walk.taken + (queue.r_rdy & self.o.ready))
+        left = Signal()
+        m.d.sync += [
+            left.eq(queue.r_rdy & self.o.ready),
+            free.eq(free - walk.taken + left),
+        ]
 
         return m
 

@@ -17,7 +17,7 @@ from downshift.hw.table_fill import TableFill
 from downshift.hw.table_row import TableRow, table_sum_width
 from downshift.hw.table_segment import by_table
 
-__all__ = ["TableArray"]
+__all__ = ["TableArray", "row_order"]
 
 WORD = LANES * QUARTERS
 """Bytes of a segment in a vector."""
@@ -197,10 +197,11 @@ class TableArray(wiring.Component):
         m.d.comb += [self.soon.valid.eq(told.last), self.soon.p.eq(told.tags)]
         m.d.sync += [self.o.valid.eq(done.last), self.o.p.tags.eq(done.tags)]
 
+        order = row_order(self.rows)
         for first in range(0, self.rows, BANK):
-            rows = min(BANK, self.rows - first)
+            rows = order[first : first + BANK]
             bank = TableBank(
-                rows=rows, segments=self.segments, columns=self.columns, fabric=self.fabric
+                rows=len(rows), segments=self.segments, columns=self.columns, fabric=self.fabric
             )
             m.submodules[f"bank_{first // BANK}"] = shared(bank, platform)
             m.d.comb += [
@@ -213,13 +214,19 @@ class TableArray(wiring.Component):
                 bank.load.eq(fill.load),
                 bank.control.eq(fill.control),
             ]
-            for index in range(rows):
+            for index, row in enumerate(rows):
                 m.d.comb += [
-                    bank.load_data[index].eq(self.i_weights.p[first + index]),
-                    self.o.p.sums[first + index].eq(bank.o[index]),
+                    bank.load_data[index].eq(self.i_weights.p[row]),
+                    self.o.p.sums[row].eq(bank.o[index]),
                 ]
 
         return m
+
+
+def row_order(rows):
+    """Order rows as neighbours: one and the one half of the rows away, which share lanes."""
+    half = -(-rows // 2)
+    return [row for k in range(half) for row in (k, k + half) if row < rows]
 
 
 class _Stage(data.Struct):

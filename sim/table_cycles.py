@@ -114,7 +114,7 @@ def pass_cycles(layer: dict, config: TableConfig, ahead: Ahead = Ahead()) -> Pas
     tiles = list(_tiles(layer, config))
 
     loaded = (
-        ahead.load + 1 + TileLoader.latency + load
+        ahead.load + 2 + TileLoader.latency + load
     )  # when all weights of the next tile are there
     taken, ready, busy, filled, load_wait, fetch_wait, vectors = 0, ahead.fill, 0, 0, 0, 0, 0
     for counts, last in tiles:
@@ -166,7 +166,7 @@ def _lanes(layer: dict, config: TableConfig, ahead: Ahead) -> PassCycles:
     kernel, slots = lanes["last_row"] + 1, 1 << layer["array"]["slots"]
     columns = (fetch["last_row"] + 1) * (fetch["last_column"] + 1)
     words = _Words(_Residual(layer, config), wait=0)
-    asked, last, begun, outputs = 1, [0, 0], 0, 0
+    asked, last, begun, outputs = 2, [0, 0], 0, 0
     fetch_wait = load_wait = 0
     turned = ROWS + 2 + BlockRam.latency  # when the parameters of the tile hold
     for tile in range(fetch["last_tile"] + 1):
@@ -278,7 +278,7 @@ class _Words:
     def take(self, count: int, left: int) -> int:
         """Fetch the words of a vector, whose predecessor leaves at `left`; when it is complete."""
         for index in range(count):
-            earliest = max(self.asked + 1, self.left[0] + 1)
+            earliest = max(self.asked + 1, self.left[0] + 2)
             self.asked = self.residual.first_free(earliest)
             taken = max(self.asked + FETCH_LATENCY, self.left[-1] + 1, self.entered)
             entered = max(taken + self.wait, self.entered + 1)
