@@ -64,7 +64,10 @@ def test_the_table_style_is_made_of_what_the_family_has(tmp_path, name, fabric, 
     generate(find(name), config, tmp_path, core=make)
     assert given["config"] == config
     assert type(given["fabric"]) is fabric
-    assert "--placer static --router router2" in (tmp_path / "build.sh").read_text()
+    script = (tmp_path / "build.sh").read_text()
+    assert "--router router2" in script
+    assert ("downshift.boards.floorplan" in script) == (name == "ulx3s-85f")
+    assert "flatten" in (tmp_path / "synthesis.ys").read_text()
 
 
 def test_a_clock_out_of_reach_writes_nothing(tmp_path, make_stand_in):
