@@ -14,8 +14,6 @@ from typing import Any
 
 from scipy.optimize import linear_sum_assignment
 
-from downshift.hw.map_layout import WORD_BYTES
-from downshift.hw.region import PARAMETER_BYTES
 from downshift.hw.table_array import row_order
 from downshift.hw.table_config import COLUMNS, ROWS
 
@@ -24,6 +22,8 @@ __all__ = ["place_hard_blocks"]
 GROUPS = (*range(4, 59, 9), *range(69, 115, 9))
 """Columns at which groups of four hard blocks begin on an LFE5U-85F; clocks are in the middle."""
 WIDTH = 126
+MIDDLE = 26
+"""Columns between the halves of the array, for what reads, writes and controls."""
 RAM_ROWS, RAM_OFFSETS = (22, 46, 70, 82), (0, 2, 4, 6)
 MULTIPLIER_ROWS, MULTIPLIER_BELS = (10, 34, 58), {0: 0, 1: 1, 4: 4, 5: 5}
 ROW_WEIGHT = 2
@@ -33,13 +33,11 @@ ORDER = row_order(ROWS)
 
 
 def _channel(row: float) -> float:
-    """Column of an output channel: rows of the array stand side by side."""
+    """Column of an output channel: rows of the array stand side by side, half left, half right."""
     whole = min(int(row), ROWS - 1)
-    return (ORDER.index(whole) + 0.5 + (row - whole - 0.5) * 0.75) * WIDTH / ROWS
-
-
-def _spread(part: float, first: float, last: float) -> float:
-    return first + part * (last - first)
+    place = ORDER.index(whole) + 0.5 + (row - whole - 0.5) * 0.75
+    column = place * (WIDTH - MIDDLE) / ROWS
+    return column if 2 * place < ROWS else column + MIDDLE
 
 
 Wish = Callable[..., tuple[float, float]]
@@ -51,19 +49,12 @@ WISHES: tuple[tuple[str, Wish], ...] = (
         ),
     ),
     (r"sums(?:\$\d+)?\.row_(\d+)\.memory", lambda row: (_channel(row + 0.5), 70)),
-    (
-        r"activations\.slice_(\d+)\.bank_\d+_(\d+)",
-        lambda first, bit: (_spread((first + bit) / (8 * WORD_BYTES), 32, 94), 82),
-    ),
-    (
-        r"parameters\.ram\.slice_(\d+)\.bank_\d+_(\d+)",
-        lambda first, bit: (_spread((first + bit) / (8 * PARAMETER_BYTES), 40, 90), 70),
-    ),
+    (r"activations\.", lambda: (WIDTH / 2, 58)),
+    (r"(?:parameters|program|requests)\.", lambda: (WIDTH / 2, 82)),
     (r"lane_(\d+)\.multiply_product_(\d)", lambda row, column: (_channel(row + column / 3), 22)),
     (r"rescale_(\d+)\.shift", lambda row: (_channel(row + 0.5), 34)),
     (r"rescale_(\d+)\.multiply_", lambda row: (_channel(row + 0.5), 58)),
     (r"residual_product_(\d+)", lambda row: (_channel(row + 0.5), 58)),
-    (r"(?:program|requests)\.", lambda: (WIDTH / 2, 82)),
 )
 """By the path of a block in the accelerator: the column and row where it would stand best."""
 

@@ -237,31 +237,35 @@ class ConvCore(wiring.Component):
 
         # Pool.
         m.submodules.pool = pool = WordPool(segments=self.segments, depth=self.activation_depth)
+        # Stable during a pass: next to where they are used.
+        pooled, separate = Signal(), Signal()
+        m.d.sync += [pooled.eq(layer.pool), separate.eq(layer.separate)]
         m.d.comb += [
             pool.layer.pack.eq(layer.writer.pack),
             pool.layer.base.eq(layer.writer.base),
             pool.layer.groups.eq(layer.writer.groups),
             pool.start.eq(self.start & layer.pool),
             pool.i.p.eq(fetch.o.p),
-            pool.i.valid.eq(fetch.o.valid & layer.pool),
+            pool.i.valid.eq(fetch.o.valid & pooled),
             chains.i.p.eq(fetch.o.p),
             lanes.i.p.eq(fetch.o.p),
-            lanes.i.valid.eq(fetch.o.valid & layer.separate),
-            chains.i.valid.eq(fetch.o.valid & ~layer.pool & ~layer.separate),
+            lanes.i.valid.eq(fetch.o.valid & separate),
+            chains.i.valid.eq(fetch.o.valid & ~pooled & ~separate),
             fetch.o.ready.eq(
                 Mux(
-                    layer.pool,
+                    pooled,
                     pool.i.ready,
-                    Mux(layer.separate, lanes.i.ready, chains.i.ready),
+                    Mux(separate, lanes.i.ready, chains.i.ready),
                 )
             ),
         ]
 
         # Weights of the pass that follows, or of this one.
         ahead, begin, load = Signal(), Signal(), Signal()
-        begin_ahead = self.known & ~ahead & ~(self.coming.pool | self.coming.separate)
+        wanted = Signal()
+        m.d.sync += wanted.eq(self.known & ~(self.coming.pool | self.coming.separate))
         m.d.comb += [
-            begin.eq(begin_ahead & loader.idle & array.i_weights.ready),
+            begin.eq(wanted & ~ahead & loader.idle & array.i_weights.ready),
             load.eq(begin | (self.start & ~ahead & ~layer.pool)),
         ]
         m.d.sync += [

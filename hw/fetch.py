@@ -3,10 +3,9 @@
 from itertools import pairwise
 
 import numpy as np
-from amaranth import Cat, Module, Signal, Value
+from amaranth import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFO
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect
 
 from downshift.hw.block_ram import BlockRam
 from downshift.hw.fabric import ram_port
@@ -16,6 +15,7 @@ from downshift.hw.segment_walk import SegmentWalk, WordMeta
 from downshift.hw.table import LANES, QUARTERS, table_vectors
 from downshift.hw.window import im2col
 from downshift.hw.word_chains import chain_places, chain_word_layout
+from downshift.hw.word_queue import WordQueue
 
 __all__ = ["Fetch", "segment_vectors"]
 
@@ -179,21 +179,19 @@ class Fetch(wiring.Component):
 
         # What waits to be taken.
         entry = Signal(self.o.p.shape())
-        m.submodules.queue = queue = SyncFIFO(width=len(Value.cast(entry)), depth=self.room)
+        m.submodules.queue = queue = WordQueue(shape=self.o.p.shape(), depth=self.room)
         m.d.comb += [
             entry.word.eq(turned),
             entry.chain.eq(stages[-1].chain),
             entry.complete.eq(stages[-1].complete),
             entry.tags.eq(stages[-1].tags),
-            queue.w_data.eq(entry),
-            queue.w_en.eq(stages[-1].valid),
-            Value.cast(self.o.p).eq(queue.r_data),
-            self.o.valid.eq(queue.r_rdy),
-            queue.r_en.eq(self.o.ready),
+            queue.i.p.eq(entry),
+            queue.i.valid.eq(stages[-1].valid),
         ]
+        connect(m, queue.o, wiring.flipped(self.o))
         left = Signal()
         m.d.sync += [
-            left.eq(queue.r_rdy & self.o.ready),
+            left.eq(self.o.valid & self.o.ready),
             free.eq(free - walk.taken + left),
         ]
 

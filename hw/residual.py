@@ -2,7 +2,6 @@
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
-from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from downshift.hw.block_ram import BlockRam
@@ -10,6 +9,7 @@ from downshift.hw.fabric import ram_port
 from downshift.hw.map_layout import WORD_BYTES
 from downshift.hw.table import LANES
 from downshift.hw.word_format import CODES
+from downshift.hw.word_queue import WordQueue
 
 __all__ = ["Residual", "ResidualLayer", "residual_fields"]
 
@@ -151,34 +151,40 @@ class Residual(wiring.Component):
             self.read.address.eq(addresses[-1]),
             self.read.enable.eq(asked[self.delay]),
         ]
-        m.submodules.queue = queue = SyncFIFO(width=8 * WORD_BYTES + 1, depth=self.room)
+        m.submodules.queue = queue = WordQueue(shape=8 * WORD_BYTES + 1, depth=self.room)
         m.d.comb += [
-            queue.w_data.eq(Cat(self.read.data, second[-1])),
-            queue.w_en.eq(asked[-1]),
+            queue.i.p.eq(Cat(self.read.data, second[-1])),
+            queue.i.valid.eq(asked[-1]),
         ]
 
         # Codes of the slot.
         slot = Signal(2)
         slot_done = slot == ((1 << layer.pack)[:3] >> layer.halves) - 1
         used = self.taken & layer.enable
-        m.d.comb += queue.r_en.eq(used & slot_done)
-        m.d.sync += free.eq(free - asks + queue.r_en)
+        m.d.comb += queue.o.ready.eq(used & slot_done)
+        m.d.sync += free.eq(free - asks + queue.o.ready)
         with m.If(used):
             m.d.sync += slot.eq(Mux(slot_done, 0, slot + 1))
         word = Signal(8 * WORD_BYTES, reset_less=True)
         place, quarter = Signal(2, reset_less=True), Signal(2, reset_less=True)
         m.d.sync += [
-            word.eq(queue.r_data),
+            word.eq(queue.o.p),
             place.eq(slot),
-            quarter.eq(Mux(layer.halves, Cat(queue.r_data[-1], slot[0]), slot)),
+            quarter.eq(Mux(layer.halves, Cat(queue.o.p[-1], slot[0]), slot)),
         ]
         waiting = data.View(data.ArrayLayout(8, WORD_BYTES), word)
+        # Stable during a pass: next to where they are used.
+        pack, spare, enable = (
+            Signal.like(layer[name], name=f"{name}_r", reset_less=True)
+            for name in ("pack", "spare", "enable")
+        )
+        m.d.sync += [pack.eq(layer.pack), spare.eq(layer.spare), enable.eq(layer.enable)]
         for code in range(CODES):
             lane, by_lane = code % LANES, code // LANES
             pairs = [waiting[LANES * (2 * s + by_lane // 2) + lane] for s in range(2)]
             fours = [waiting[LANES * s + lane] for s in range(4)]
             narrow = Signal(8, name=f"narrow_{code}")
-            with m.Switch(layer.pack):
+            with m.Switch(pack):
                 with m.Case(0):
                     m.d.comb += narrow.eq(waiting[code])
                 with m.Case(1):
@@ -187,6 +193,6 @@ class Residual(wiring.Component):
                 with m.Default():
                     four = data.View(data.ArrayLayout(8, 4), Cat(fours))[quarter]
                     m.d.comb += narrow.eq(four.word_select(by_lane, 2))
-            m.d.sync += self.o[code].eq(Mux(layer.enable, narrow >> Cat(0, layer.spare), 0))
+            m.d.sync += self.o[code].eq(Mux(enable, narrow >> Cat(0, spare), 0))
 
         return m

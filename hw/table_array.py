@@ -12,8 +12,8 @@ from downshift.hw.fabric import Fabric
 from downshift.hw.generate import shared
 from downshift.hw.mac import VectorTags, vector_layout
 from downshift.hw.table import LANES, QUARTERS, TABLES
-from downshift.hw.table_bank import TableBank
 from downshift.hw.table_fill import TableFill
+from downshift.hw.table_part import TablePart
 from downshift.hw.table_row import TableRow, table_sum_width
 from downshift.hw.table_segment import by_table
 
@@ -21,7 +21,7 @@ __all__ = ["TableArray", "row_order"]
 
 WORD = LANES * QUARTERS
 """Bytes of a segment in a vector."""
-BANK = 4
+PART = 8
 """Rows with common registers."""
 
 
@@ -124,7 +124,7 @@ class TableArray(wiring.Component):
     def latency_of(*, segments: int) -> int:
         """Cycles from taking a vector of one bit to its result; `act_width` - 1 more for others."""
         return (
-            BitSerializer.latency + TableBank.latency + TableRow.latency_of(segments=segments) + 1
+            BitSerializer.latency + TablePart.latency + TableRow.latency_of(segments=segments) + 1
         )
 
     def elaborate(self, platform):
@@ -193,31 +193,31 @@ class TableArray(wiring.Component):
             stages[0].tags.eq(tags),
             *(later.eq(stage) for stage, later in pairwise(stages)),
         ]
-        told, done = stages[-2], stages[-1]  # the banks have registers of their own
-        m.d.comb += [self.soon.valid.eq(told.last), self.soon.p.eq(told.tags)]
+        told, soon, done = stages[-1 - TablePart.latency], stages[-2], stages[-1]
+        m.d.comb += [self.soon.valid.eq(soon.last), self.soon.p.eq(soon.tags)]
         m.d.sync += [self.o.valid.eq(done.last), self.o.p.tags.eq(done.tags)]
 
         order = row_order(self.rows)
-        for first in range(0, self.rows, BANK):
-            rows = order[first : first + BANK]
-            bank = TableBank(
+        for first in range(0, self.rows, PART):
+            rows = order[first : first + PART]
+            part = TablePart(
                 rows=len(rows), segments=self.segments, columns=self.columns, fabric=self.fabric
             )
-            m.submodules[f"bank_{first // BANK}"] = shared(bank, platform)
+            m.submodules[f"part_{first // PART}"] = shared(part, platform)
             m.d.comb += [
-                bank.pack.eq(self.pack),
-                bank.fill_pack.eq(self.fill_pack),
-                bank.address.eq(address),
-                bank.restart.eq(told.restart),
-                bank.done.eq(told.last),
-                bank.combine.eq(fill.combine),
-                bank.load.eq(fill.load),
-                bank.control.eq(fill.control),
+                part.pack.eq(self.pack),
+                part.fill_pack.eq(self.fill_pack),
+                part.address.eq(address),
+                part.restart.eq(told.restart),
+                part.done.eq(told.last),
+                part.combine.eq(fill.combine),
+                part.load.eq(fill.load),
+                part.control.eq(fill.control),
             ]
             for index, row in enumerate(rows):
                 m.d.comb += [
-                    bank.load_data[index].eq(self.i_weights.p[row]),
-                    self.o.p.sums[row].eq(bank.o[index]),
+                    part.load_data[index].eq(self.i_weights.p[row]),
+                    self.o.p.sums[row].eq(part.o[index]),
                 ]
 
         return m

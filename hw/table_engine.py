@@ -100,6 +100,8 @@ class TableEngine(wiring.Component):
             core.layer.eq(passes.layer),
             core.start.eq(passes.start),
             self.busy.eq(sequencer.busy),
+        ]
+        m.d.sync += [
             self.done.eq(sequencer.done),
             self.missing.eq(sequencer.missing),
         ]
@@ -117,7 +119,7 @@ class TableEngine(wiring.Component):
             (weights, Region.WEIGHTS),
             (parameters, Region.PARAMETERS),
         ):
-            m.d.comb += [
+            m.d.sync += [
                 store.write.address.eq(self.write.address),
                 store.write.data.eq(self.write.data),
                 store.write.enable.eq(self.write.enable & (self.region == region)),
@@ -130,7 +132,9 @@ class TableEngine(wiring.Component):
         read = activations.read
         split = exact_log2(WORD_BYTES)
         by_link = self.write.enable & (self.region == Region.ACTIVATIONS)
-        with m.If(self.busy):
+        busy = Signal()
+        m.d.sync += busy.eq(self.busy)
+        with m.If(busy):
             m.d.comb += [
                 activations.write_address.eq(core.write_address),
                 activations.write_data.eq(core.write_data),
@@ -161,15 +165,20 @@ class TableEngine(wiring.Component):
             m.d.sync += lane.eq(self.read.address[:split])
         m.d.sync += self.read.data.eq(read.data.word_select(lane, 8))
 
+        vector_taken, word_read = Signal(), Signal()
+        m.d.sync += [
+            vector_taken.eq(core.vector_taken),
+            word_read.eq(core.read_weights.enable),
+        ]
         count_events(
             m,
             self.counters,
-            busy=self.busy,
+            busy=busy,
             start=self.start,
             events={
                 "cycles": 1,
-                "vectors": core.vector_taken,
-                "weight_words": core.read_weights.enable,
+                "vectors": vector_taken,
+                "weight_words": word_read,
                 "output_wait": 0,
             },
         )

@@ -8,6 +8,7 @@ from downshift.hw.adder_tree import add_trees, adder_tree_latency
 from downshift.hw.fabric import Addition, Fabric
 from downshift.hw.generate import shared
 from downshift.hw.table import LANES, QUARTERS, TABLES
+from downshift.hw.table_chain import TableChain
 from downshift.hw.table_segment import FillControl, TableSegment, by_table
 
 __all__ = ["TableRow", "table_sum_width"]
@@ -87,23 +88,24 @@ class TableRow(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         # Tables.
-        segments = []
-        for index in range(self.segments):
-            segment = TableSegment(fabric=self.fabric)
-            m.submodules[f"segment_{index}"] = shared(segment, platform)
+        entries = []
+        for index, first in enumerate(range(0, self.segments, self.columns)):
+            count = min(self.columns, self.segments - first)
+            chain = TableChain(segments=count, fabric=self.fabric)
+            m.submodules[f"chain_{index}"] = shared(chain, platform)
             m.d.comb += [
-                segment.wide.eq(self.fill_wide),
-                segment.narrow.eq(self.fill_narrow),
-                segment.address.eq(self.address[index]),
-                segment.load.eq(self.load[index // self.columns]),
-                segment.load_data.eq(self.load_data[index % self.columns]),
-                segment.control.eq(self.control),
+                chain.wide.eq(self.fill_wide),
+                chain.narrow.eq(self.fill_narrow),
+                *(chain.address[k].eq(self.address[first + k]) for k in range(count)),
+                chain.load.eq(self.load[index]),
+                *(chain.load_data[k].eq(self.load_data[k]) for k in range(count)),
+                chain.control.eq(self.control),
             ]
-            segments.append(segment)
+            entries += [chain.o[k] for k in range(count)]
 
         # Trees, and what becomes of their sums.
         for quarter in range(QUARTERS):
-            trees = [[segment.o[quarter][t] for segment in segments] for t in range(TABLES)]
+            trees = [[entry[quarter][t] for entry in entries] for t in range(TABLES)]
             additions = []
             sums = add_trees(m, f"tree_{quarter}", additions, trees, largest=LARGEST_DIGIT)
             self._accumulate(m, quarter, additions, sums)

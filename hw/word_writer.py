@@ -42,7 +42,7 @@ class WordWriter(wiring.Component):
     i : ``In(stream.Signature(ArrayLayout(8, 16), always_ready=True))``
         Codes of one pixel; slots follow each other, then columns, then rows.
     i_logits : ``In(stream.Signature(ArrayLayout(signed(32), 16), always_ready=True))``
-        Sums of one pixel, which stay in force for five more cycles.
+        Sums of one pixel, which stay in force for seven more cycles.
     write_enable : ``Out(4)``
         Quarters to write.
     write_address, write_data : ``Out(range(depth))``, ``Out(ArrayLayout(8, 16))``
@@ -51,7 +51,7 @@ class WordWriter(wiring.Component):
     i: stream.Interface
     i_logits: stream.Interface
 
-    latency = 1 + WordFormat.latency
+    latency = 2 + WordFormat.latency
 
     def __init__(self, *, depth: int):
         self.depth = depth
@@ -73,7 +73,7 @@ class WordWriter(wiring.Component):
         m = Module()
         layer = self.layer
         m.submodules.format = words = WordFormat()
-        taken = Signal()
+        taken, load = Signal(), Signal()
         codes = Signal.like(self.i.p, reset_less=True)
         accs = Signal.like(self.i_logits.p, reset_less=True)
         m.d.sync += [
@@ -85,8 +85,9 @@ class WordWriter(wiring.Component):
             words.pack.eq(layer.pack),
             words.group.eq(layer.group),
             words.spare.eq(layer.spare),
-            words.load.eq(taken),
+            words.load.eq(load),
         ]
+        m.d.sync += load.eq(taken)
 
         # Where the slots of this row stand.
         first, here, row_start = Signal(Spot), Signal(Spot), Signal(Spot)
@@ -153,9 +154,10 @@ class WordWriter(wiring.Component):
         # Rows past the last.
         blank = here.all_row > layer.height
         for code in range(CODES):
-            m.d.comb += words.i[code].eq(Mux(blank, layer.zero_point, codes[code]))
+            m.d.sync += words.i[code].eq(Mux(blank, layer.zero_point, codes[code]))
 
-        # Cycle 1: the address and the slot. Cycle 2, and more: words.
+        # Cycle 1: the address and the slot. Cycle 3, and more: words.
+        early = Signal(_Write)
         stages = [Signal(_Write, name=f"stage_{k}") for k in range(2)]
         enable = Signal(QUARTERS)
         parts = Signal(2)  # log2 of the quarters of a slot
@@ -170,7 +172,8 @@ class WordWriter(wiring.Component):
                 m.d.comb += enable.eq(0b1111 << (here.slot << 2))
         more = Signal(2)  # words to come
         m.d.sync += [
-            stages[0].valid.eq(taken),
+            early.valid.eq(taken),
+            stages[0].eq(early),
             stages[1].valid.eq(stages[0].valid | (more != 0)),
             stages[1].last.eq(
                 stages[0].last & Mux(stages[0].valid, layer.last_word == 0, more == 1)
@@ -178,10 +181,10 @@ class WordWriter(wiring.Component):
         ]
         with m.If(taken):
             m.d.sync += [
-                stages[0].address.eq(here.words + column_words),
-                stages[0].enable.eq(Mux(layer.logits, 0b1111, enable)),
-                stages[0].group.eq(tile_group),
-                stages[0].last.eq(pass_done),
+                early.address.eq(here.words + column_words),
+                early.enable.eq(Mux(layer.logits, 0b1111, enable)),
+                early.group.eq(tile_group),
+                early.last.eq(pass_done),
             ]
         with m.If(stages[0].valid):
             m.d.sync += [

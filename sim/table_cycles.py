@@ -77,7 +77,7 @@ def program_cycles(layers: Iterable[dict], config: TableConfig) -> list[tuple[in
     passes = []
     for layer in layers:
         start = max(known, done) + PassQueue.latency
-        ahead = Ahead(load=max(known, ahead.load), fill=ahead.fill)
+        ahead = Ahead(load=min(start, max(known + 1, ahead.load)), fill=ahead.fill)
         predicted = pass_cycles(layer, config, ahead.seen_from(start))
         passes.append((start, predicted))
         ahead = predicted.left.seen_from(-start)

@@ -241,7 +241,7 @@ SUBSTITUTIONS = {
          "self.acts[lane].word_select(DIGITS - 1 - position, 2)", BRICK),
     ],
     "tables filled wrong": [
-        ("hw/table_array.py", "second[7] ^ (low & ~second[6])", "second[7]", TABLE_PAIRS),
+        ("hw/table_part.py", "second[7] ^ (low & ~second[6])", "second[7]", TABLE_PAIRS),
         ("hw/table_segment.py", "stored[7] | (stored[6] & stored[5])", "stored[7]", TABLE_PAIRS),
         ("hw/table_segment.py", " | self.narrow << LOW_OFFSET", "", TABLE_PAIRS),
         ("hw/table_fill.py", "Mux(part[0], 0b1100, 0b0011)", "0b0011", TABLE_PAIRS),
@@ -250,8 +250,8 @@ SUBSTITUTIONS = {
          TABLE_PAIRS),
     ],
     "rounding of the table style": [
-        ("hw/rescale.py", "half & (rest[1] | fine[:7].any() | floor[0])", "half", RESCALE),
-        ("hw/rescale.py", "Mux(inside[2], moved[-1], negative[2])", "moved[-1]", RESCALE),
+        ("hw/rescale.py", "half & (rest[2] | fine[:7].any() | floor[0])", "half", RESCALE),
+        ("hw/rescale.py", "Mux(inside[3], moved[-1], negative[3])", "moved[-1]", RESCALE),
         ("hw/switch_lane.py", "(rounded[bit] ^ beyond)", "rounded[bit]", ALIGNED),
         ("hw/switch_lane.py", "carry=last_kept", "carry=~last_kept", ALIGNED),
     ],
@@ -264,7 +264,7 @@ SUBSTITUTIONS = {
         ("hw/residual.py", "second.eq(Cat(tile[0], second))", "second.eq(Cat(0, second))",
          RESIDUAL),
         ("hw/residual.py", "narrow >> Cat(0, layer.spare)", "narrow", RESIDUAL),
-        ("hw/fabric.py", "m.d.sync += output.eq(read.data)", "m.d.comb += output.eq(read.data)",
+        ("hw/fabric.py", "m.d.sync += data.eq(read.data)", "m.d.comb += data.eq(read.data)",
          RAM),
         ("hw/pass_queue.py", "(~running | self.done)", "~running", PASSES),
     ],

@@ -23,7 +23,7 @@ def write(outputs, layout, *, slots, strip, zero_point=0, bands=1):
     by_slot = places.reshape(slots, strip, layout.width, channels // 16, 16)
     ordered = by_slot.transpose(3, 1, 2, 0, 4)  # (tile, row, column, slot, channel)
     port = dut.i_logits if logits else dut.i
-    spacing = 6 if logits else words_per_tile(layout)
+    spacing = 8 if logits else words_per_tile(layout)
     done, passes = [], np.array_split(np.arange(strip), bands)
 
     async def feed(ctx):

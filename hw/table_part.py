@@ -1,4 +1,4 @@
-"""Some rows of a table array, with registers of their own before them."""
+"""A part of the rows of a table array, with registers of their own before them."""
 
 import numpy as np
 from amaranth import Cat, Module, Mux, Signal
@@ -11,11 +11,35 @@ from downshift.hw.table import LANES, QUARTERS
 from downshift.hw.table_row import TableRow, table_sum_width
 from downshift.hw.table_segment import FillControl, by_table
 
-__all__ = ["TableBank"]
+__all__ = ["TablePart"]
+
+BANK = 4
+"""Rows with common registers."""
 
 
-class TableBank(wiring.Component):
+def _ports(rows, segments, columns):
+    sums = data.ArrayLayout(table_sum_width(segments), QUARTERS)
+    return {
+        "pack": In(2),
+        "fill_pack": In(2),
+        "address": In(data.ArrayLayout(by_table(LANES), segments)),
+        "restart": In(1),
+        "done": In(1),
+        "combine": In(1),
+        "load": In(-(-segments // columns)),
+        "load_data": In(data.ArrayLayout(data.ArrayLayout(8, columns), rows)),
+        "control": In(FillControl),
+        "o": Out(data.ArrayLayout(sums, rows)),
+    }
+
+
+class TablePart(wiring.Component):
     """`TableRow` for some output channels, `latency` cycles later: no net spans the whole array.
+
+    ::
+
+        address, … ─► register ─┬─► register ─► four rows ─► o
+                                └─► register ─► four rows ─► o
 
     Parameters
     ----------
@@ -37,28 +61,49 @@ class TableBank(wiring.Component):
         Without a register.
     """
 
-    latency = 1
+    latency = 2
 
     def __init__(self, *, rows: int, segments: int, columns: int, fabric: Fabric):
         self.rows = rows
         self.segments = segments
         self.columns = columns
         self.fabric = fabric
-        sums = data.ArrayLayout(table_sum_width(segments), QUARTERS)
-        super().__init__(
-            {
-                "pack": In(2),
-                "fill_pack": In(2),
-                "address": In(data.ArrayLayout(by_table(LANES), segments)),
-                "restart": In(1),
-                "done": In(1),
-                "combine": In(1),
-                "load": In(-(-segments // columns)),
-                "load_data": In(data.ArrayLayout(data.ArrayLayout(8, columns), rows)),
-                "control": In(FillControl),
-                "o": Out(data.ArrayLayout(sums, rows)),
-            }
-        )
+        super().__init__(_ports(rows, segments, columns))
+
+    def elaborate(self, platform):
+        m = Module()
+        names = [name for name in _ports(1, 1, 1) if name != "o"]
+        held = {
+            name: Signal.like(getattr(self, name), name=f"{name}_r", reset_less=True)
+            for name in names
+        }
+        m.d.sync += [held[name].eq(getattr(self, name)) for name in names]
+        for first in range(0, self.rows, BANK):
+            rows = range(first, min(first + BANK, self.rows))
+            bank = _Bank(
+                rows=len(rows), segments=self.segments, columns=self.columns, fabric=self.fabric
+            )
+            m.submodules[f"bank_{first // BANK}"] = shared(bank, platform)
+            m.d.comb += [
+                getattr(bank, name).eq(held[name]) for name in names if name != "load_data"
+            ]
+            for index, row in enumerate(rows):
+                m.d.comb += [
+                    bank.load_data[index].eq(held["load_data"][row]),
+                    self.o[row].eq(bank.o[index]),
+                ]
+        return m
+
+
+class _Bank(wiring.Component):
+    """Rows next to each other, with registers before them; members are as of `TablePart`."""
+
+    def __init__(self, *, rows: int, segments: int, columns: int, fabric: Fabric):
+        self.rows = rows
+        self.segments = segments
+        self.columns = columns
+        self.fabric = fabric
+        super().__init__(_ports(rows, segments, columns))
 
     def elaborate(self, platform):
         m = Module()
