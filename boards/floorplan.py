@@ -22,8 +22,6 @@ __all__ = ["place_hard_blocks"]
 GROUPS = (*range(4, 59, 9), *range(69, 115, 9))
 """Columns at which groups of four hard blocks begin on an LFE5U-85F; clocks are in the middle."""
 WIDTH = 126
-MIDDLE = 26
-"""Columns between the halves of the array, for what reads, writes and controls."""
 RAM_ROWS, RAM_OFFSETS = (22, 46, 70, 82), (0, 2, 4, 6)
 MULTIPLIER_ROWS, MULTIPLIER_BELS = (10, 34, 58), {0: 0, 1: 1, 4: 4, 5: 5}
 ROW_WEIGHT = 2
@@ -33,11 +31,9 @@ ORDER = row_order(ROWS)
 
 
 def _channel(row: float) -> float:
-    """Column of an output channel: rows of the array stand side by side, half left, half right."""
+    """Column of an output channel: rows of the array stand side by side."""
     whole = min(int(row), ROWS - 1)
-    place = ORDER.index(whole) + 0.5 + (row - whole - 0.5) * 0.75
-    column = place * (WIDTH - MIDDLE) / ROWS
-    return column if 2 * place < ROWS else column + MIDDLE
+    return (ORDER.index(whole) + 0.5 + (row - whole - 0.5) * 0.75) * WIDTH / ROWS
 
 
 Wish = Callable[..., tuple[float, float]]

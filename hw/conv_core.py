@@ -295,7 +295,7 @@ class ConvCore(wiring.Component):
             (residual, layer.residual),
             (writer, layer.writer),
         ):
-            m.d.comb += [block.layer.eq(part), block.start.eq(self.start & ~layer.pool)]
+            m.d.comb += [block.layer.eq(part), block.start.eq(self.start)]
 
         # Memories.
         connect(m, loader.read, wiring.flipped(self.read_weights))

@@ -62,7 +62,7 @@ def test_blocks_of_a_row_stand_together():
         own = [name for name in placed if mine.search(name)]
         assert len(own) == 8
         columns = [column(placed[name]) for name in own]
-        assert max(columns) - min(columns) <= 32
+        assert max(columns) - min(columns) <= 24
 
 
 def test_too_many_blocks_are_left_to_nextpnr():
