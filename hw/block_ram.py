@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In
 
 from downshift.hw.fabric import Fabric, ram_port
 from downshift.hw.generate import shared
+from downshift.hw.registers import registered
 
 __all__ = ["BlockRam", "RamSlice"]
 
@@ -70,11 +71,9 @@ class BlockRam(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        names = ("write_enable", "write_address", "write_data")
-        inputs = {name: getattr(self, name) for name in names}
-        inputs |= {"enable": self.read.enable, "address": self.read.address}
+        inputs = _inputs(self)
         if not self.near:
-            inputs = _registered(m, inputs)
+            inputs = registered(m, inputs, reset=("write_enable", "enable"))
 
         slice_width = self.fabric.ram_slice(self)
         for first in range(0, self.width, slice_width):
@@ -116,14 +115,12 @@ class RamSlice(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        names = ("write_enable", "write_address", "write_data")
-        inputs = {name: getattr(self, name) for name in names}
-        inputs |= {"enable": self.read.enable, "address": self.read.address}
+        inputs = _inputs(self)
         output = Signal(self.width)
         if self.near:
             m.d.comb += self.read.data.eq(output)
         else:
-            inputs = _registered(m, inputs)
+            inputs = registered(m, inputs, reset=("write_enable", "enable"))
             last = Signal(self.width, reset_less=True)
             m.d.sync += last.eq(output)
             m.d.comb += self.read.data.eq(last)
@@ -140,11 +137,9 @@ def _ports(width, depth, granularity):
     }
 
 
-def _registered(m, signals):
-    """Signals a cycle later, by name; what enables starts from zero."""
-    registers = {
-        name: Signal.like(signal, name=f"{name}_r", reset_less="enable" not in name)
-        for name, signal in signals.items()
+def _inputs(ram):
+    names = ("write_enable", "write_address", "write_data")
+    return {name: getattr(ram, name) for name in names} | {
+        "enable": ram.read.enable,
+        "address": ram.read.address,
     }
-    m.d.sync += [registers[name].eq(signal) for name, signal in signals.items()]
-    return registers

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from downshift.hw.block_ram import BlockRam
 from downshift.hw.fabric import Addition, Fabric
+from downshift.hw.registers import registered
 from downshift.hw.table import QUARTERS
 
 __all__ = ["SlotRow"]
@@ -66,16 +67,9 @@ class SlotRow(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        quarters = Signal.like(self.quarters, reset_less=True)
-        names = ("first", "valid", "alone", "second", "place", "hold", "hold_place")
-        held = {
-            name: Signal.like(getattr(self, name), name=f"{name}_r", reset_less=True)
-            for name in names
-        }
-        m.d.sync += [
-            quarters.eq(self.quarters),
-            *(register.eq(getattr(self, name)) for name, register in held.items()),
-        ]
+        names = ("quarters", "first", "valid", "alone", "second", "place", "hold", "hold_place")
+        held = registered(m, {name: getattr(self, name) for name in names})
+        quarters = held["quarters"]
         m.submodules.memory = memory = BlockRam(
             width=self.acc_width, depth=self.depth, near=True, fabric=self.fabric
         )

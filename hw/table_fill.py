@@ -104,10 +104,14 @@ class TableFill(wiring.Component):
         group = Signal(self.groups, init=1)
         by_pairs, final_part = self.pack == 2, Signal(2)
         done = Signal()
-        m.d.comb += last_count.eq((LANES << self.channels) - 1)
-        m.d.sync += final_part.eq(Mux(by_pairs, (1 << self.channels) >> 1, 1 << self.channels) - 1)
-        m.d.comb += self.combine.eq(by_pairs & count[0])
-        m.d.sync += self.load.eq(Mux(self.taken & (count[0] | ~by_pairs), group, 0))
+        m.d.comb += [
+            last_count.eq((LANES << self.channels) - 1),
+            self.combine.eq(by_pairs & count[0]),
+        ]
+        m.d.sync += [
+            final_part.eq(Mux(by_pairs, (1 << self.channels) >> 1, 1 << self.channels) - 1),
+            self.load.eq(Mux(self.taken & (count[0] | ~by_pairs), group, 0)),
+        ]
         with m.If(by_pairs):
             m.d.sync += self.control.load_address.eq(count[1:])
         with m.Elif(self.channels == 0):

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from downshift.hw.fabric import Fabric
 from downshift.hw.generate import shared
+from downshift.hw.registers import registered
 from downshift.hw.table import LANES, QUARTERS
 from downshift.hw.table_row import TableRow, table_sum_width
 from downshift.hw.table_segment import FillControl, by_table
@@ -73,11 +74,7 @@ class TablePart(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         names = [name for name in _ports(1, 1, 1) if name != "o"]
-        held = {
-            name: Signal.like(getattr(self, name), name=f"{name}_r", reset_less=True)
-            for name in names
-        }
-        m.d.sync += [held[name].eq(getattr(self, name)) for name in names]
+        held = registered(m, {name: getattr(self, name) for name in names})
         for first in range(0, self.rows, BANK):
             rows = range(first, min(first + BANK, self.rows))
             bank = _Bank(
@@ -115,11 +112,7 @@ class _Bank(wiring.Component):
             fill_narrow.eq(self.fill_pack == 2),
         ]
         names = ("address", "restart", "done", "load", "control")
-        held = {
-            name: Signal.like(getattr(self, name), name=f"{name}_r", reset_less=True)
-            for name in names
-        }
-        m.d.sync += [held[name].eq(getattr(self, name)) for name in names]
+        held = registered(m, {name: getattr(self, name) for name in names})
         coming = Signal.like(self.load_data, reset_less=True)
         word = Signal.like(self.load_data, reset_less=True)
         combine = Signal(reset_less=True)
