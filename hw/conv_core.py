@@ -4,54 +4,27 @@ from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
 
-from downshift.hw.depthwise import DepthwiseLanes, DepthwiseLayer
+from downshift.hw.conv_layer import ConvLayer
+from downshift.hw.depthwise import DepthwiseLanes
 from downshift.hw.fabric import Fabric, ram_port
 from downshift.hw.fetch import Fetch
-from downshift.hw.fetch_layer import FetchLayer
 from downshift.hw.generate import shared
 from downshift.hw.map_layout import WORD_BYTES
-from downshift.hw.parameter_loader import ParameterLayer, ParameterLoader
+from downshift.hw.parameter_loader import ParameterLoader
 from downshift.hw.region import PARAMETER_BYTES
 from downshift.hw.rescale import Rescale
-from downshift.hw.residual import Residual, ResidualLayer
+from downshift.hw.residual import Residual
 from downshift.hw.slot_sums import SlotSums
 from downshift.hw.table import QUARTERS
 from downshift.hw.table_array import TableArray
 from downshift.hw.table_row import table_sum_width
-from downshift.hw.tile_loader import LoaderLayer, TileLoader
+from downshift.hw.tile_loader import TileLoader
 from downshift.hw.word_chains import CHAIN, WordChains
 from downshift.hw.word_format import CODES
 from downshift.hw.word_pool import WordPool
 from downshift.hw.word_writer import WordWriter
-from downshift.hw.writer_layer import WriterLayer
 
-__all__ = ["ConvCore", "ConvLayer"]
-
-
-class ArrayLayer(data.Struct):
-    """What array and sums are told about a pass."""
-
-    pack: 2  # log2 of the codes in a byte of the input
-    act_width: 4
-    cycles: 6  # from one vector to the next
-    slots: 2  # log2
-    keep: 1  # all pixels are added up
-    out_max: 8
-
-
-class ConvLayer(data.Struct):
-    """One pass over one layer."""
-
-    last: 1  # no pass follows
-    pool: 1  # windows are pooled: only `fetch` and part of `writer` count
-    separate: 1  # channels are convolved each by itself, in lanes instead of the array
-    fetch: FetchLayer
-    loader: LoaderLayer
-    array: ArrayLayer
-    lanes: DepthwiseLayer
-    parameters: ParameterLayer
-    residual: ResidualLayer
-    writer: WriterLayer
+__all__ = ["ConvCore"]
 
 
 class ConvCore(wiring.Component):

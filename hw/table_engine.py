@@ -6,7 +6,8 @@ from amaranth.lib.wiring import In, Out, connect
 from amaranth.utils import exact_log2
 
 from downshift.hw.block_ram import BlockRam
-from downshift.hw.conv_core import ConvCore, ConvLayer
+from downshift.hw.conv_core import ConvCore
+from downshift.hw.conv_layer import ConvLayer
 from downshift.hw.counters import Counters, count_events
 from downshift.hw.descriptor import PROFILES
 from downshift.hw.fabric import Fabric

@@ -9,7 +9,7 @@ import numpy as np
 
 from downshift.hw.brick import BrickArray
 from downshift.hw.channel_serializer import ChannelSerializer
-from downshift.hw.conv_core import ConvLayer
+from downshift.hw.conv_layer import ConvLayer
 from downshift.hw.descriptor import LayerDescriptor, descriptor_fields
 from downshift.hw.errors import DownshiftError
 from downshift.hw.partial_sums import PartialSums

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from downshift.hw.conv_core import ConvLayer
+from downshift.hw.conv_layer import ConvLayer
 from downshift.hw.descriptor import LayerDescriptor, descriptor_fields
 from downshift.hw.map_layout import WORD_BYTES
 from downshift.hw.table import LANES

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from downshift.hw.conv_core import ConvLayer
+from downshift.hw.conv_layer import ConvLayer
 from downshift.hw.descriptor import PROFILES, LayerDescriptor, descriptor_fields
 from downshift.hw.sequencer import program_layers
 from downshift.hw.table_config import TableConfig

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from downshift.hw.block_ram import BlockRam
-from downshift.hw.conv_core import ConvLayer
+from downshift.hw.conv_layer import ConvLayer
 from downshift.hw.depthwise import DepthwiseLanes
 from downshift.hw.fetch import Fetch
 from downshift.hw.pass_queue import PassQueue

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from downshift.hw.conv_core import ConvLayer
+from downshift.hw.conv_layer import ConvLayer
 from downshift.hw.descriptor import PROFILES, descriptor_words
 from downshift.hw.errors import DownshiftError
 from downshift.hw.table_config import COLUMNS, ROWS, TableConfig

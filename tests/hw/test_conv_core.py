@@ -9,7 +9,8 @@ from amaranth.lib.memory import Memory, MemoryData
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from downshift.hw.conv_core import ConvCore, ConvLayer
+from downshift.hw.conv_core import ConvCore
+from downshift.hw.conv_layer import ConvLayer
 from downshift.hw.fetch_layer import fetch_fields
 from downshift.hw.mac import multiply_accumulate
 from downshift.hw.map_layout import MapLayout

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from downshift.hw.conv_core import ConvLayer
+from downshift.hw.conv_layer import ConvLayer
 from downshift.hw.descriptor import descriptor_fields
 from downshift.hw.sequencer import program_layers
 from downshift.hw.table_config import TableConfig

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from downshift.hw.conv_core import ConvLayer
+from downshift.hw.conv_layer import ConvLayer
 from downshift.hw.descriptor import descriptor_fields
 from downshift.hw.errors import DownshiftError
 from downshift.hw.precision_switch import precision_switch
