@@ -3,11 +3,12 @@
 from itertools import pairwise
 
 import numpy as np
-from amaranth import Cat, Module, Signal, signed
+from amaranth import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from downshift.hw.fabric import Addition, Fabric
+from downshift.hw.depthwise_lane import DepthwiseLane, LaneControl
+from downshift.hw.fabric import Fabric
 from downshift.hw.generate import shared
 from downshift.hw.mac import VectorTags
 from downshift.hw.map_layout import WORD_BYTES
@@ -192,7 +193,7 @@ class DepthwiseLanes(wiring.Component):
                 tags.end.eq(stage.end),
             ]
         m.d.sync += [later.eq(stage) for stage, later in pairwise(stages)]
-        control = Signal(_Control)
+        control = Signal(LaneControl)
         weights = Signal.like(self.i_weights.p, reset_less=True)
         word = Signal.like(self.i.p.word, reset_less=True)
         m.d.sync += [
@@ -206,7 +207,7 @@ class DepthwiseLanes(wiring.Component):
             word.eq(self.i.p.word),
         ]
         for index in range(WORD_BYTES):
-            lane = _Lane(sum_width=self.sum_width, fabric=self.fabric)
+            lane = DepthwiseLane(sum_width=self.sum_width, fabric=self.fabric)
             m.submodules[f"lane_{index}"] = shared(lane, platform)
             m.d.comb += [
                 lane.control.eq(control),
@@ -222,99 +223,3 @@ class _Stage(data.Struct):
 
     valid: 1
     end: 1
-
-
-class _Control(data.Struct):
-    """What all lanes are told alike."""
-
-    load: 1
-    load_address: 4
-    address: 4
-    valid: 1
-    first: 1
-    done: 1
-
-
-class _Lane(wiring.Component):
-    """One byte of the words."""
-
-    def __init__(self, *, sum_width: int, fabric: Fabric):
-        self.sum_width = sum_width
-        self.fabric = fabric
-        super().__init__(
-            {
-                "control": In(_Control),
-                "load_data": In(data.ArrayLayout(8, CHAIN)),
-                "code": In(8),
-                "o": Out(sum_width),
-            }
-        )
-
-    def elaborate(self, platform):
-        m = Module()
-
-        # Cycles 2 and 3: inputs have registers of their own. Cycle 4: weights.
-        controls = [Signal(_Control, name=f"control_{k}") for k in range(2)]
-        loads = [Signal.like(self.load_data, name=f"load_{k}", reset_less=True) for k in range(2)]
-        control, load_data = controls[-1], loads[-1]
-        codes = [Signal(8, name=f"code_{k}", reset_less=True) for k in range(3)]
-        first, valid = (Signal(3, name=n, reset_less=True) for n in ("firsts", "valids"))
-        done = Signal(4, reset_less=True)
-        m.d.sync += [
-            Cat(controls).eq(Cat(self.control, *controls)),
-            Cat(loads).eq(Cat(self.load_data, *loads)),
-            Cat(codes).eq(Cat(self.code, *codes)),
-            valid.eq(Cat(control.valid, valid)),
-            first.eq(Cat(control.first, first)),
-            done.eq(Cat(control.done, done)),
-        ]
-        columns = range(CHAIN)
-        stored = [Signal(8, name=f"stored_{k}") for k in columns]
-        weights = [Signal(signed(8), name=f"weight_{k}", reset_less=True) for k in columns]
-        for column, half in np.ndindex(CHAIN, 2):
-            nibble = slice(4 * half, 4 * half + 4)
-            self.fabric.lut_ram(
-                m,
-                f"weights_{column}_{half}",
-                address=control.address,
-                data=stored[column][nibble],
-                write=control.load,
-                write_address=control.load_address,
-                write_data=load_data[column][nibble],
-            )
-        m.d.sync += [weight.eq(s) for weight, s in zip(weights, stored, strict=True)]
-
-        # Cycles 5 and 6: multiply. Cycle 7: add up the column.
-        products = [Signal(signed(17), name=f"product_{k}", reset_less=True) for k in columns]
-        sums = [Signal(self.sum_width, name=f"sum_{k}") for k in columns]
-        so_far = [Signal.like(s, name=f"so_far_{k}", reset_less=True) for k, s in enumerate(sums)]
-        for product, weight in zip(products, weights, strict=True):
-            self.fabric.multiply(m, f"multiply_{product.name}", o=product, a=weight, b=codes[2])
-        with m.If(valid[2]):
-            m.d.sync += [r.eq(s) for r, s in zip(so_far, sums, strict=True)]
-        wide = [Cat(p, p[-1].replicate(self.sum_width - len(p))) for p in products]
-        self.fabric.add(
-            m,
-            "column",
-            [
-                Addition(o=s, a=p, b=r, select=~first[2])
-                for s, p, r in zip(sums, wide, so_far, strict=True)
-            ],
-        )
-
-        # Cycle 8: add up columns.
-        before, two = (Signal(self.sum_width, name=name, reset_less=True) for name in ("a", "b"))
-        second, third = (Signal(self.sum_width, name=name) for name in ("second", "third"))
-        self.fabric.add(
-            m,
-            "columns",
-            [
-                Addition(o=second, a=before, b=so_far[1]),
-                Addition(o=third, a=two, b=so_far[2]),
-            ],
-        )
-        output = Signal(self.sum_width, reset_less=True)
-        with m.If(done[3]):
-            m.d.sync += [before.eq(so_far[0]), two.eq(second), output.eq(third)]
-        m.d.comb += self.o.eq(output ^ (1 << self.sum_width - 1))
-        return m
