@@ -7,9 +7,11 @@ from amaranth.lib.wiring import In, Out
 from downshift.hw.fabric import Fabric
 from downshift.hw.generate import shared
 from downshift.hw.precision_switch import STORED_WIDTH
-from downshift.hw.switch_lane import SwitchLane
+from downshift.hw.switch_part import SwitchPart
 
 __all__ = ["AlignedSwitch"]
+
+PART = 8
 
 
 class AlignedSwitch(wiring.Component):
@@ -27,7 +29,7 @@ class AlignedSwitch(wiring.Component):
     Members
     -------
     width : ``In(4)``
-        Bits of the result, 2…8; stable from two cycles before a word to its end.
+        Bits of the result, 2…8; stable from three cycles before a word to its end.
     i : ``In(stream.Signature(..., always_ready=True))``
         `codes` are the stored weights, `blank` tells which of them count as zero.
     o : ``Out(stream.Signature(ArrayLayout(8, lanes), always_ready=True))``
@@ -35,7 +37,7 @@ class AlignedSwitch(wiring.Component):
         A word is on its way.
     """
 
-    latency = SwitchLane.latency
+    latency = SwitchPart.latency
 
     i: stream.Interface
     o: stream.Interface
@@ -58,9 +60,9 @@ class AlignedSwitch(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        waiting = Signal()
-        m.d.comb += self.busy.eq(waiting | self.o.valid)
-        m.d.sync += [waiting.eq(self.i.valid), self.o.valid.eq(waiting)]
+        waiting = Signal(self.latency)
+        m.d.comb += [self.busy.eq(waiting.any()), self.o.valid.eq(waiting[-1])]
+        m.d.sync += waiting.eq(waiting << 1 | self.i.valid)
 
         # What all lanes are told alike.
         drop, added, kept = Signal(3), Signal(STORED_WIDTH), Signal(STORED_WIDTH)
@@ -69,16 +71,17 @@ class AlignedSwitch(wiring.Component):
             added.eq((1 << drop) - 1 >> 1),
             kept.eq(-1 << drop),
         ]
-        for index in range(self.lanes):
-            lane = SwitchLane(fabric=self.fabric)
-            m.submodules[f"lane_{index}"] = shared(lane, platform)
+        for first in range(0, self.lanes, PART):
+            lanes = slice(first, min(first + PART, self.lanes))
+            part = SwitchPart(lanes=lanes.stop - first, fabric=self.fabric)
+            m.submodules[f"part_{first // PART}"] = shared(part, platform)
             m.d.comb += [
-                lane.drop.eq(drop),
-                lane.added.eq(added),
-                lane.kept.eq(kept),
-                lane.i.eq(self.i.p.codes[index]),
-                lane.blank.eq(self.i.p.blank[index]),
-                self.o.p[index].eq(lane.o),
+                part.drop.eq(drop),
+                part.added.eq(added),
+                part.kept.eq(kept),
+                *(part.i[k].eq(self.i.p.codes[first + k]) for k in range(part.lanes)),
+                part.blank.eq(self.i.p.blank[lanes]),
+                *(self.o.p[first + k].eq(part.o[k]) for k in range(part.lanes)),
             ]
 
         return m

@@ -64,6 +64,8 @@ class ConvCore(wiring.Component):
     """
 
     rows = CODES
+    write_latency = 1
+    """Cycles from what the writer or the pool writes to the port."""
 
     def __init__(
         self,
@@ -261,7 +263,6 @@ class ConvCore(wiring.Component):
             fetch.start.eq(self.start),
             lanes.layer.eq(layer.lanes),
             lanes.start.eq(self.start),
-            self.done.eq(writer.done | pool.done),
         ]
         for block, part in (
             (parameters, layer.parameters),
@@ -280,11 +281,14 @@ class ConvCore(wiring.Component):
             ),
             fetch.read.data.eq(self.read_activations.data),
             residual.read.data.eq(self.read_activations.data),
+        ]
+        m.d.sync += [
             self.write_enable.eq(
-                Mux(layer.pool, pool.write_enable.replicate(QUARTERS), writer.write_enable)
+                Mux(pooled, pool.write_enable.replicate(QUARTERS), writer.write_enable)
             ),
-            self.write_address.eq(Mux(layer.pool, pool.write_address, writer.write_address)),
-            self.write_data.eq(Mux(layer.pool, pool.write_data, writer.write_data)),
+            self.write_address.eq(Mux(pooled, pool.write_address, writer.write_address)),
+            self.write_data.eq(Mux(pooled, pool.write_data, writer.write_data)),
+            self.done.eq(writer.done | pool.done),
         ]
 
         return m

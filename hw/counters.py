@@ -23,11 +23,12 @@ class Counters(data.Struct):
 
 
 def count_events(m, counters, *, busy, start, events):
-    """Count the cycles of a frame in which each event is."""
+    """Count the cycles of a frame in which each event is; they are known two cycles later."""
+    clear = Signal()
+    m.d.sync += clear.eq(start)
     for name, event in events.items():
-        count = Signal(COUNTER_WIDTH, name=name)
+        count, step = Signal(COUNTER_WIDTH, name=name), Signal(name=f"{name}_step")
         m.d.comb += counters[name].eq(count)
-        with m.If(busy):
-            m.d.sync += count.eq(count + event)
-        with m.Elif(start):
+        m.d.sync += [step.eq(busy & event), count.eq(count + step)]
+        with m.If(clear):
             m.d.sync += count.eq(0)

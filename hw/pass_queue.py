@@ -14,7 +14,8 @@ class PassQueue(wiring.Component):
 
         sequencer ─► coming ─► layer ─► core
 
-    A pass starts `latency` cycles after the one before it is done, or its descriptor is `known`.
+    A pass starts `latency` cycles after the one before it is done, or its descriptor is `known`;
+    the sequencer is told `release` cycles later that it may go on.
 
     Parameters
     ----------
@@ -24,8 +25,7 @@ class PassQueue(wiring.Component):
     Members
     -------
     coming, come, over : ``In(layer)``, ``In(1)``, ``Out(1)``
-        `layer`, `start_layer` and `layer_done` of the sequencer. `coming` still holds in the cycle
-        after `over`.
+        `layer`, `start_layer` and `layer_done` of the sequencer.
     known : ``Out(1)``
         `coming` is the descriptor of the pass that follows; from the cycle after `come`.
     layer : ``Out(layer)``
@@ -35,6 +35,7 @@ class PassQueue(wiring.Component):
     """
 
     latency = 2
+    release = 1
 
     def __init__(self, *, layer: type[data.Struct]):
         super().__init__(
@@ -52,12 +53,13 @@ class PassQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         running, take, taken = Signal(), Signal(), Signal()
-        m.d.comb += [
-            take.eq(self.known & (~running | self.done)),
+        m.d.comb += take.eq(self.known & (~running | self.done))
+        m.d.sync += [
             # The last one stays with the sequencer, which then knows when the frame is complete.
             self.over.eq((take & ~self.coming.last) | (self.done & self.layer.last)),
+            taken.eq(take),
+            self.start.eq(taken),
         ]
-        m.d.sync += [taken.eq(take), self.start.eq(taken)]
         with m.If(self.done):
             m.d.sync += running.eq(0)
         with m.If(self.come):

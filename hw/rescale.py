@@ -60,7 +60,7 @@ class Rescale(wiring.Component):
     o : ``Out(8)``
     """
 
-    latency = 8
+    latency = 9
 
     def __init__(self, *, acc_width: int, fabric: Fabric | None = None):
         if not isinstance(acc_width, int) or not 18 <= acc_width <= 34:
@@ -98,7 +98,7 @@ class Rescale(wiring.Component):
         by_16 = Signal(signed(len(value)))
         coarse = Signal(signed(kept), reset_less=True)
         rest, inside, negative = (
-            Signal(4, name=name, reset_less=True) for name in ("rest", "inside", "negative")
+            Signal(5, name=name, reset_less=True) for name in ("rest", "inside", "negative")
         )
         eights = self.scale.eights
         m.d.comb += by_16.eq(Mux(eights[1], value >> 16, value))
@@ -116,15 +116,19 @@ class Rescale(wiring.Component):
         fine = Signal(signed(kept + 8), reset_less=True)
         self.fabric.multiply(m, "shift", o=fine, a=coarse, b=self.scale.ones)
 
-        # Cycle 7: round half to even, move to the zero point.
+        # Cycle 7: round half to even. Cycle 8: move to the zero point.
         half, floor = fine[7], fine[8:].as_signed()
+        up, whole = Signal(reset_less=True), Signal.like(floor, reset_less=True)
         moved = Signal(signed(len(floor) + 1), reset_less=True)
-        up = half & (rest[2] | fine[:7].any() | floor[0])
-        m.d.sync += moved.eq(floor + self.zero_point + up)
+        m.d.sync += [
+            up.eq(half & (rest[2] | fine[:7].any() | floor[0])),
+            whole.eq(floor),
+            moved.eq(whole + self.zero_point + up),
+        ]
 
-        # Cycle 8: clip.
-        below = Mux(inside[3], moved[-1], negative[3])
-        over = ~inside[3] | moved[8:-1].any() | (moved[:8] & ~self.out_max).any()
+        # Cycle 9: clip.
+        below = Mux(inside[4], moved[-1], negative[4])
+        over = ~inside[4] | moved[8:-1].any() | (moved[:8] & ~self.out_max).any()
         code = Signal(8, reset_less=True)
         m.d.sync += code.eq(Mux(below, 0, Mux(over, self.out_max, moved[:8])))
         m.d.comb += self.o.eq(code)

@@ -85,8 +85,10 @@ class Residual(wiring.Component):
     taken : ``In(1)``
         The next slot is due.
     o : ``Out(ArrayLayout(8, 16))``
-        Its codes, two cycles later; zero without a residual.
+        Its codes, `latency` cycles later; zero without a residual.
     """
+
+    latency = 3
 
     room = 8
     """Words that wait, or are on their way."""
@@ -183,16 +185,16 @@ class Residual(wiring.Component):
             lane, by_lane = code % LANES, code // LANES
             pairs = [waiting[LANES * (2 * s + by_lane // 2) + lane] for s in range(2)]
             fours = [waiting[LANES * s + lane] for s in range(4)]
-            narrow = Signal(8, name=f"narrow_{code}")
+            narrow = Signal(8, name=f"narrow_{code}", reset_less=True)
             with m.Switch(pack):
                 with m.Case(0):
-                    m.d.comb += narrow.eq(waiting[code])
+                    m.d.sync += narrow.eq(waiting[code])
                 with m.Case(1):
                     pair = Mux(place[0], pairs[1], pairs[0])
-                    m.d.comb += narrow.eq(pair.word_select(by_lane % 2, 4))
+                    m.d.sync += narrow.eq(pair.word_select(by_lane % 2, 4))
                 with m.Default():
                     four = data.View(data.ArrayLayout(8, 4), Cat(fours))[quarter]
-                    m.d.comb += narrow.eq(four.word_select(by_lane, 2))
+                    m.d.sync += narrow.eq(four.word_select(by_lane, 2))
             m.d.sync += self.o[code].eq(Mux(enable, narrow >> Cat(0, spare), 0))
 
         return m

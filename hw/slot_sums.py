@@ -70,11 +70,11 @@ class SlotSums(wiring.Component):
     bias : ``In(ArrayLayout(signed(acc_width), rows))``
         What sums start from.
     next : ``In(stream.Signature(VectorTags, always_ready=True))``
-        A vector comes in the next cycle.
+        A vector comes in `lead` cycles.
     sums : ``In(ArrayLayout(ArrayLayout(sum_width, 4), rows))``
         Its sums, in force until the next vector's.
     soon : ``Out(1)``
-        Accumulators come four cycles later.
+        Accumulators come five cycles later.
     o : ``Out(stream.Signature(..., always_ready=True))``
         Accumulators of a slot, in force until the next one, and the tags of its vector; `end` with
         its last slot only.
@@ -86,6 +86,8 @@ class SlotSums(wiring.Component):
     o: stream.Interface
 
     latency = SlotRow.latency
+    lead = 2
+    """Cycles that tags come before the sums."""
 
     def __init__(
         self, *, rows: int, sum_width: int, acc_width: int, depth: int, fabric: Fabric | None = None
@@ -133,7 +135,7 @@ class SlotSums(wiring.Component):
                 working.eq(~ending),
                 place.eq(Mux(ending & (tags.end | self.keep), 0, place + 1)),
             ]
-        stages = [Signal(_Stage, name=f"stage_{k}") for k in range(self.latency + 2)]
+        stages = [Signal(_Stage, name=f"stage_{k}") for k in range(self.lead + self.latency + 1)]
         m.d.comb += [
             stages[0].valid.eq(active),
             stages[0].place.eq(place),
@@ -149,8 +151,10 @@ class SlotSums(wiring.Component):
             self.o.p.tags.eq(stages[-1].tags),
         ]
 
-        # The quarters of the slot.
-        quarters = Signal(QUARTERS)
+        # The quarters of the slot, a cycle later.
+        quarters, counted = Signal(QUARTERS), Signal(QUARTERS)
+        second = Signal()
+        m.d.sync += [counted.eq(Mux(self.alone, 0, quarters)), second.eq(slot[0])]
         with m.Switch(self.slots):
             with m.Case(0):
                 m.d.comb += quarters.eq(0b1111)
@@ -167,17 +171,17 @@ class SlotSums(wiring.Component):
             )
             m.submodules[f"row_{index}"] = shared(row, platform)
             m.d.comb += [
-                row.quarters.eq(Mux(self.alone, 0, quarters)),
-                row.place.eq(place),
+                row.quarters.eq(counted),
+                row.place.eq(stages[1].place),
                 row.i.eq(self.sums[index]),
                 row.alone.eq(self.alone),
-                row.second.eq(slot[0]),
+                row.second.eq(second),
                 row.lanes[0].eq(self.lanes[index]),
                 row.lanes[1].eq(self.lanes[(index + self.rows // 2) % self.rows]),
-                row.first.eq(stages[2].tags.first),
-                row.valid.eq(stages[2].valid),
-                row.hold.eq(stages[3].valid),
-                row.hold_place.eq(stages[3].place),
+                row.first.eq(stages[3].tags.first),
+                row.valid.eq(stages[3].valid),
+                row.hold.eq(stages[4].valid),
+                row.hold_place.eq(stages[4].place),
                 row.bias.eq(self.bias[index]),
                 self.o.p.accs[index].eq(row.o),
             ]

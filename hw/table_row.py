@@ -56,7 +56,7 @@ class TableRow(wiring.Component):
         Weights of the next tile: which groups of `columns` segments take them.
     control : ``In(FillControl)``
     o : ``Out(ArrayLayout(table_sum_width(segments), 4))``
-        Sum of each quarter, in force until the next one.
+        Sum of each quarter, a cycle after `done`, in force until the next one.
     """
 
     def __init__(self, *, segments: int, columns: int, fabric: Fabric):
@@ -82,7 +82,7 @@ class TableRow(wiring.Component):
 
     @staticmethod
     def latency_of(*, segments: int) -> int:
-        """Cycles from an address to its `follows` and `done`."""
+        """Cycles from an address to its `follows` and `done`; its sum comes a cycle later."""
         return TableSegment.latency + adder_tree_latency(segments) + 2
 
     def elaborate(self, platform):
@@ -104,16 +104,18 @@ class TableRow(wiring.Component):
             entries += [chain.o[k] for k in range(count)]
 
         # Trees, and what becomes of their sums.
+        done = Signal()
+        m.d.sync += done.eq(self.done)
         for quarter in range(QUARTERS):
             trees = [[entry[quarter][t] for entry in entries] for t in range(TABLES)]
             additions = []
             sums = add_trees(m, f"tree_{quarter}", additions, trees, largest=LARGEST_DIGIT)
-            self._accumulate(m, quarter, additions, sums)
+            self._accumulate(m, quarter, additions, sums, done)
             self.fabric.add(m, f"quarter_{quarter}", additions)
 
         return m
 
-    def _accumulate(self, m, quarter, additions, sums):
+    def _accumulate(self, m, quarter, additions, sums, done):
         """Weigh the LUT-RAMs by how they share a table, and add up the bits of a vector."""
         low_bits = 2
         largest = LARGEST_DIGIT * self.segments
@@ -154,6 +156,6 @@ class TableRow(wiring.Component):
         )
         m.d.sync += so_far.eq(total)
         result = Signal.like(total, name=f"result_{quarter}", reset_less=True)
-        with m.If(self.done):
-            m.d.sync += result.eq(total)
+        with m.If(done):
+            m.d.sync += result.eq(so_far)
         m.d.comb += self.o[quarter].eq(result)

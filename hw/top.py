@@ -94,13 +94,13 @@ class Top(wiring.Component):
         m.submodules.replies = replies = FrameTransmitter()
         m.submodules.encoder = encoder = SlipEncoder()
         m.submodules.transmitter = transmitter = UartTransmitter(divisor=self.divisor)
+        connect(m, processor.o, replies.i)
         if self.config.pipelined:
             m.submodules.skid = skid = SkidBuffer(shape=Symbol)
-            connect(m, processor.o, skid.i)
-            connect(m, skid.o, replies.i)
+            connect(m, replies.o, skid.i)
+            connect(m, skid.o, encoder.i)
         else:
-            connect(m, processor.o, replies.i)
-        connect(m, replies.o, encoder.i)
+            connect(m, replies.o, encoder.i)
         connect(m, encoder.o, transmitter.i)
         m.d.comb += self.tx.eq(transmitter.tx)
 

@@ -109,27 +109,31 @@ class UartTransmitter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        timer = Signal(range(self.divisor))
-        left = Signal(range(11))
+        timer, tick = Signal(range(self.divisor)), Signal(init=1)  # tick: the timer is at zero
+        left, last = Signal(range(11)), Signal(init=1)  # last: one bit or none is left
         shift = Signal(10, init=-1)
         m.d.comb += [
             self.tx.eq(shift[0]),
-            self.i.ready.eq((timer == 0) & (left <= 1)),
+            self.i.ready.eq(tick & last),
         ]
 
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [
                 shift.eq(Cat(0, self.i.payload, 1)),
                 left.eq(10),
+                last.eq(0),
                 timer.eq(self.divisor - 1),
+                tick.eq(0),
             ]
-        with m.Elif(timer != 0):
-            m.d.sync += timer.eq(timer - 1)
+        with m.Elif(~tick):
+            m.d.sync += [timer.eq(timer - 1), tick.eq(timer == 1)]
         with m.Elif(left != 0):
             m.d.sync += [
                 shift.eq(Cat(shift[1:], 1)),
                 left.eq(left - 1),
+                last.eq(left <= 2),
                 timer.eq(self.divisor - 1),
+                tick.eq(0),
             ]
 
         return m

@@ -88,16 +88,16 @@ class WordPool(wiring.Component):
 
         # Pixel by pixel, then the next group.
         group, following = Signal(16), Signal(16)
-        end, last = Signal(), Signal()
+        # A window has several words, so that the last group is known in time.
+        end, last, last_group = Signal(), Signal(), Signal.like(group)
         m.d.sync += [
             self.write_enable.eq(valid & entry.complete),
             end.eq(entry.tags.end),
+            last_group.eq(layer.base + layer.groups - 1),
+            last.eq(group == last_group),
             self.done.eq(self.write_enable & end & last),
         ]
-        m.d.comb += [
-            self.write_address.eq(following),
-            last.eq(group == layer.base + layer.groups - 1),
-        ]
+        m.d.comb += self.write_address.eq(following)
         with m.If(self.write_enable):
             m.d.sync += following.eq(following + layer.groups)
             with m.If(end):

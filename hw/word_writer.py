@@ -1,6 +1,6 @@
 """The word writer: codes of a convolution, put where the map that they make has its words."""
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -51,7 +51,7 @@ class WordWriter(wiring.Component):
     i: stream.Interface
     i_logits: stream.Interface
 
-    latency = 2 + WordFormat.latency
+    latency = 3 + WordFormat.latency
 
     def __init__(self, *, depth: int):
         self.depth = depth
@@ -73,7 +73,7 @@ class WordWriter(wiring.Component):
         m = Module()
         layer = self.layer
         m.submodules.format = words = WordFormat()
-        taken, load = Signal(), Signal()
+        taken, load = Signal(), Signal(2)
         codes = Signal.like(self.i.p, reset_less=True)
         accs = Signal.like(self.i_logits.p, reset_less=True)
         m.d.sync += [
@@ -85,9 +85,9 @@ class WordWriter(wiring.Component):
             words.pack.eq(layer.pack),
             words.group.eq(layer.group),
             words.spare.eq(layer.spare),
-            words.load.eq(load),
+            words.load.eq(load[1]),
         ]
-        m.d.sync += load.eq(taken)
+        m.d.sync += load.eq(Cat(taken, load))
 
         # Where the slots of this row stand.
         first, here, row_start = Signal(Spot), Signal(Spot), Signal(Spot)
@@ -152,12 +152,14 @@ class WordWriter(wiring.Component):
             ]
 
         # Rows past the last.
-        blank = here.all_row > layer.height
+        blank = Signal(reset_less=True)
+        late_codes = Signal.like(codes, reset_less=True)
+        m.d.sync += [blank.eq(here.all_row > layer.height), late_codes.eq(codes)]
         for code in range(CODES):
-            m.d.sync += words.i[code].eq(Mux(blank, layer.zero_point, codes[code]))
+            m.d.sync += words.i[code].eq(Mux(blank, layer.zero_point, late_codes[code]))
 
-        # Cycle 1: the address and the slot. Cycle 3, and more: words.
-        early = Signal(_Write)
+        # Cycle 1: the address and the slot. Cycle 4, and more: words.
+        early, late = Signal(_Write), Signal(_Write)
         stages = [Signal(_Write, name=f"stage_{k}") for k in range(2)]
         enable = Signal(QUARTERS)
         parts = Signal(2)  # log2 of the quarters of a slot
@@ -173,7 +175,8 @@ class WordWriter(wiring.Component):
         more = Signal(2)  # words to come
         m.d.sync += [
             early.valid.eq(taken),
-            stages[0].eq(early),
+            late.eq(early),
+            stages[0].eq(late),
             stages[1].valid.eq(stages[0].valid | (more != 0)),
             stages[1].last.eq(
                 stages[0].last & Mux(stages[0].valid, layer.last_word == 0, more == 1)

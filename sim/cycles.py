@@ -13,6 +13,7 @@ from downshift.hw.conv_layer import ConvLayer
 from downshift.hw.descriptor import LayerDescriptor, descriptor_fields
 from downshift.hw.errors import DownshiftError
 from downshift.hw.partial_sums import PartialSums
+from downshift.hw.pass_queue import PassQueue
 from downshift.hw.requantize import Requantize
 from downshift.hw.sequencer import Sequencer, program_layers
 from downshift.hw.skid_buffer import SkidBuffer
@@ -84,6 +85,7 @@ def cycles(image: Image, width: int) -> FrameCycles:
         fields = [descriptor_fields(words, ConvLayer) for words in layers]
         predicted = program_cycles(fields, image.config)
         ends = [start + made.total for start, made in predicted]
+        ends[-1] += PassQueue.release
         passes = tuple(later - end for end, later in pairwise([0, *ends]))
         spent = tuple(
             _spent(entry, total, made)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from downshift.hw.block_ram import BlockRam
+from downshift.hw.conv_core import ConvCore
 from downshift.hw.conv_layer import ConvLayer
 from downshift.hw.depthwise import DepthwiseLanes
 from downshift.hw.fetch import Fetch
@@ -81,7 +82,8 @@ def program_cycles(layers: Iterable[dict], config: TableConfig) -> list[tuple[in
         predicted = pass_cycles(layer, config, ahead.seen_from(start))
         passes.append((start, predicted))
         ahead = predicted.left.seen_from(-start)
-        known, done = start - PassQueue.latency + 1 + fetch, start + predicted.total
+        known = start - PassQueue.latency + 1 + PassQueue.release + fetch
+        done = start + predicted.total
     return passes
 
 
@@ -154,7 +156,7 @@ FETCH_LATENCY = Fetch.latency - 1
 def _after_sums(layer: dict) -> int:
     """Cycles from the last sums to `done`."""
     total = SlotSums.latency + (1 << layer["array"]["slots"]) - 1
-    total += WordWriter.latency + layer["writer"]["last_word"] + 1
+    total += WordWriter.latency + layer["writer"]["last_word"] + 1 + ConvCore.write_latency
     if not layer["writer"]["logits"]:
         total += 1 + Rescale.latency
     return total
@@ -201,7 +203,7 @@ def _pool(layer: dict, ahead: Ahead) -> PassCycles:
     words = (fetch["last_kernel_row"] + 1) * (fetch["last_kernel_column"] + 1)
     for name in ("last_tile", "last_row", "last_column"):
         words *= fetch[name] + 1
-    total = Fetch.latency + words - 1 + WordPool.latency + 1
+    total = Fetch.latency + words - 1 + WordPool.latency + 1 + ConvCore.write_latency
     return PassCycles(total=total, vectors=0, busy=0, fill=0, load_wait=0, fetch_wait=0, left=ahead)
 
 
@@ -235,7 +237,7 @@ class _Residual:
             self.left = 0
         slots = 1 << layer["array"]["slots"]
         # From a vector that is taken to the cycle after its last codes were.
-        self.delay = slots + SlotSums.latency - 2
+        self.delay = slots + SlotSums.latency - 1 - SlotSums.lead
         if layer["separate"]:
             self.delay += DepthwiseLanes.latency
         else:

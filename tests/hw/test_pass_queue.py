@@ -47,7 +47,7 @@ def test_passes_run_in_order_as_soon_as_they_can(lengths):
     assert [layer for _, layer in starts] == list(range(len(lengths)))
     times = [time for time, _ in starts]
     for index in range(1, len(lengths)):
-        known = times[index - 1] - PassQueue.latency + READ + 2
+        known = times[index - 1] - PassQueue.latency + READ + 2 + PassQueue.release
         done = times[index - 1] + lengths[index - 1] - 1
         assert times[index] == max(known, done) + PassQueue.latency, index
-    assert ends == [times[-1] + lengths[-1] - 1]
+    assert ends == [times[-1] + lengths[-1] - 1 + PassQueue.release]

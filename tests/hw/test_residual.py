@@ -80,16 +80,13 @@ def test_codes_equal_map(pack, width, channels, group, rows, spacing):
         await ctx.tick()
         ctx.set(bench.start, 0)
         await ctx.tick().repeat(20)
-        for _ in range(len(expected)):
-            for clock in range(spacing):
-                ctx.set(bench.taken, clock < slots)
-                await ctx.tick()
-                if 1 <= clock <= slots:
-                    got.append(list(ctx.get(bench.o)))
-            if slots == spacing:
-                ctx.set(bench.taken, 0)
-                await ctx.tick()
+        pixel = [True] * slots + [False] * (spacing - slots)
+        taken = pixel * len(expected) + [False] * Residual.latency
+        for clock, now in enumerate(taken):
+            if clock >= Residual.latency and taken[clock - Residual.latency]:
                 got.append(list(ctx.get(bench.o)))
+            ctx.set(bench.taken, now)
+            await ctx.tick()
 
     simulator = Simulator(bench)
     simulator.add_clock(1e-6)

@@ -29,10 +29,11 @@ def run(sums, bias, *, slots, keep=False, lanes=None, cycles=4):
             ctx.set(dut.next.valid, 1)
             await ctx.tick()
             ctx.set(dut.next.valid, 0)
+            await ctx.tick().repeat(SlotSums.lead - 1)
             ctx.set(dut.sums, sums[t, v].tolist())
             if lanes is not None:
                 ctx.set(dut.lanes, lanes[v].tolist())
-            await ctx.tick().repeat(cycles - 1)
+            await ctx.tick().repeat(cycles - SlotSums.lead)
         await ctx.tick().repeat(10)
 
     async def watch(ctx):
@@ -89,5 +90,5 @@ def test_lanes_alone(slots):
 
 def test_latency():
     sums, bias = draw(1, 2)
-    start = 2 + SlotSums.latency
+    start = 1 + SlotSums.lead + SlotSums.latency
     assert list(run(sums, bias, slots=2, cycles=5)) == [start, start + 1, start + 5, start + 6]
