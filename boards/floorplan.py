@@ -14,7 +14,7 @@ from typing import Any
 
 from scipy.optimize import linear_sum_assignment
 
-from downshift.hw.table_array import row_order
+from downshift.hw.table import row_order
 from downshift.hw.table_config import COLUMNS, ROWS
 
 __all__ = ["place_hard_blocks"]
@@ -37,17 +37,28 @@ def _channel(row: float) -> float:
 
 
 Wish = Callable[..., tuple[float, float]]
+LANE_ROWS = (34, 34, 10)
+"""Rows of the multipliers of each column of a depthwise kernel."""
+SLICE = 36
+"""Bits of a slice of the weight store."""
+
+
+def _slice(first: int) -> tuple[float, float]:
+    """Slices of the weight store: three next to each other stand one above the other."""
+    index = first // SLICE
+    middle = (index // 3 * 3 + 1.5) * SLICE / (8 * COLUMNS)
+    return min(middle / ROWS, 1) * WIDTH, RAM_ROWS[index % 3]
+
+
 WISHES: tuple[tuple[str, Wish], ...] = (
-    (
-        r"weights\.ram\.slice_(\d+)\.bank_(\d+)_(\d+)",
-        lambda first, bank, bit: (
-            _channel((first + bit + 4.5) / (8 * COLUMNS)), RAM_ROWS[min(bank, 2)]
-        ),
-    ),
-    (r"sums(?:\$\d+)?\.row_(\d+)\.memory", lambda row: (_channel(row + 0.5), 70)),
+    (r"weights\.ram\.slice_(\d+)\.", _slice),
+    (r"sums(?:\$\d+)?\.row_(\d+)\.memory", lambda row: (_channel(row + 0.5), 46)),
     (r"activations\.", lambda: (WIDTH / 2, 58)),
     (r"(?:parameters|program|requests)\.", lambda: (WIDTH / 2, 82)),
-    (r"lane_(\d+)\.multiply_product_(\d)", lambda row, column: (_channel(row + column / 3), 22)),
+    (
+        r"lane_(\d+)\.multiply_product_(\d)",
+        lambda row, column: (_channel(row + column / 3), LANE_ROWS[column]),
+    ),
     (r"rescale_(\d+)\.shift", lambda row: (_channel(row + 0.5), 34)),
     (r"rescale_(\d+)\.multiply_", lambda row: (_channel(row + 0.5), 58)),
     (r"residual_product_(\d+)", lambda row: (_channel(row + 0.5), 58)),

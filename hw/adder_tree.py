@@ -49,10 +49,10 @@ def add_trees(
     for depth in range(adder_tree_latency(len(bounds))):
         bit = levels - 1 - depth
         bounds = [sum(bounds[k : k + 2]) + bool(extras) for k in range(0, len(bounds), 2)]
-        following = []
-        for index, level in enumerate(trees):
-            sums = []
-            for k, bound in enumerate(bounds):
+        # What is added up to the same number is next to each other, so that it may share a chain.
+        following: list[list[Value]] = [[] for _ in trees]
+        for k, bound in enumerate(bounds):
+            for index, level in enumerate(trees):
                 total = Signal(bound.bit_length(), name=f"{name}_{depth}_{index}_{k}")
                 if 2 * k + 1 < len(level):
                     a, b = level[2 * k : 2 * k + 2]
@@ -60,8 +60,7 @@ def add_trees(
                     additions.append(Addition(o=total, a=a, b=b, carry=carry))
                 else:
                     m.d.comb += total.eq(level[2 * k])
-                sums.append(_register(m, total))
-            following.append(sums)
+                following[index].append(_register(m, total))
         trees = following
         extras = [
             _register(m, extra, f"{name}_extra_{depth}_{k}") for k, extra in enumerate(extras)

@@ -1,6 +1,6 @@
 """The convolution core: a map in activation memory to the next one, in one pass."""
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -15,7 +15,7 @@ from downshift.hw.region import PARAMETER_BYTES
 from downshift.hw.rescale import Rescale
 from downshift.hw.residual import Residual
 from downshift.hw.slot_sums import SlotSums
-from downshift.hw.table import QUARTERS
+from downshift.hw.table import QUARTERS, row_order
 from downshift.hw.table_array import TableArray
 from downshift.hw.table_row import table_sum_width
 from downshift.hw.tile_loader import TileLoader
@@ -195,8 +195,19 @@ class ConvCore(wiring.Component):
                 rescale.out_max.eq(layer.array.out_max),
                 rescale.i.eq(total),
                 writer.i.p[row].eq(rescale.o),
-                writer.i_logits.p[row].eq(sums.o.p.accs[row]),
             ]
+        # Sums that are logits leave one after the other, past neighbours.
+        logits = [
+            Signal(signed(self.acc_width), name=f"logit_{k}", reset_less=True)
+            for k in range(self.rows)
+        ]
+        coming = Signal(WordWriter.latency - 1)
+        m.d.sync += coming.eq(Cat(sums.o.valid, coming))
+        for row, here, behind in zip(
+            row_order(self.rows), logits, [*logits[1:], None], strict=True
+        ):
+            following = 0 if behind is None else behind
+            m.d.sync += here.eq(Mux(coming[-1], sums.o.p.accs[row], following))
         arrived = Signal(1 + Rescale.latency)
         ended = Signal.like(arrived)
         end = sums.o.valid & sums.o.p.tags.end
@@ -207,6 +218,7 @@ class ConvCore(wiring.Component):
         m.d.comb += [
             writer.i.valid.eq(arrived[-1]),
             writer.i_logits.valid.eq(sums.o.valid),
+            writer.i_logits.p.eq(logits[0]),
             parameters.following.eq(ended[1 - ParameterLoader.latency]),
         ]
 

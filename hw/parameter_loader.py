@@ -9,6 +9,7 @@ from downshift.hw.fabric import ram_port
 from downshift.hw.generate import shared
 from downshift.hw.region import PARAMETER_BYTES
 from downshift.hw.rescale import SHIFTS, Scale
+from downshift.hw.table import row_order
 
 __all__ = [
     "BIAS_WIDTH",
@@ -16,6 +17,7 @@ __all__ = [
     "ParameterLoader",
     "RowParameters",
     "stored_row",
+    "stored_rows",
 ]
 
 BIAS_WIDTH = 28
@@ -69,6 +71,19 @@ def stored_row(*, bias, multiplier, shift, residual=0):
     return StoredParameters.const(fields).as_bits().to_bytes(PARAMETER_BYTES, "little")
 
 
+def stored_rows(rows, *, tile):
+    """Order parameters as `ParameterLoader` reads them.
+
+    Parameters
+    ----------
+    rows : sequence
+        One item an output channel.
+    tile : int
+        Output channels of a tile; divides their number.
+    """
+    return [rows[first + row] for first in range(0, len(rows), tile) for row in row_order(tile)]
+
+
 class ParameterLoader(wiring.Component):
     """Hold the parameters of a tile of rows, while those of the next one are read.
 
@@ -79,7 +94,7 @@ class ParameterLoader(wiring.Component):
     ----------
     rows : int
     depth : int
-        Words of the parameter store: one an output channel, tile by tile.
+        Words of the parameter store: one an output channel, as of `stored_rows`.
 
     Members
     -------
@@ -137,7 +152,7 @@ class ParameterLoader(wiring.Component):
             word.scale.ones.eq(1 << ~stored.ones),
             word.residual.eq(stored.residual),
         ]
-        for row in reversed(range(self.rows)):
+        for row in reversed(row_order(self.rows)):
             held = _HeldRow()
             m.submodules[f"row_{row}"] = shared(held, platform)
             m.d.comb += [

@@ -26,6 +26,7 @@ __all__ = [
     "QUARTERS",
     "TABLES",
     "load_order",
+    "row_order",
     "table_entries",
     "table_offset",
     "table_scale",
@@ -171,3 +172,15 @@ def table_sums(weights, codes, *, weight_width, act_width, pack):
     dots = np.einsum("rjpc,vsjpc->vrsp", by_part, taken).reshape(len(codes), rows, QUARTERS)
     offset = table_offset(act_width=act_width, pack=pack, segments=segments)
     return dots * table_scale(weight_width=weight_width, pack=pack) + offset
+
+
+def row_order(rows):
+    """Order rows as neighbours: one and the one half of the rows away, which share lanes.
+
+    Examples
+    --------
+    >>> row_order(6)
+    [0, 3, 1, 4, 2, 5]
+    """
+    half = -(-rows // 2)
+    return [row for k in range(half) for row in (k, k + half) if row < rows]

@@ -11,13 +11,13 @@ from downshift.hw.bit_serializer import BitSerializer
 from downshift.hw.fabric import Fabric
 from downshift.hw.generate import shared
 from downshift.hw.mac import VectorTags, vector_layout
-from downshift.hw.table import LANES, QUARTERS, TABLES
+from downshift.hw.table import LANES, QUARTERS, TABLES, row_order
 from downshift.hw.table_fill import TableFill
 from downshift.hw.table_part import TablePart
 from downshift.hw.table_row import TableRow, table_sum_width
 from downshift.hw.table_segment import by_table
 
-__all__ = ["TableArray", "row_order"]
+__all__ = ["TableArray"]
 
 WORD = LANES * QUARTERS
 """Bytes of a segment in a vector."""
@@ -221,12 +221,6 @@ class TableArray(wiring.Component):
                 ]
 
         return m
-
-
-def row_order(rows):
-    """Order rows as neighbours: one and the one half of the rows away, which share lanes."""
-    half = -(-rows // 2)
-    return [row for k in range(half) for row in (k, k + half) if row < rows]
 
 
 class _Stage(data.Struct):

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from downshift.hw.aligned_switch import AlignedSwitch
 from downshift.hw.block_ram import BlockRam
 from downshift.hw.fabric import Fabric, ram_port
-from downshift.hw.table import LANES, load_order
+from downshift.hw.table import LANES, load_order, row_order
 from downshift.hw.table_fill import loaded_channel
 from downshift.hw.word_chains import CHAIN, chain_places
 
@@ -37,8 +37,8 @@ def stored_tiles(weights, *, group, rows, segments, separate=False):
     -------
     int8 array, shape (words, rows, 3)
         By tile of output channels, tile of the depth, chain and channel in `load_order`; for each
-        output channel the three words of the chain. Places without a weight are zero. With
-        `separate`, all channels have the same word, and rows beyond the group repeat it.
+        output channel, in `row_order`, the three words of the chain. Places without a weight are
+        zero. With `separate`, all channels have the same word, and rows beyond the group repeat it.
     """
     out_channels, in_channels, *kernel = weights.shape
     if separate:
@@ -63,7 +63,7 @@ def stored_tiles(weights, *, group, rows, segments, separate=False):
             places[:, chain_places(taken.shape[1])] = taken
             by_chain = places.reshape(rows, chains, CHAIN, group)[..., load_order(group)]
             words.append(by_chain.transpose(1, 3, 0, 2).reshape(-1, rows, CHAIN))
-    return np.concatenate(words)
+    return np.concatenate(words)[:, row_order(rows)]
 
 
 class LoaderLayer(data.Struct):
@@ -183,8 +183,9 @@ class TileLoader(wiring.Component):
             switch.width.eq(layer.width),
             self.o.valid.eq(switch.o.valid),
         ]
+        order = row_order(self.rows)
         for lane in range(CHAIN * self.rows):
-            m.d.comb += self.o.p[lane // CHAIN][lane % CHAIN].eq(switch.o.p[lane])
+            m.d.comb += self.o.p[order[lane // CHAIN]][lane % CHAIN].eq(switch.o.p[lane])
 
         # Places of a tile.
         running, inside, reading = Signal(), Signal(), Signal()
@@ -260,9 +261,9 @@ class TileLoader(wiring.Component):
             *(later.eq(stage) for stage, later in pairwise(stages)),
         ]
         asked = stages[-2]
-        for row in range(self.rows):
+        for place, row in enumerate(order):
             blank = asked.absent | (layer.diagonal & (asked.channel != row))
-            lanes = slice(CHAIN * row, CHAIN * (row + 1))
+            lanes = slice(CHAIN * place, CHAIN * (place + 1))
             m.d.sync += switch.i.p.blank[lanes].eq(blank.replicate(CHAIN))
 
         return m

@@ -4,7 +4,7 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from downshift.hw.map_layout import LOGIT_LANES, WORD_BYTES
+from downshift.hw.map_layout import WORD_BYTES
 from downshift.hw.table import QUARTERS
 from downshift.hw.word_format import CODES, WordFormat
 from downshift.hw.writer_layer import WriterLayer
@@ -25,7 +25,7 @@ class WordWriter(wiring.Component):
     """Write codes or sums, pixel by pixel of all slots, tile by tile of output channels.
 
     With the whole map, `MapLayout.encode` is what stands in memory. Codes may come as fast as their
-    words are written, one a cycle; sums every sixth.
+    words are written, one a cycle; sums every sixteenth.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ class WordWriter(wiring.Component):
         The last word of the pass was written in the cycle before, or left out.
     i : ``In(stream.Signature(ArrayLayout(8, 16), always_ready=True))``
         Codes of one pixel; slots follow each other, then columns, then rows.
-    i_logits : ``In(stream.Signature(ArrayLayout(signed(32), 16), always_ready=True))``
-        Sums of one pixel, which stay in force for seven more cycles.
+    i_logits : ``In(stream.Signature(signed(32), always_ready=True))``
+        Sums of one pixel, one a cycle in `row_order`, from `latency` cycles after `valid` on.
     write_enable : ``Out(4)``
         Quarters to write.
     write_address, write_data : ``Out(range(depth))``, ``Out(ArrayLayout(8, 16))``
@@ -55,14 +55,13 @@ class WordWriter(wiring.Component):
 
     def __init__(self, *, depth: int):
         self.depth = depth
-        logits = data.ArrayLayout(signed(32), CODES)
         super().__init__(
             {
                 "layer": In(WriterLayer),
                 "start": In(1),
                 "done": Out(1),
                 "i": In(stream.Signature(data.ArrayLayout(8, CODES), always_ready=True)),
-                "i_logits": In(stream.Signature(logits, always_ready=True)),
+                "i_logits": In(stream.Signature(signed(32), always_ready=True)),
                 "write_enable": Out(QUARTERS),
                 "write_address": Out(range(depth)),
                 "write_data": Out(data.ArrayLayout(8, WORD_BYTES)),
@@ -75,11 +74,9 @@ class WordWriter(wiring.Component):
         m.submodules.format = words = WordFormat()
         taken, load = Signal(), Signal(2)
         codes = Signal.like(self.i.p, reset_less=True)
-        accs = Signal.like(self.i_logits.p, reset_less=True)
         m.d.sync += [
             taken.eq(Mux(layer.logits, self.i_logits.valid, self.i.valid)),
             codes.eq(self.i.p),
-            accs.eq(self.i_logits.p),
         ]
         m.d.comb += [
             words.pack.eq(layer.pack),
@@ -172,20 +169,19 @@ class WordWriter(wiring.Component):
                 m.d.comb += enable.eq(half << (here.slot << 1))
             with m.Default():
                 m.d.comb += enable.eq(0b1111 << (here.slot << 2))
-        more = Signal(2)  # words to come
+        more = Signal(range(CODES))  # words to come, or sums
+        last = Mux(layer.logits, CODES - 1, layer.last_word)
         m.d.sync += [
             early.valid.eq(taken),
             late.eq(early),
             stages[0].eq(late),
             stages[1].valid.eq(stages[0].valid | (more != 0)),
-            stages[1].last.eq(
-                stages[0].last & Mux(stages[0].valid, layer.last_word == 0, more == 1)
-            ),
+            stages[1].last.eq(stages[0].last & Mux(stages[0].valid, last == 0, more == 1)),
         ]
         with m.If(taken):
             m.d.sync += [
                 early.address.eq(here.words + column_words),
-                early.enable.eq(Mux(layer.logits, 0b1111, enable)),
+                early.enable.eq(Mux(layer.logits, 1, enable)),
                 early.group.eq(tile_group),
                 early.last.eq(pass_done),
             ]
@@ -194,24 +190,30 @@ class WordWriter(wiring.Component):
                 stages[1].address.eq(stages[0].address),
                 stages[1].enable.eq(stages[0].enable),
                 stages[1].group.eq(stages[0].group),
-                more.eq(layer.last_word),
+                more.eq(last),
             ]
+        step = Signal(signed(3))
         with m.Elif(more != 0):
             m.d.sync += [
-                stages[1].address.eq(stages[1].address + 1),
-                stages[1].group.eq(stages[1].group + 1),
+                stages[1].address.eq(stages[1].address + step),
+                stages[1].group.eq(stages[1].group + step),
                 more.eq(more - 1),
             ]
+            # Sums of a row of the lower half and of the upper one, two words on, take turns.
+            with m.If(layer.logits & ~more[0]):
+                m.d.sync += stages[1].enable.eq(stages[1].enable.rotate_left(1))
+        m.d.comb += step.eq(1)
+        with m.If(layer.logits):
+            m.d.comb += step.eq(Mux(more[0], 2, Mux(more == CODES // 2, -1, -2)))
         index = Signal(2)
         m.d.comb += words.index.eq(Mux(stages[0].valid, 0, index + 1))
         m.d.sync += index.eq(words.index)
-        quarters = data.ArrayLayout(32 * LOGIT_LANES, CODES // LOGIT_LANES)
-        logits = data.View(quarters, accs.as_value())
+        sums = self.i_logits.p.as_unsigned().replicate(QUARTERS)
         present = stages[1].group < layer.groups
         m.d.comb += [
             self.write_enable.eq(Mux(stages[1].valid & present, stages[1].enable, 0)),
             self.write_address.eq(stages[1].address),
-            self.write_data.as_value().eq(Mux(layer.logits, logits[index], words.o.as_value())),
+            self.write_data.as_value().eq(Mux(layer.logits, sums, words.o.as_value())),
         ]
         m.d.sync += self.done.eq(stages[1].valid & stages[1].last)
         return m

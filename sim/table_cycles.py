@@ -20,6 +20,7 @@ from downshift.hw.table_config import COLUMNS, ROWS, TableConfig
 from downshift.hw.table_fill import fill_cycles
 from downshift.hw.tile_loader import TileLoader
 from downshift.hw.word_chains import CHAIN
+from downshift.hw.word_format import CODES
 from downshift.hw.word_pool import WordPool
 from downshift.hw.word_writer import WordWriter
 
@@ -156,7 +157,8 @@ FETCH_LATENCY = Fetch.latency - 1
 def _after_sums(layer: dict) -> int:
     """Cycles from the last sums to `done`."""
     total = SlotSums.latency + (1 << layer["array"]["slots"]) - 1
-    total += WordWriter.latency + layer["writer"]["last_word"] + 1 + ConvCore.write_latency
+    last = CODES - 1 if layer["writer"]["logits"] else layer["writer"]["last_word"]
+    total += WordWriter.latency + last + 1 + ConvCore.write_latency
     if not layer["writer"]["logits"]:
         total += 1 + Rescale.latency
     return total

@@ -4,7 +4,7 @@ import numpy as np
 
 from downshift.hw.errors import DownshiftError
 from downshift.hw.mac import accumulator_bounds
-from downshift.hw.parameter_loader import BIAS_WIDTH, stored_row
+from downshift.hw.parameter_loader import BIAS_WIDTH, stored_row, stored_rows
 from downshift.hw.precision_switch import precision_switch
 from downshift.hw.rescale import SHIFTS
 from downshift.hw.table import QUARTERS, table_offset, table_scale
@@ -102,7 +102,8 @@ def layer_parameters(plan: Plan, step: Step, width: int, *, segments: int) -> li
         for b, m, s, r in zip(bias, setting.multiplier, scale, residual, strict=True)
     ]
     blank_row = stored_row(bias=0, multiplier=0, shift=SHIFTS.start)
-    return rows + [blank_row] * (-len(rows) % ROWS)
+    rows += [blank_row] * (-len(rows) % ROWS)
+    return stored_rows(rows, tile=ROWS)
 
 
 def _check_sums(step, setting, plan, weights, bias, residual, where) -> None:

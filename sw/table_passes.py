@@ -13,7 +13,7 @@ from downshift.sw.word_plan import Plan, Step, lane_columns, slots_of
 
 __all__ = ["bands", "conv_fields", "pool_fields"]
 
-LOGIT_CYCLES = 8
+LOGIT_CYCLES = 16
 """Least cycles from one pixel of logits to the next."""
 KEEP_CYCLES = 4
 """Least cycles from one vector to the next if both are added to the same sum."""

@@ -14,7 +14,7 @@ from downshift.hw.conv_layer import ConvLayer
 from downshift.hw.fetch_layer import fetch_fields
 from downshift.hw.mac import multiply_accumulate
 from downshift.hw.map_layout import MapLayout
-from downshift.hw.parameter_loader import stored_row
+from downshift.hw.parameter_loader import stored_row, stored_rows
 from downshift.hw.precision_switch import precision_switch
 from downshift.hw.requantize import requantize
 from downshift.hw.table import table_offset, table_scale
@@ -92,8 +92,9 @@ class Case:
                             shift=k + scale.bit_length() - 1))
             for b, m, k in zip(self.bias, self.multiplier, self.shift, strict=True)
         ]  # fmt: skip
+        parameters += [parameters[-1]] * (-len(parameters) % 16)
         weights = stored.reshape(len(stored), -1).astype(int) & 0xFF
-        return activations.tolist(), weights.tolist(), parameters
+        return activations.tolist(), weights.tolist(), stored_rows(parameters, tile=16)
 
     @property
     def words(self):

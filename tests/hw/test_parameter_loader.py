@@ -11,6 +11,7 @@ from downshift.hw.parameter_loader import (
     ParameterLoader,
     RowParameters,
     stored_row,
+    stored_rows,
 )
 from downshift.hw.region import PARAMETER_BYTES
 from downshift.hw.rescale import SHIFTS, scale_fields
@@ -58,7 +59,8 @@ def test_rows_of_each_tile(wait):
         }
         for _ in range(TILES * ROWS)
     ]
-    content = [[0] * PARAMETER_BYTES] * BASE + [list(stored_row(**row)) for row in rows]
+    stored = stored_rows([list(stored_row(**row)) for row in rows], tile=ROWS)
+    content = [[0] * PARAMETER_BYTES] * BASE + stored
     bench = Bench(content)
 
     async def testbench(ctx):

@@ -4,10 +4,12 @@ import pytest
 from amaranth.sim import Simulator
 
 from downshift.hw.map_layout import LogitsLayout, MapLayout
+from downshift.hw.table import row_order
 from downshift.hw.word_writer import WordWriter
 from downshift.hw.writer_layer import words_per_tile, writer_fields
 
 DEPTH, BASE = 256, 5
+ROW_ORDER = row_order(16)
 
 
 def write(outputs, layout, *, slots, strip, zero_point=0, bands=1):
@@ -23,7 +25,8 @@ def write(outputs, layout, *, slots, strip, zero_point=0, bands=1):
     by_slot = places.reshape(slots, strip, layout.width, channels // 16, 16)
     ordered = by_slot.transpose(3, 1, 2, 0, 4)  # (tile, row, column, slot, channel)
     port = dut.i_logits if logits else dut.i
-    spacing = 8 if logits else words_per_tile(layout)
+    spacing = 16 if logits else words_per_tile(layout)
+    coming: list[tuple[int, int]] = []
     done, passes = [], np.array_split(np.arange(strip), bands)
 
     async def feed(ctx):
@@ -39,13 +42,24 @@ def write(outputs, layout, *, slots, strip, zero_point=0, bands=1):
             for pixel in ordered[:, band].reshape(-1, 16):
                 while rng.random() < 0.3:
                     await ctx.tick()
-                ctx.set(port.p, pixel.tolist())
+                if logits:
+                    coming.extend((dut.latency + k, pixel[row]) for k, row in enumerate(ROW_ORDER))
+                else:
+                    ctx.set(port.p, pixel.tolist())
                 ctx.set(port.valid, 1)
                 await ctx.tick()
                 ctx.set(port.valid, 0)
                 for _ in range(spacing - 1):
                     await ctx.tick()
-            await ctx.tick().repeat(10)
+            await ctx.tick().repeat(30)
+
+    async def give_sums(ctx):
+        while True:
+            for index, (wait, value) in enumerate(coming):
+                if wait == 0:
+                    ctx.set(port.p, int(value))
+                coming[index] = (wait - 1, value)
+            await ctx.tick()
 
     async def watch(ctx):
         last = 0
@@ -63,6 +77,8 @@ def write(outputs, layout, *, slots, strip, zero_point=0, bands=1):
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
     simulator.add_testbench(feed)
+    if logits:
+        simulator.add_testbench(give_sums, background=True)
     simulator.add_testbench(watch, background=True)
     simulator.run()
     assert len(done) == bands
