@@ -123,10 +123,10 @@ def synthesis_steps(board: Board, config: AcceleratorConfig | TableConfig) -> tu
     return (
         synthesis,
         Step(
-            title="Naming what carry chains leave open",
-            tool="downshift.boards.open_ports",
+            title="Sparing nextpnr what carry chains do not need",
+            tool="downshift.boards.carry_cells",
             arguments=(f"{TOP}.json",),
-            log="open_ports.log",
+            log="carry_cells.log",
         ),
         *_floorplan_steps(board),
     )

@@ -153,7 +153,7 @@ class Residual(wiring.Component):
             self.read.address.eq(addresses[-1]),
             self.read.enable.eq(asked[self.delay]),
         ]
-        m.submodules.queue = queue = WordQueue(shape=8 * WORD_BYTES + 1, depth=self.room)
+        m.submodules.queue = queue = WordQueue(shape=8 * WORD_BYTES + 1, depth=16)
         m.d.comb += [
             queue.i.p.eq(Cat(self.read.data, second[-1])),
             queue.i.valid.eq(asked[-1]),
