@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -134,10 +134,11 @@ class Fetch(wiring.Component):
         layer = self.layer
         m.submodules.walk = walk = SegmentWalk(segments=self.segments)
         free = Signal(range(self.room + 1), init=self.room)
+        any_free = Signal(init=1)
         m.d.comb += [
             walk.layer.eq(layer),
             walk.start.eq(self.start),
-            walk.ready.eq((free != 0) & ~self.pause),
+            walk.ready.eq(any_free & ~self.pause),
         ]
 
         # Cycle 1: the address within the strip, and what lies outside of it.
@@ -193,6 +194,7 @@ class Fetch(wiring.Component):
         m.d.sync += [
             left.eq(self.o.valid & self.o.ready),
             free.eq(free - walk.taken + left),
+            any_free.eq(left | Mux(walk.taken, free > 1, free != 0)),
         ]
 
         return m

@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from downshift.hw.fabric import Fabric
+from downshift.hw.registers import registered
 
 __all__ = ["SHIFTS", "Rescale", "Scale", "scale_fields"]
 
@@ -55,7 +56,7 @@ class Rescale(wiring.Component):
     -------
     scale : ``In(Scale)``
     zero_point, out_max : ``In(8)``
-        Code of zero; largest code, one less than a power of two.
+        Code of zero; largest code, one less than a power of two. Both are stable.
     i : ``In(signed(acc_width))``
     o : ``Out(8)``
     """
@@ -80,6 +81,7 @@ class Rescale(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         split, kept = 17, 18
+        told = registered(m, {"zero_point": self.zero_point, "out_max": self.out_max})
         product_width = self.acc_width + 16
 
         # Cycles 1 and 2: multiply the halves.
@@ -123,14 +125,14 @@ class Rescale(wiring.Component):
         m.d.sync += [
             up.eq(half & (rest[2] | fine[:7].any() | floor[0])),
             whole.eq(floor),
-            moved.eq(whole + self.zero_point + up),
+            moved.eq(whole + told["zero_point"] + up),
         ]
 
         # Cycle 9: clip.
         below = Mux(inside[4], moved[-1], negative[4])
-        over = ~inside[4] | moved[8:-1].any() | (moved[:8] & ~self.out_max).any()
+        over = ~inside[4] | moved[8:-1].any() | (moved[:8] & ~told["out_max"]).any()
         code = Signal(8, reset_less=True)
-        m.d.sync += code.eq(Mux(below, 0, Mux(over, self.out_max, moved[:8])))
+        m.d.sync += code.eq(Mux(below, 0, Mux(over, told["out_max"], moved[:8])))
         m.d.comb += self.o.eq(code)
 
         return m

@@ -8,6 +8,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from downshift.hw.map_layout import WORD_BYTES
+from downshift.hw.registers import registered
 from downshift.hw.table import LANES, QUARTERS
 
 __all__ = ["CODES", "WordFormat", "format_words"]
@@ -40,8 +41,8 @@ def format_words(codes, layout):
 class WordFormat(wiring.Component):
     """Put the codes of a pixel into words, one after the other.
 
-    The twin of `format_words`. With codes in one cycle and `index` 0 in the next, the first word
-    comes in the one after that, `latency` cycles after the codes.
+    The twin of `format_words`. With codes and `index` 0 in one cycle, the first word comes
+    `latency` cycles later. `pack`, `group` and `spare` have been stable for two cycles then.
 
     Members
     -------
@@ -70,16 +71,18 @@ class WordFormat(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
+        told = registered(m, {name: getattr(self, name) for name in ("pack", "group", "spare")})
+
         # Cycle 1: as bytes; at two or four codes a byte, each pair or all of the quarters alike.
         packed = Signal(data.ArrayLayout(8, CODES), reset_less=True)
         codes = Signal(data.ArrayLayout(8, CODES))
-        shift = Cat(0, self.spare)
+        shift = Cat(0, told["spare"])
         for place in range(CODES):
             quarter, lane = divmod(place, LANES)
             pair, four = 2 * LANES * (quarter % 2) + lane, lane
             m.d.comb += codes[place].eq(self.i[place] << shift)
             byte = Signal(8, name=f"byte_{place}")
-            with m.Switch(self.pack):
+            with m.Switch(told["pack"]):
                 with m.Case(0):
                     m.d.comb += byte.eq(codes[place])
                 with m.Case(1):
@@ -90,12 +93,12 @@ class WordFormat(wiring.Component):
                 m.d.sync += packed[place].eq(byte)
 
         # Cycle 2: the group, in every slot.
-        parts = Signal(2)  # log2 of the quarters of a slot
-        m.d.comb += parts.eq(self.group - self.pack)
+        parts = Signal(2, reset_less=True)  # log2 of the quarters of a slot
+        m.d.sync += parts.eq(told["group"] - told["pack"])
         for quarter in range(QUARTERS):
             inside = Mux(parts == 0, 0, Mux(parts == 1, quarter % 2, quarter))
-            source = Signal(2, name=f"source_{quarter}")
-            m.d.comb += source.eq((self.index << parts) | inside)
+            source = Signal(2, name=f"source_{quarter}", reset_less=True)
+            m.d.sync += source.eq((self.index << parts) | inside)
             for lane in range(LANES):
                 options = Cat(packed[LANES * k + lane] for k in range(QUARTERS))
                 byte = data.View(data.ArrayLayout(8, QUARTERS), options)[source]

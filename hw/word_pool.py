@@ -69,6 +69,9 @@ class WordPool(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         layer = self.layer
+        # Stable during a pass: next to where it is used.
+        self._pack = Signal.like(layer.pack, name="pack", reset_less=True)
+        m.d.sync += self._pack.eq(layer.pack)
         largest, fresh = self.write_data, Signal(init=1)
         valid, entry = Signal(), Signal.like(self.i.p, reset_less=True)
         m.d.comb += self.i.ready.eq(1)
@@ -117,7 +120,7 @@ class WordPool(wiring.Component):
         by_pair = [more[k + 1] | (same[k + 1] & more[k]) for k in (0, 2)]
         whole = by_pair[1] | (same[2:].all() & by_pair[0])
         above = Signal(len(fields), name=f"above_{byte}")
-        with m.Switch(self.layer.pack):
+        with m.Switch(self._pack):
             with m.Case(0):
                 m.d.comb += above.eq(whole.replicate(len(fields)))
             with m.Case(1):

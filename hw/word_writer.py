@@ -206,7 +206,7 @@ class WordWriter(wiring.Component):
         with m.If(layer.logits):
             m.d.comb += step.eq(Mux(more[0], 2, Mux(more == CODES // 2, -1, -2)))
         index = Signal(2)
-        m.d.comb += words.index.eq(Mux(stages[0].valid, 0, index + 1))
+        m.d.comb += words.index.eq(Mux(late.valid, 0, index + 1))
         m.d.sync += index.eq(words.index)
         sums = self.i_logits.p.as_unsigned().replicate(QUARTERS)
         present = stages[1].group < layer.groups

@@ -27,13 +27,14 @@ def test_equals_golden(pack, group, width):
         ctx.set(dut.pack, pack)
         ctx.set(dut.group, (group // 4).bit_length() - 1)
         ctx.set(dut.spare, ((8 >> pack) - width) // 2)
+        await ctx.tick().repeat(2)
         for clock in range(len(codes) * words + dut.latency):
             if clock >= dut.latency:
                 taken.append(list(ctx.get(dut.o)))
             pixel, index = divmod(clock, words)
             ctx.set(dut.load, index == 0)
             ctx.set(dut.i, codes[pixel % len(codes)].tolist() if index == 0 else [0] * 16)
-            ctx.set(dut.index, (clock - 1) % words)
+            ctx.set(dut.index, index)
             await ctx.tick()
 
     simulator = Simulator(dut)
