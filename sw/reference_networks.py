@@ -1,12 +1,13 @@
 """The networks of MLPerf Tiny, and ResNet-20, as integer graphs with seeded random weights."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import cycle
 
 import numpy as np
 
 from downshift.hw.errors import DownshiftError
-from downshift.sw.integer_graph import INPUT, IntegerGraph, Layer, Setting
+from downshift.sw.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph, Layer, Setting
 from downshift.sw.layer_golden import run_layer
 from downshift.sw.seeded_setting import seeded_setting
 
@@ -14,7 +15,11 @@ __all__ = ["REFERENCE_NETWORKS", "reference_network"]
 
 
 def reference_network(
-    name: str, *, widths: Sequence[int] = (8, 6, 4, 2), seed: int = 0
+    name: str,
+    *,
+    widths: Sequence[int] = (8, 6, 4, 2),
+    mixed: Mapping[int, Sequence[tuple[int, int]]] | None = None,
+    seed: int = 0,
 ) -> IntegerGraph:
     """Build a network whose shape is published, its weights drawn.
 
@@ -28,6 +33,9 @@ def reference_network(
         One of `REFERENCE_NETWORKS`.
     widths : sequence of int
         Widths of the network, 2…8; each is that of all weights, inputs and outputs.
+    mixed : mapping of int to sequence of (int, int), optional
+        By width, what it means instead: bits of the weights of a layer and of the codes that leave
+        it, layer after layer and from the first again. The input has as many as the first layer's.
     seed : int
 
     Returns
@@ -60,7 +68,11 @@ def reference_network(
     shape, describe = REFERENCE_NETWORKS[name]
     sketch = _Sketch(np.random.default_rng(seed), shape)
     describe(sketch)
-    settings = {width: _settings(sketch.layers, shape, width, seed) for width in widths}
+    bits = {width: [(width, width)] for width in widths} | dict(mixed or {})
+    settings = {
+        width: _settings(sketch.layers, shape, bits[width], np.random.default_rng([seed, width]))
+        for width in widths
+    }
     layers = tuple(
         replace(layer, settings={width: settings[width][layer.name] for width in widths})
         for layer in sketch.layers
@@ -183,28 +195,35 @@ REFERENCE_NETWORKS: dict[str, tuple[tuple[int, int, int], Callable[[_Sketch], No
 
 
 def _settings(
-    layers: Sequence[Layer], shape: tuple[int, int, int], width: int, seed: int
+    layers: Sequence[Layer],
+    shape: tuple[int, int, int],
+    bits: Sequence[tuple[int, int]],
+    rng: np.random.Generator,
 ) -> dict[str, Setting]:
     """Settings of all layers at one width, from a batch that runs through them."""
-    rng = np.random.default_rng([seed, width])
+    code_bits: dict[str | None, int] = {INPUT: bits[0][1]}
     images = max(8, 256 // (shape[0] * shape[1]))
     maps: dict[str | None, np.ndarray] = {
-        INPUT: rng.integers(0, 1 << width, (images, *shape)).astype(np.uint8)
+        INPUT: rng.integers(0, 1 << code_bits[INPUT], (images, *shape)).astype(np.uint8)
     }
     zero_points: dict[str | None, int] = {INPUT: 0}
     entering = {layer.source for layer in layers}
     settings = {}
-    for layer in layers:
+    for layer, (weight_width, out_width) in zip(layers, cycle(bits), strict=False):
         x, residual = maps[layer.source], maps.get(layer.residual)
-        zero_points[layer.name] = 0 if layer.name in entering else 1 << width - 1
+        zero_points[layer.name] = 0 if layer.name in entering else 1 << out_width - 1
+        code_bits[layer.name] = out_width
+        logits = layer is layers[-1]
         setting = settings[layer.name] = seeded_setting(
             rng,
             layer,
-            width,
             x,
             residual,
+            weight_width=weight_width,
+            in_width=code_bits[layer.source],
+            out_width=LOGIT_WIDTH if logits else out_width,
             zero_point_in=zero_points[layer.source],
-            zero_point_out=None if layer is layers[-1] else zero_points[layer.name],
+            zero_point_out=0 if logits else zero_points[layer.name],
         )
         maps[layer.name] = run_layer(layer, setting, x, residual)
     return settings

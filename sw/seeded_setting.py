@@ -19,12 +19,14 @@ MAX_FACTOR = 65535 / 65536
 def seeded_setting(
     rng: np.random.Generator,
     layer: Layer,
-    width: int,
     x: np.ndarray,
     residual: np.ndarray | None,
     *,
+    weight_width: int,
+    in_width: int,
+    out_width: int,
     zero_point_in: int,
-    zero_point_out: int | None,
+    zero_point_out: int,
 ) -> Setting:
     """Choose a setting as a batch norm over a batch would, with a seeded offset of each channel.
 
@@ -33,25 +35,24 @@ def seeded_setting(
     rng : numpy.random.Generator
     layer : Layer
         Its settings are not used.
-    width : int
-        Bits of weights, input and output codes.
     x : uint8 array, shape (n, height, width, channels)
         Codes that enter.
     residual : uint8 array, shape of the output, or None
         Codes of the map that `layer` adds; it varies as much as the products do.
-    zero_point_in : int
-    zero_point_out : int or None
-        0 folds a relu in; None for logits.
+    weight_width, in_width, out_width : int
+        Bits of weights, input and output codes; `LOGIT_WIDTH` for logits.
+    zero_point_in, zero_point_out : int
+        0 folds a relu in.
 
     Returns
     -------
     Setting
         Its biases are not 0, its scales are below 1.
     """
-    acc = accumulate(layer, x, weight_width=width, zero_point=zero_point_in)
+    acc = accumulate(layer, x, weight_width=weight_width, zero_point=zero_point_in)
     added = {}
     if residual is not None:
-        shift = min(8 - width, 6) if width > 2 else 2
+        shift = 8 - in_width if in_width > 2 else 2
         factor = _spread(acc) * (1 << shift) / max(residual.std(), 1)
         multiplier = np.clip(np.rint(factor), 1, 65535).astype(np.uint16)
         acc = add_residual(acc, residual, multiplier=multiplier, shift=shift)
@@ -61,13 +62,13 @@ def seeded_setting(
     offset = rng.uniform(-0.5, 0.5, layer.out_channels) * spread
     bias = np.rint(offset - acc.mean(axis=(0, 1, 2)))
     common = {
-        "weight_width": width,
-        "in_width": width,
+        "weight_width": weight_width,
+        "in_width": in_width,
         "zero_point_in": zero_point_in,
         "bias": np.where(bias == 0, 1, bias).astype(np.int32),
         **added,
     }
-    if zero_point_out is None:
+    if out_width == LOGIT_WIDTH:
         return Setting(
             **common,
             out_width=LOGIT_WIDTH,
@@ -76,11 +77,11 @@ def seeded_setting(
             shift=np.zeros(layer.out_channels, np.uint8),
         )
     spreads = SIGNED_SPREADS if zero_point_out else RELU_SPREADS
-    factor = np.minimum(((1 << width) - 1) / (spreads * spread), MAX_FACTOR)
+    factor = np.minimum(((1 << out_width) - 1) / (spreads * spread), MAX_FACTOR)
     multiplier, shift = fixed_point(factor)
     return Setting(
         **common,
-        out_width=width,
+        out_width=out_width,
         zero_point_out=zero_point_out,
         multiplier=multiplier,
         shift=shift,
