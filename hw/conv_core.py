@@ -163,11 +163,8 @@ class ConvCore(wiring.Component):
             sums.next.p.eq(Mux(layer.separate, lanes.soon.p, array.soon.p)),
         ]
 
-        # Lanes go on to the next tile at once: they wait for its parameters.
-        with m.If(parameters.turn):
-            m.d.sync += lanes.hold.eq(0)
-        with m.If(self.start | lanes.tile_done):
-            m.d.sync += lanes.hold.eq(1)
+        # Lanes would go on to the next tile at once: they wait for its parameters.
+        m.d.comb += lanes.go_on.eq(parameters.turn)
 
         # Codes.
         m.submodules.residual = residual = Residual(

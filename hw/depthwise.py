@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -75,10 +75,8 @@ class DepthwiseLanes(wiring.Component):
     layer : ``In(DepthwiseLayer)``
     start : ``In(1)``
         Begin a pass; not during one.
-    hold : ``In(1)``
-        Take no word.
-    tile_done : ``Out(1)``
-        The last word of a tile is taken.
+    go_on : ``In(1)``
+        Take words of the next tile, from the next cycle on.
     i_weights : ``In(stream.Signature(ArrayLayout(ArrayLayout(8, 3), 16)))``
         Rows of the kernel, tile by tile.
     asks, begun : ``Out(1)``, ``In(1)``
@@ -109,8 +107,7 @@ class DepthwiseLanes(wiring.Component):
             {
                 "layer": In(DepthwiseLayer),
                 "start": In(1),
-                "hold": In(1),
-                "tile_done": Out(1),
+                "go_on": In(1),
                 "i_weights": In(stream.Signature(weights)),
                 "asks": Out(1),
                 "begun": In(1),
@@ -151,12 +148,30 @@ class DepthwiseLanes(wiring.Component):
         wait, due, column = Signal(4), Signal(4), Signal(9)
         taken, complete = Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq((full != 0) & ~self.hold & ((wait == 0) | (row != 0))),
             taken.eq(self.i.valid & self.i.ready),
             complete.eq(taken & self.i.p.complete),
             used.eq(complete & self.i.p.tags.end),
-            self.tile_done.eq(used),
         ]
+
+        # Whether a word may come in the next cycle.
+        hold, no_wait = Signal(), Signal()
+        column_begins, waited = Signal(), Signal()
+        m.d.comb += [
+            column_begins.eq(Mux(taken, self.i.p.complete, row == 0)),
+            waited.eq(Mux(taken & (row == 0), no_wait, wait <= 1)),
+        ]
+        m.d.sync += [
+            no_wait.eq(layer.cycles == 1),
+            self.i.ready.eq(
+                ~(used | self.start | (hold & ~self.go_on))
+                & ((full != 0) | loaded)
+                & (waited | ~column_begins)
+            ),
+        ]
+        with m.If(self.go_on):
+            m.d.sync += hold.eq(0)
+        with m.If(used | self.start):
+            m.d.sync += hold.eq(1)
         m.d.sync += wait.eq(wait - (wait != 0))
         with m.If(taken):
             m.d.sync += row.eq(row + 1)

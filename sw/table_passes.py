@@ -14,7 +14,7 @@ from downshift.sw.word_plan import Plan, Step, lane_columns, slots_of
 __all__ = ["bands", "conv_fields", "pool_fields"]
 
 LOGIT_CYCLES = 16
-"""Least cycles from one pixel of logits to the next."""
+"""Least cycles from one pixel of logits to the next, of as many vectors as are added up to it."""
 KEEP_CYCLES = 4
 """Least cycles from one vector to the next if both are added to the same sum."""
 
@@ -59,7 +59,8 @@ def conv_fields(
     slots = 1 if step.whole else slots_of(source)
     least = KEEP_CYCLES if step.whole else max(slots, words_per_tile(target.layout))
     if logits:
-        least = LOGIT_CYCLES
+        vectors = source.strip * source.shape[1] if step.whole else 1
+        least = max(least, -(-LOGIT_CYCLES // vectors))
     fields = {
         "fetch": fetch_fields(
             source.layout,

@@ -40,6 +40,7 @@ def test_equals_golden(kernel_rows, stride, rows, columns, cycles, gaps):
             {"last_row": kernel_rows - 1, "last_column": used - 1, "stride": stride[1] - 1,
              "cycles": cycles},
         )  # fmt: skip
+        ctx.set(dut.go_on, 1)
         ctx.set(dut.start, 1)
         await ctx.tick()
         ctx.set(dut.start, 0)
