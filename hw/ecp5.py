@@ -69,7 +69,7 @@ class Ecp5Fabric(Fabric):
     ends its carry.
     """
 
-    chain_places = 64
+    chain_places = 24
     """Bits after which a chain is not continued; nextpnr takes its whole length for a path."""
 
     def lut_ram(self, m: Module, name: str, *, address, data, write, write_address, write_data):

@@ -25,7 +25,7 @@ class TableConfig:
     `fingerprint` travels with images and accelerators.
     """
 
-    segments: int = 9
+    segments: int = 6
     """Words of 16 activation bytes consumed at once; a multiple of three, at most 24."""
     activation_depth: int = 4096
     """Words of 16 bytes of activation memory; a power of two."""
