@@ -39,7 +39,7 @@ def test_every_cycle_goes_to_something(config, seed):
 @pytest.fixture(scope="module")
 def resnet8():
     graph = reference_network("resnet8", widths=(8, 2))
-    image = compile_graph(graph, TableConfig())
+    image = compile_graph(graph, TableConfig(segments=9))
     return {width: frame_profile(graph, image, width) for width in graph.widths}
 
 
