@@ -35,7 +35,7 @@ class TableConfig:
     """Output channels whose parameters (8 bytes each) are held, of all widths."""
     sum_depth: int = 512
     """Pixels whose partial sums are held at once."""
-    program_depth: int = 2048
+    program_depth: int = 4096
     """32-bit words of program memory."""
 
     def __post_init__(self):
