@@ -52,7 +52,7 @@ def seeded_setting(
     acc = accumulate(layer, x, weight_width=weight_width, zero_point=zero_point_in)
     added = {}
     if residual is not None:
-        shift = 8 - in_width if in_width > 2 else 2
+        shift = 8 - weight_width if weight_width > 2 else 2
         factor = _spread(acc) * (1 << shift) / max(residual.std(), 1)
         multiplier = np.clip(np.rint(factor), 1, 65535).astype(np.uint16)
         acc = add_residual(acc, residual, multiplier=multiplier, shift=shift)

@@ -15,8 +15,9 @@ from downshift.sw.image import Image
 from downshift.sw.integer_graph import INPUT, IntegerGraph
 from downshift.sw.table_parameters import layer_parameters, sum_shift
 from downshift.sw.table_passes import bands, conv_fields, pool_fields
+from downshift.sw.word_choice import APART
 from downshift.sw.word_memory import place_maps
-from downshift.sw.word_plan import APART, Plan, check_sizes, plan_words
+from downshift.sw.word_plan import Plan, check_sizes, plan_words
 
 __all__ = ["compile_tables"]
 

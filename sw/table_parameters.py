@@ -12,7 +12,8 @@ from downshift.hw.table_config import ROWS
 from downshift.hw.table_row import table_sum_width
 from downshift.sw.layer import LOGIT_WIDTH, Setting
 from downshift.sw.word_map import WordMap, stored_width
-from downshift.sw.word_plan import Plan, Step, slots_of
+from downshift.sw.word_plan import Plan
+from downshift.sw.word_step import Step, slots_of
 
 __all__ = ["layer_parameters", "sum_shift"]
 

@@ -9,7 +9,8 @@ from downshift.hw.tile_loader import loader_fields
 from downshift.hw.writer_layer import words_per_tile, writer_fields
 from downshift.sw.layer import LOGIT_WIDTH
 from downshift.sw.word_map import stored_width
-from downshift.sw.word_plan import Plan, Step, lane_columns, slots_of
+from downshift.sw.word_plan import Plan
+from downshift.sw.word_step import Step, lane_columns, slots_of
 
 __all__ = ["bands", "conv_fields", "pool_fields"]
 

@@ -1,55 +1,22 @@
 """The plan of a table accelerator: in which words every map lies, and what each pass computes."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from downshift.hw.depthwise import DepthwiseLanes
 from downshift.hw.errors import DownshiftError
-from downshift.hw.table import table_slots
 from downshift.hw.table_config import ROWS
 from downshift.hw.word_chains import CHAIN
 from downshift.hw.writer_layer import words_per_tile
-from downshift.sw.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph, Layer
-from downshift.sw.word_map import WordMap, stored_width
+from downshift.sw.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph
+from downshift.sw.word_choice import APART, WordRules, choose_words
+from downshift.sw.word_map import WordMap
+from downshift.sw.word_step import Step, graph_steps, lane_columns, slots_of
 
-__all__ = ["APART", "Plan", "Step", "check_sizes", "lane_columns", "plan_words", "slots_of"]
+__all__ = ["Plan", "check_sizes", "plan_words"]
 
-MOST_PACK = {4: 0, 8: 1, 16: 2, 32: 2}
-"""log2 of the codes that may share a byte, by the channels of a word."""
-APART = (4, 32)
-"""Channels that words may have at some widths only, each at the price of weights stored again."""
 ROUNDS = 64
 """Strips that still change after as many rounds never settle."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """A layer, or the pool after one."""
-
-    layer: Layer
-    source: str
-    target: str
-    pool: bool = False
-
-    @property
-    def residual(self) -> str | None:
-        """Map that is added."""
-        return None if self.pool else self.layer.residual
-
-    @property
-    def stride(self) -> tuple[int, int]:
-        """Rows and columns from one output to the next."""
-        return self.layer.pool.stride if self.pool else self.layer.stride
-
-    @property
-    def kernel(self) -> tuple[int, int]:
-        """Rows and columns of a window."""
-        return self.layer.pool.size if self.pool else self.layer.kernel
-
-    @property
-    def whole(self) -> bool:
-        """Whether all pixels become one."""
-        return self.layer.average and not self.pool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +69,8 @@ def plan_words(
     Plan
         Maps have no place yet.
     """
-    steps = _steps(graph)
-    rules = _Rules(segments=segments, apart=frozenset(apart))
+    steps = graph_steps(graph)
+    rules = WordRules(segments=segments, apart=frozenset(apart))
     while isinstance(plan := _settle(graph, width, steps, rules), dict):
         wide = {name for name, group in plan.items() if group > ROWS}
         held, names = (rules.narrow, wide) if wide else (rules.single, set(plan))
@@ -112,43 +79,8 @@ def plan_words(
     return plan
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Rules:
-    """What words may be."""
-
-    segments: int
-    apart: frozenset[int]
-    narrow: set[str] = field(default_factory=set)
-    """Maps of which a word has no more than 16 channels."""
-    single: set[str] = field(default_factory=set)
-    """Maps of which a word has but one pixel."""
-
-
-def _steps(graph: IntegerGraph) -> tuple[Step, ...]:
-    steps = []
-    for layer in graph.layers:
-        source, target = graph.source_of(layer), layer.name
-        if layer.pool is None:
-            steps.append(Step(layer=layer, source=source, target=target))
-        else:
-            between = f"{target} before its pool"
-            steps.append(Step(layer=layer, source=source, target=between))
-            steps.append(Step(layer=layer, source=between, target=target, pool=True))
-    return tuple(steps)
-
-
-def lane_columns(step: Step, target: WordMap) -> int:
-    """Columns of the input that a row of outputs needs."""
-    return (target.shape[1] - 1) * step.stride[1] + step.kernel[1]
-
-
-def slots_of(entry: WordMap) -> int:
-    """Pixels that share a word."""
-    return 1 if entry.width == LOGIT_WIDTH else table_slots(pack=entry.pack, channels=entry.group)
-
-
 def _settle(
-    graph: IntegerGraph, width: int, steps: tuple[Step, ...], rules: _Rules
+    graph: IntegerGraph, width: int, steps: tuple[Step, ...], rules: WordRules
 ) -> Plan | dict[str, int]:
     """A plan, or the channels of a word of the maps that must be other for there to be one."""
     maps: dict[str, WordMap] = {}
@@ -162,7 +94,7 @@ def _settle(
         giver = next((step for step in steps if step.target == name), None)
         codes = graph.codes_of(INPUT if giver is None else giver.layer.name, width)
         entry = WordMap(name=name, shape=shapes[name], width=codes[0], zero_point=codes[1])
-        maps[name] = _with_words(entry, width, steps, maps, rules)
+        maps[name] = choose_words(entry, width, steps, maps, rules)
     failed = _mismatched(steps, maps)
     if failed:
         return {name: maps[name].group for name in failed}
@@ -172,81 +104,6 @@ def _settle(
             plan = Plan(steps=steps, maps={name: maps[name] for name in shapes})
             return {name: maps[name].group for name in _failures(plan)} or plan
     return {name: entry.group for name, entry in maps.items() if slots_of(entry) > 1}
-
-
-def _with_words(
-    entry: WordMap,
-    width: int,
-    steps: tuple[Step, ...],
-    maps: Mapping[str, WordMap],
-    rules: _Rules,
-) -> WordMap:
-    """The map with `pack`, `group` and the least strip; the maps that come of it are known."""
-    height = entry.shape[0]
-    takers = [step for step in steps if entry.name in (step.source, step.residual)]
-    if entry.width == LOGIT_WIDTH or entry.name in rules.single:
-        return replace(entry, strip=height)
-    pooled = next((maps[step.target] for step in takers if step.pool), None)
-    pack = _pack(2, entry.width)
-    for step in takers:
-        setting = step.layer.settings[width]
-        if step.source == entry.name and not step.pool:
-            pack = min(pack, _pack(setting.weight_width, setting.in_width))
-    if pooled is not None:
-        group, pack = pooled.group, min(pack, pooled.pack)
-    else:
-        group = _group(entry, pack, takers, maps, rules)
-        pack = min(pack, MOST_PACK[group])
-    slots = table_slots(pack=pack, channels=group)
-    return replace(entry, pack=pack, group=group, strip=-(-height // slots))
-
-
-def _group(
-    entry: WordMap, pack: int, takers: list[Step], maps: Mapping[str, WordMap], rules: _Rules
-) -> int:
-    """Channels of a word: few where there are no more, or where vectors are fuller for it."""
-    height, _, channels = entry.shape
-    if pack == 2 and channels > 16 and _is_wide(entry, takers, maps, rules):
-        return 32
-    if any(entry.name == step.residual for step in takers):
-        return 16
-    if channels <= 8:
-        return 8 if channels > 4 else 4
-    others = any(step.layer.groups > 1 or step.residual for step in takers)
-    if pack or others or not any(step.kernel == (1, 1) and not step.whole for step in takers):
-        return 16
-    if 4 not in rules.apart:
-        return 16
-    # Vectors for a column of pixels.
-    few = -(-height // 4) * -(-channels // (4 * rules.segments))
-    return 4 if few < height * -(-channels // (16 * rules.segments)) else 16
-
-
-def _is_wide(
-    entry: WordMap, takers: list[Step], maps: Mapping[str, WordMap], rules: _Rules
-) -> bool:
-    """Whether words of 32 channels need fewer tiles of the depth, for every layer."""
-    if 32 not in rules.apart or entry.name in rules.narrow:
-        return False
-    for step in takers:
-        if step.layer.groups > 1 or step.whole:
-            return False
-        if step.source == entry.name:
-            words = step.kernel[0] * step.kernel[1]
-            depth = [
-                -(-words * -(-entry.shape[2] // group) // rules.segments) for group in (16, 32)
-            ]
-            if depth[1] >= depth[0]:
-                return False
-        elif step.source not in maps or maps[step.source].group != 32:
-            return False
-    return bool(takers)
-
-
-def _pack(weight_width: int, act_width: int) -> int:
-    """log2 of the codes that may share a byte."""
-    act_width = stored_width(act_width)
-    return 2 if max(weight_width, act_width) <= 2 else int(weight_width <= 6 and act_width <= 4)
 
 
 def _mismatched(steps: tuple[Step, ...], maps: Mapping[str, WordMap]) -> set[str]:

@@ -19,7 +19,7 @@ from downshift.sw.table_parameters import layer_parameters, sum_shift
 from downshift.sw.word_map import WordMap, stored_width
 from downshift.sw.word_plan import plan_words
 
-CONFIG = TableConfig(parameter_depth=16384, program_depth=8192, weight_depth=8192)
+CONFIG = TableConfig(segments=9, parameter_depth=16384, program_depth=8192, weight_depth=8192)
 RESNET8 = reference_network("resnet8")
 
 

@@ -10,7 +10,8 @@ from downshift.sim.random_networks import Feature, random_network
 from downshift.sw.integer_graph import IntegerGraph, Layer, Setting
 from downshift.sw.reference_networks import REFERENCE_NETWORKS, reference_network
 from downshift.sw.word_memory import place_maps
-from downshift.sw.word_plan import check_sizes, plan_words, slots_of
+from downshift.sw.word_plan import check_sizes, plan_words
+from downshift.sw.word_step import slots_of
 
 FEATURES = [(), (Feature.IDENTITY,), (Feature.SKIP, Feature.DEPTHWISE), (Feature.AVERAGE,)]
 

@@ -1,0 +1,63 @@
+"""The steps of a network on a table accelerator: its layers, and the pools after them."""
+
+from dataclasses import dataclass
+
+from downshift.hw.table import table_slots
+from downshift.sw.integer_graph import LOGIT_WIDTH, IntegerGraph, Layer
+from downshift.sw.word_map import WordMap
+
+__all__ = ["Step", "graph_steps", "lane_columns", "slots_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """A layer, or the pool after one."""
+
+    layer: Layer
+    source: str
+    target: str
+    pool: bool = False
+
+    @property
+    def residual(self) -> str | None:
+        """Map that is added."""
+        return None if self.pool else self.layer.residual
+
+    @property
+    def stride(self) -> tuple[int, int]:
+        """Rows and columns from one output to the next."""
+        return self.layer.pool.stride if self.pool else self.layer.stride
+
+    @property
+    def kernel(self) -> tuple[int, int]:
+        """Rows and columns of a window."""
+        return self.layer.pool.size if self.pool else self.layer.kernel
+
+    @property
+    def whole(self) -> bool:
+        """Whether all pixels become one."""
+        return self.layer.average and not self.pool
+
+
+def graph_steps(graph: IntegerGraph) -> tuple[Step, ...]:
+    """List the layers of a graph and their pools; a map before a pool has a name of its own."""
+    steps = []
+    for layer in graph.layers:
+        source, target = graph.source_of(layer), layer.name
+        if layer.pool is None:
+            steps.append(Step(layer=layer, source=source, target=target))
+        else:
+            between = f"{target} before its pool"
+            steps.append(Step(layer=layer, source=source, target=between))
+            steps.append(Step(layer=layer, source=between, target=target, pool=True))
+    return tuple(steps)
+
+
+def lane_columns(step: Step, target: WordMap) -> int:
+    """Columns of the input that a row of outputs needs."""
+    return (target.shape[1] - 1) * step.stride[1] + step.kernel[1]
+
+
+def slots_of(entry: WordMap) -> int:
+    """Pixels that share a word."""
+    return 1 if entry.width == LOGIT_WIDTH else table_slots(pack=entry.pack, channels=entry.group)
