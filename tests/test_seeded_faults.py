@@ -8,7 +8,7 @@ import pytest
 
 @pytest.mark.slow
 def test_no_seeded_fault_survives():
-    program = Path(__file__).with_name("seeded_faults.py")
+    program = Path(__file__).with_name("seeded_faults")
     command = [sys.executable, str(program), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stderr
