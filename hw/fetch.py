@@ -1,6 +1,8 @@
 """The fetch: words of a map in the order in which vectors of a convolution need them."""
 
+from functools import reduce
 from itertools import pairwise
+from operator import or_
 
 import numpy as np
 from amaranth import Cat, Module, Mux, Signal
@@ -169,9 +171,11 @@ class Fetch(wiring.Component):
         # When they come: where the quarters come from. Then: put them there.
         turns = [Signal(_Turn, name=f"turn_{k}") for k in range(BlockRam.latency)]
         m.d.sync += [
-            turns[0].slots_up.eq(below[1] & ~outside[1]),
-            turns[0].slots_down.eq(above[1] & ~outside[1]),
-            turns[0].none.eq(outside[1]),
+            turns[0].here.eq(~(outside[1] | below[1] | above[1])),
+            *(
+                part.eq(Cat(away[1] & ~outside[1] & (layer.slots == slots) for slots in (1, 2)))
+                for part, away in ((turns[0].up, below), (turns[0].down, above))
+            ),
             *(later.eq(turn) for turn, later in pairwise(turns)),
         ]
         turned = Signal.like(self.read.data, reset_less=True)
@@ -205,26 +209,23 @@ class Fetch(wiring.Component):
         def lanes(index):
             return [word[LANES * index + lane] for lane in range(LANES)]
 
-        source = [self.layer.pad] * LANES
-        here = Signal(8 * LANES, name=f"quarter_{quarter}")
-        m.d.comb += here.eq(Cat(source))
-        with m.If(~(turn.none | turn.slots_up | turn.slots_down)):
-            m.d.comb += here.eq(Cat(lanes(quarter)))
-        for slots in (1, 2):
+        places = {quarter: turn.here}
+        for index, slots in enumerate((1, 2)):
             step = QUARTERS >> slots
-            with m.If(turn.slots_up & (self.layer.slots == slots)):
-                if quarter >= step:
-                    m.d.comb += here.eq(Cat(lanes(quarter - step)))
-            with m.If(turn.slots_down & (self.layer.slots == slots)):
-                if quarter + step < QUARTERS:
-                    m.d.comb += here.eq(Cat(lanes(quarter + step)))
+            places |= {quarter - step: turn.up[index], quarter + step: turn.down[index]}
+        pad = Signal(name=f"pad_{quarter}")
+        inside = [(select, lanes(place)) for place, select in places.items() if place in range(4)]
+        m.d.comb += pad.eq(~Cat(select for select, _ in inside).any())
         for lane in range(LANES):
-            m.d.sync += turned[LANES * quarter + lane].eq(here.word_select(lane, 8))
+            chosen = [Mux(select, word[lane], 0) for select, word in inside]
+            chosen.append(Mux(pad, self.layer.pad, 0))
+            m.d.sync += turned[LANES * quarter + lane].eq(reduce(or_, chosen))
 
 
 class _Turn(data.Struct):
-    """Which slot a word's quarters come from."""
+    """Where a word's quarters come from; if from nowhere, they are outside the map."""
 
-    slots_up: 1
-    slots_down: 1
-    none: 1
+    here: 1
+    # A slot before or after, of two and of four.
+    up: 2
+    down: 2

@@ -13,7 +13,7 @@ from downshift.hw.table_config import TableConfig
 
 __all__ = ["Reply"]
 
-SETTLE = BlockRam.latency + 4
+SETTLE = BlockRam.latency + 5
 """Cycles until a byte is known: those that an engine takes to read it, and ours."""
 
 

@@ -107,10 +107,15 @@ class Rescale(wiring.Component):
         dropped = [value[8 * k : 8 * k + 8].any() & (eights > k) for k in range(3)]
         above = value[kept - 1 :] ^ value[-1].replicate(len(value) - kept + 1)
         beyond = [above[8 * k : 8 * k + 8].any() & (eights <= k) for k in range(4)]
+        some_dropped, some_beyond = (
+            Signal(4, name=name, reset_less=True) for name in ("some_dropped", "some_beyond")
+        )
         m.d.sync += [
             coarse.eq(Mux(eights[0], by_16 >> 8, by_16)),
-            rest.eq(Cat(product[: SHIFTS.start - 1].any() | Cat(dropped).any(), rest)),
-            inside.eq(Cat(~Cat(beyond).any(), inside)),
+            some_dropped.eq(Cat(*dropped, product[: SHIFTS.start - 1].any())),
+            some_beyond.eq(Cat(beyond)),
+            rest.eq(Cat(some_dropped.any(), rest)),
+            inside.eq(Cat(~some_beyond.any(), inside)),
             negative.eq(Cat(value[-1], negative)),
         ]
 
@@ -123,14 +128,14 @@ class Rescale(wiring.Component):
         up, whole = Signal(reset_less=True), Signal.like(floor, reset_less=True)
         moved = Signal(signed(len(floor) + 1), reset_less=True)
         m.d.sync += [
-            up.eq(half & (rest[2] | fine[:7].any() | floor[0])),
+            up.eq(half & (rest[1] | fine[:7].any() | floor[0])),
             whole.eq(floor),
             moved.eq(whole + told["zero_point"] + up),
         ]
 
         # Cycle 9: clip.
-        below = Mux(inside[4], moved[-1], negative[4])
-        over = ~inside[4] | moved[8:-1].any() | (moved[:8] & ~told["out_max"]).any()
+        below = Mux(inside[3], moved[-1], negative[4])
+        over = ~inside[3] | moved[8:-1].any() | (moved[:8] & ~told["out_max"]).any()
         code = Signal(8, reset_less=True)
         m.d.sync += code.eq(Mux(below, 0, Mux(over, told["out_max"], moved[:8])))
         m.d.comb += self.o.eq(code)

@@ -88,7 +88,7 @@ class Residual(wiring.Component):
         Its codes, `latency` cycles later; zero without a residual.
     """
 
-    latency = 3
+    latency = 4
 
     room = 8
     """Words that wait, or are on their way."""
@@ -185,16 +185,24 @@ class Residual(wiring.Component):
             lane, by_lane = code % LANES, code // LANES
             pairs = [waiting[LANES * (2 * s + by_lane // 2) + lane] for s in range(2)]
             fours = [waiting[LANES * s + lane] for s in range(4)]
-            narrow = Signal(8, name=f"narrow_{code}", reset_less=True)
+            narrow, pair, four = (
+                Signal(width, name=f"{name}_{code}", reset_less=True)
+                for name, width in (("narrow", 8), ("pair", 4), ("four", 2))
+            )
+            whole = Signal(8, name=f"whole_{code}", reset_less=True)
+            of_four = data.View(data.ArrayLayout(8, 4), Cat(fours))[quarter]
+            m.d.sync += [
+                whole.eq(waiting[code]),
+                pair.eq(Mux(place[0], pairs[1], pairs[0]).word_select(by_lane % 2, 4)),
+                four.eq(of_four.word_select(by_lane, 2)),
+            ]
             with m.Switch(pack):
                 with m.Case(0):
-                    m.d.sync += narrow.eq(waiting[code])
+                    m.d.sync += narrow.eq(whole)
                 with m.Case(1):
-                    pair = Mux(place[0], pairs[1], pairs[0])
-                    m.d.sync += narrow.eq(pair.word_select(by_lane % 2, 4))
+                    m.d.sync += narrow.eq(pair)
                 with m.Default():
-                    four = data.View(data.ArrayLayout(8, 4), Cat(fours))[quarter]
-                    m.d.sync += narrow.eq(four.word_select(by_lane, 2))
+                    m.d.sync += narrow.eq(four)
             m.d.sync += self.o[code].eq(Mux(enable, narrow >> Cat(0, spare), 0))
 
         return m

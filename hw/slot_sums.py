@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -74,7 +74,7 @@ class SlotSums(wiring.Component):
     sums : ``In(ArrayLayout(ArrayLayout(sum_width, 4), rows))``
         Its sums, in force until the next vector's.
     soon : ``Out(1)``
-        Accumulators come five cycles later.
+        Accumulators come `lead` + `latency` cycles later.
     o : ``Out(stream.Signature(..., always_ready=True))``
         Accumulators of a slot, in force until the next one, and the tags of its vector; `end` with
         its last slot only.
@@ -86,7 +86,7 @@ class SlotSums(wiring.Component):
     o: stream.Interface
 
     latency = SlotRow.latency
-    lead = 2
+    lead = 3
     """Cycles that tags come before the sums."""
 
     def __init__(
@@ -151,10 +151,13 @@ class SlotSums(wiring.Component):
             self.o.p.tags.eq(stages[-1].tags),
         ]
 
-        # The quarters of the slot, a cycle later.
-        quarters, counted = Signal(QUARTERS), Signal(QUARTERS)
-        second = Signal()
-        m.d.sync += [counted.eq(Mux(self.alone, 0, quarters)), second.eq(slot[0])]
+        # The quarters of the slot, two cycles later.
+        quarters, counted = Signal(QUARTERS), Signal(2 * QUARTERS)
+        second = Signal(2)
+        m.d.sync += [
+            counted.eq(Cat(Mux(self.alone, 0, quarters), counted)),
+            second.eq(Cat(slot[0], second)),
+        ]
         with m.Switch(self.slots):
             with m.Case(0):
                 m.d.comb += quarters.eq(0b1111)
@@ -171,17 +174,17 @@ class SlotSums(wiring.Component):
             )
             m.submodules[f"row_{index}"] = shared(row, platform)
             m.d.comb += [
-                row.quarters.eq(counted),
-                row.place.eq(stages[1].place),
+                row.quarters.eq(counted[QUARTERS:]),
+                row.place.eq(stages[2].place),
                 row.i.eq(self.sums[index]),
                 row.alone.eq(self.alone),
-                row.second.eq(second),
+                row.second.eq(second[1]),
                 row.lanes[0].eq(self.lanes[index]),
                 row.lanes[1].eq(self.lanes[(index + self.rows // 2) % self.rows]),
-                row.first.eq(stages[3].tags.first),
-                row.valid.eq(stages[3].valid),
-                row.hold.eq(stages[4].valid),
-                row.hold_place.eq(stages[4].place),
+                row.first.eq(stages[4].tags.first),
+                row.valid.eq(stages[4].valid),
+                row.hold.eq(stages[5].valid),
+                row.hold_place.eq(stages[5].place),
                 row.bias.eq(self.bias[index]),
                 self.o.p.accs[index].eq(row.o),
             ]

@@ -70,7 +70,7 @@ class TableArray(wiring.Component):
     o : ``Out(stream.Signature(..., always_ready=True))``
         Sums by row and quarter, and the tags of the vector.
     soon : ``Out(stream.Signature(VectorTags, always_ready=True))``
-        Tags of the vector whose sums come in three cycles.
+        Tags of the vector whose sums come in four cycles.
     """
 
     i_weights: stream.Interface
@@ -193,7 +193,7 @@ class TableArray(wiring.Component):
             stages[0].tags.eq(tags),
             *(later.eq(stage) for stage, later in pairwise(stages)),
         ]
-        told, soon, done = stages[-2 - TablePart.latency], stages[-3], stages[-1]
+        told, soon, done = stages[-2 - TablePart.latency], stages[-4], stages[-1]
         m.d.comb += [self.soon.valid.eq(soon.last), self.soon.p.eq(soon.tags)]
         m.d.sync += [self.o.valid.eq(done.last), self.o.p.tags.eq(done.tags)]
 

@@ -39,7 +39,7 @@ class TableEngine(wiring.Component):
 
     Members
     -------
-    As of `Engine`, but that `read` takes a cycle more than `BlockRam`.
+    As of `Engine`, but that `read` takes two cycles more than `BlockRam`.
     """
 
     def __init__(self, *, config: TableConfig, fabric: Fabric | None = None):
@@ -164,7 +164,11 @@ class TableEngine(wiring.Component):
         lane = Signal(split)
         with m.If(self.read.enable):
             m.d.sync += lane.eq(self.read.address[:split])
-        m.d.sync += self.read.data.eq(read.data.word_select(lane, 8))
+        quarter = Signal(32)
+        m.d.sync += [
+            quarter.eq(read.data.word_select(lane[2:], 32)),
+            self.read.data.eq(quarter.word_select(lane[:2], 8)),
+        ]
 
         vector_taken, word_read = Signal(), Signal()
         m.d.sync += [

@@ -202,8 +202,8 @@ SUBSTITUTIONS = {
          TABLE_PAIRS),
     ],
     "rounding of the table style": [
-        ("hw/rescale.py", "half & (rest[2] | fine[:7].any() | floor[0])", "half", RESCALE),
-        ("hw/rescale.py", "Mux(inside[4], moved[-1], negative[4])", "moved[-1]", RESCALE),
+        ("hw/rescale.py", "half & (rest[1] | fine[:7].any() | floor[0])", "half", RESCALE),
+        ("hw/rescale.py", "Mux(inside[3], moved[-1], negative[4])", "moved[-1]", RESCALE),
         ("hw/switch_part.py", "(rounded[bit] ^ beyond)", "rounded[bit]", ALIGNED),
         ("hw/switch_part.py", "carry=last_kept", "carry=~last_kept", ALIGNED),
     ],
