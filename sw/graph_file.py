@@ -85,11 +85,14 @@ def load_graph(path: Path | str) -> IntegerGraph:
         if data.startswith(b"PK"):
             raise DownshiftError("not an integer graph; make one with `downshift export`")
         header, body = _split(data)
-        metadata = _metadata(header)
+        text = _metadata_text(header)
+        metadata = _metadata(text)
         tensors = _tensors(header, body)
         checksum = metadata.pop("crc32", None)
         graph = graph_from_metadata(metadata, tensors)
-        if checksum != _checksum(metadata, tensors):
+        if checksum != _checksum(metadata, tensors) or text != _canonical(
+            {**metadata, "crc32": checksum}
+        ):
             raise DownshiftError("the checksum does not match, so the file is damaged")
         return graph
     except DownshiftError as error:
@@ -119,12 +122,17 @@ def _split(data: bytes) -> tuple[dict[str, Any], memoryview]:
     return header, memoryview(data)[8 + size :]
 
 
-def _metadata(header: Mapping[str, Any]) -> dict[str, Any]:
-    """Take the graph's own entry out of the header, after checking its version."""
+def _metadata_text(header: Mapping[str, Any]) -> str:
+    """Take the graph's own entry out of the header."""
     entries = header.get("__metadata__")
     text = entries.get(METADATA_KEY) if isinstance(entries, dict) else None
     if not isinstance(text, str):
         raise DownshiftError("no Downshift model, since the metadata entry 'downshift' is missing")
+    return text
+
+
+def _metadata(text: str) -> dict[str, Any]:
+    """Parse the graph's own entry, after checking its version."""
     metadata = _json(text.encode(errors="replace"), "the metadata")
     version = metadata.get("schema_version")
     if version != SCHEMA_VERSION or isinstance(version, bool):

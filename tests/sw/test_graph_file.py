@@ -180,6 +180,15 @@ def test_every_flipped_bit_is_refused(tmp_path, saved, data):
     refused(tmp_path, bytes(flipped))
 
 
+def test_another_spelling_of_the_same_is_refused(tmp_path, saved):
+    for old, new in ((b"u00f6", b"u00F6"), (rb"\"name\":", rb" \"name\":")):
+        assert saved.count(old) >= 1
+        changed = saved.replace(old, new, 1)
+        size = int.from_bytes(saved[:8], "little") + len(new) - len(old)
+        message = refused(tmp_path, size.to_bytes(8, "little") + changed[8:])
+        assert message == "the checksum does not match, so the file is damaged"
+
+
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_splices_raise_nothing_else(tmp_path, saved, data):
