@@ -70,17 +70,16 @@ class Reply(wiring.Component):
             *(PROTOCOL_VERSION, IMAGE_FORMAT, self.loaded, 0),
             *self.config.fingerprint.to_bytes(4, "little"),
         ]
-        described, counted, body = (Signal(8, name=n) for n in ("described", "counted", "body"))
+        counted, body = Signal(8), Signal(8)
         m.d.sync += [
             over.eq((self.error != LinkError.NONE) | (left == 0)),
             index.eq(-left),
-            described.eq(Array(info)[index[:3]]),
             counted.eq(Value.cast(self.counters).word_select(index, 8)),
             self.read_enable.eq(0),
         ]
         with m.Switch(self.command):
             with m.Case(Command.INFO):
-                m.d.sync += body.eq(described)
+                m.d.sync += body.eq(Array(info)[index[:3]])
             with m.Case(Command.RUN):
                 m.d.sync += body.eq(counted)
             with m.Default():
