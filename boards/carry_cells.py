@@ -32,7 +32,9 @@ def tie_high(cell: dict[str, Any]) -> None:
             port = f"{letter}{half}"
             if cell["connections"][port] == ["0"]:
                 cell["connections"][port] = ["1"]
-                table = sum((table >> (entry & ~(1 << bit)) & 1) << entry for entry in range(ENTRIES))
+                # Whatever the input is, the table gives what it gave for 0.
+                kept = [table >> (entry & ~(1 << bit)) & 1 for entry in range(ENTRIES)]
+                table = sum(one << entry for entry, one in enumerate(kept))
         cell["parameters"][f"INIT{half}"] = f"{table:0{ENTRIES}b}"
 
 

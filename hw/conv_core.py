@@ -1,6 +1,6 @@
 """The convolution core: a map in activation memory to the next one, in one pass."""
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -8,14 +8,13 @@ from downshift.hw.conv_layer import ConvLayer
 from downshift.hw.depthwise import DepthwiseLanes
 from downshift.hw.fabric import Fabric, ram_port
 from downshift.hw.fetch import Fetch
-from downshift.hw.generate import shared
 from downshift.hw.map_layout import WORD_BYTES
+from downshift.hw.output_rows import OutputRows
 from downshift.hw.parameter_loader import ParameterLoader
 from downshift.hw.region import PARAMETER_BYTES
-from downshift.hw.rescale import Rescale
 from downshift.hw.residual import Residual
 from downshift.hw.slot_sums import SlotSums
-from downshift.hw.table import QUARTERS, row_order
+from downshift.hw.table import QUARTERS
 from downshift.hw.table_array import TableArray
 from downshift.hw.table_row import table_sum_width
 from downshift.hw.tile_loader import TileLoader
@@ -172,52 +171,27 @@ class ConvCore(wiring.Component):
         )
         m.submodules.writer = writer = WordWriter(depth=self.activation_depth)
         m.d.comb += [residual.taken.eq(sums.soon), fetch.pause.eq(residual.pause)]
-        for row in range(self.rows):
-            rescale = Rescale(acc_width=self.acc_width, fabric=self.fabric)
-            m.submodules[f"rescale_{row}"] = shared(rescale, platform)
-            product = Signal(24, name=f"product_{row}", reset_less=True)
-            total = Signal(signed(self.acc_width), name=f"total_{row}", reset_less=True)
-            self.fabric.multiply(
-                m,
-                f"residual_product_{row}",
-                o=product,
-                a=residual.o[row],
-                b=parameters.o[row].residual,
-            )
-            m.d.sync += total.eq(sums.o.p.accs[row] + product)
-            m.d.comb += [
-                sums.bias[row].eq(parameters.o[row].bias),
-                rescale.scale.eq(parameters.o[row].scale),
-                rescale.zero_point.eq(layer.writer.zero_point),
-                rescale.out_max.eq(layer.array.out_max),
-                rescale.i.eq(total),
-                writer.i.p[row].eq(rescale.o),
-            ]
-        # Sums that are logits leave one after the other, past neighbours.
-        logits = [
-            Signal(signed(self.acc_width), name=f"logit_{k}", reset_less=True)
-            for k in range(self.rows)
-        ]
-        coming = Signal(WordWriter.latency - 1)
-        m.d.sync += coming.eq(Cat(sums.o.valid, coming))
-        for row, here, behind in zip(
-            row_order(self.rows), logits, [*logits[1:], None], strict=True
-        ):
-            following = 0 if behind is None else behind
-            m.d.sync += here.eq(Mux(coming[-1], sums.o.p.accs[row], following))
-        arrived = Signal(1 + Rescale.latency)
-        ended = Signal.like(arrived)
-        end = sums.o.valid & sums.o.p.tags.end
-        m.d.sync += [
-            arrived.eq(arrived << 1 | sums.o.valid),
-            ended.eq(ended << 1 | end),
-        ]
+        m.submodules.outputs = outputs = OutputRows(
+            rows=self.rows,
+            acc_width=self.acc_width,
+            logits_latency=WordWriter.latency,
+            fabric=self.fabric,
+        )
+        ended = Signal(outputs.latency)
+        m.d.sync += ended.eq(Cat(sums.o.valid & sums.o.p.tags.end, ended))
         m.d.comb += [
-            writer.i.valid.eq(arrived[-1]),
-            writer.i_logits.valid.eq(sums.o.valid),
-            writer.i_logits.p.eq(logits[0]),
+            outputs.zero_point.eq(layer.writer.zero_point),
+            outputs.out_max.eq(layer.array.out_max),
+            outputs.parameters.eq(parameters.o),
+            outputs.residual.eq(residual.o),
+            outputs.i.p.eq(sums.o.p.accs),
+            outputs.i.valid.eq(sums.o.valid),
             parameters.following.eq(ended[1 - ParameterLoader.latency]),
+            writer.i_logits.p.eq(outputs.logit),
+            writer.i_logits.valid.eq(sums.o.valid),
         ]
+        m.d.comb += [sums.bias[row].eq(parameters.o[row].bias) for row in range(self.rows)]
+        connect(m, outputs.o, writer.i)
 
         # Pool.
         m.submodules.pool = pool = WordPool(segments=self.segments, depth=self.activation_depth)

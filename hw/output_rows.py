@@ -1,0 +1,104 @@
+"""The rows behind the sums: codes of each, rescaled, and logits one after the other."""
+
+from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from downshift.hw.fabric import Fabric
+from downshift.hw.generate import shared
+from downshift.hw.parameter_loader import RowParameters
+from downshift.hw.rescale import Rescale
+from downshift.hw.table import row_order
+
+__all__ = ["OutputRows"]
+
+
+class OutputRows(wiring.Component):
+    """Accumulators of all rows to codes, `latency` cycles later.
+
+    Parameters
+    ----------
+    rows : int
+    acc_width : int
+        Bits of an accumulator.
+    logits_latency : int
+        Cycles from a vector of accumulators to its first logit; the others leave in `row_order`,
+        one a cycle.
+    fabric : Fabric
+
+    Members
+    -------
+    zero_point, out_max : ``In(8)``
+        Of the codes, as of `Rescale`.
+    parameters : ``In(ArrayLayout(RowParameters, rows))``
+    residual : ``In(ArrayLayout(8, rows))``
+        Codes that are added, times the factors of the parameters.
+    i : ``In(stream.Signature(ArrayLayout(signed(acc_width), rows), always_ready=True))``
+        Accumulators, their bias added.
+    o : ``Out(stream.Signature(ArrayLayout(8, rows), always_ready=True))``
+    logit : ``Out(signed(acc_width))``
+    """
+
+    latency = 1 + Rescale.latency
+
+    def __init__(
+        self, *, rows: int, acc_width: int, logits_latency: int, fabric: Fabric | None = None
+    ):
+        self.rows = rows
+        self.acc_width = acc_width
+        self.logits_latency = logits_latency
+        self.fabric = fabric or Fabric()
+        accs = data.ArrayLayout(signed(acc_width), rows)
+        codes = data.ArrayLayout(8, rows)
+        super().__init__(
+            {
+                "zero_point": In(8),
+                "out_max": In(8),
+                "parameters": In(data.ArrayLayout(RowParameters, rows)),
+                "residual": In(codes),
+                "i": In(stream.Signature(accs, always_ready=True)),
+                "o": Out(stream.Signature(codes, always_ready=True)),
+                "logit": Out(signed(acc_width)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+
+        # Codes.
+        for row, parameters in enumerate(self.parameters):
+            rescale = Rescale(acc_width=self.acc_width, fabric=self.fabric)
+            m.submodules[f"rescale_{row}"] = shared(rescale, platform)
+            product = Signal(24, name=f"product_{row}", reset_less=True)
+            total = Signal(signed(self.acc_width), name=f"total_{row}", reset_less=True)
+            self.fabric.multiply(
+                m,
+                f"residual_product_{row}",
+                o=product,
+                a=self.residual[row],
+                b=parameters.residual,
+            )
+            m.d.sync += total.eq(self.i.p[row] + product)
+            m.d.comb += [
+                rescale.scale.eq(parameters.scale),
+                rescale.zero_point.eq(self.zero_point),
+                rescale.out_max.eq(self.out_max),
+                rescale.i.eq(total),
+                self.o.p[row].eq(rescale.o),
+            ]
+        arrived = Signal(self.latency)
+        m.d.sync += arrived.eq(Cat(self.i.valid, arrived))
+        m.d.comb += self.o.valid.eq(arrived[-1])
+
+        # Logits leave past neighbours.
+        logits = [
+            Signal(signed(self.acc_width), name=f"logit_{k}", reset_less=True)
+            for k in range(self.rows)
+        ]
+        coming = Signal(self.logits_latency - 1)
+        m.d.sync += coming.eq(Cat(self.i.valid, coming))
+        for row, here, behind in zip(row_order(self.rows), logits, [*logits[1:], 0], strict=True):
+            m.d.sync += here.eq(Mux(coming[-1], self.i.p[row], behind))
+        m.d.comb += self.logit.eq(logits[0])
+
+        return m
