@@ -116,7 +116,7 @@ class ConvCore(wiring.Component):
             **shape, depth=self.weight_depth, fabric=self.fabric
         )
         m.submodules.array = array = TableArray(
-            **shape, columns=CHAIN, load_latency=TileLoader.latency, fabric=self.fabric
+            **shape, columns=CHAIN, load_latency=TileLoader.latency + 1, fabric=self.fabric
         )
         m.submodules.lanes = lanes = DepthwiseLanes(
             segments=self.segments, sum_width=table_sum_width(self.segments), fabric=self.fabric
@@ -124,11 +124,11 @@ class ConvCore(wiring.Component):
         loaded = Signal(_Loaded)
         connect(m, chains.o, array.i_acts)
         m.d.comb += [
+            chains.takes.eq(array.takes),
             array.i_weights.p.eq(loader.o.p),
             array.i_weights.valid.eq(loader.o.valid & ~loaded.separate),
             lanes.i_weights.p.eq(loader.o.p),
             lanes.i_weights.valid.eq(loader.o.valid & loaded.separate),
-            loader.room.eq(Mux(loaded.separate, lanes.asks, array.asks)),
             array.begun.eq(loader.begun & ~loaded.separate),
             lanes.begun.eq(loader.begun & loaded.separate),
             self.vector_taken.eq(chains.o.valid & chains.o.ready),
@@ -138,6 +138,10 @@ class ConvCore(wiring.Component):
             array.act_width.eq(layer.array.act_width),
             array.cycles.eq(layer.array.cycles),
         ]
+
+        # Room is known a cycle before, but for what was begun just now.
+        asks = Mux(loaded.separate, lanes.asks, array.asks)
+        m.d.sync += loader.room.eq(asks & ~loader.begun)
 
         # Sums.
         m.submodules.sums = sums = SlotSums(

@@ -87,7 +87,7 @@ class DepthwiseLanes(wiring.Component):
         Sums, offset by half their range, and the tags of their pixel, `latency` cycles after its
         last word.
     soon : ``Out(stream.Signature(VectorTags, always_ready=True))``
-        Tags of what comes in four cycles.
+        Tags of what comes in five cycles.
     """
 
     i_weights: stream.Interface
@@ -199,7 +199,7 @@ class DepthwiseLanes(wiring.Component):
         ]
         for port, tags, stage in (
             (self.o, self.o.p.tags, stages[-1]),
-            (self.soon, self.soon.p, stages[-5]),
+            (self.soon, self.soon.p, stages[-6]),
         ):
             m.d.comb += [
                 port.valid.eq(stage.valid),

@@ -177,6 +177,7 @@ class Fetch(wiring.Component):
                 for part, away in ((turns[0].up, below), (turns[0].down, above))
             ),
             *(later.eq(turn) for turn, later in pairwise(turns)),
+            turns[-1].pad.eq(Cat(_nowhere(turns[-2], quarter) for quarter in range(QUARTERS))),
         ]
         turned = Signal.like(self.read.data, reset_less=True)
         for quarter in range(QUARTERS):
@@ -205,27 +206,34 @@ class Fetch(wiring.Component):
 
     def _turn(self, m, turn, word, quarter, turned):
         """One quarter: from its place, from a slot before or after, or outside the map."""
-
-        def lanes(index):
-            return [word[LANES * index + lane] for lane in range(LANES)]
-
-        places = {quarter: turn.here}
-        for index, slots in enumerate((1, 2)):
-            step = QUARTERS >> slots
-            places |= {quarter - step: turn.up[index], quarter + step: turn.down[index]}
-        pad = Signal(name=f"pad_{quarter}")
-        inside = [(select, lanes(place)) for place, select in places.items() if place in range(4)]
-        m.d.comb += pad.eq(~Cat(select for select, _ in inside).any())
+        sources = [(turn.pad[quarter], [self.layer.pad] * LANES)]
+        for place, select in _sources(turn, quarter).items():
+            sources.append((select, [word[LANES * place + lane] for lane in range(LANES)]))
         for lane in range(LANES):
-            chosen = [Mux(select, word[lane], 0) for select, word in inside]
-            chosen.append(Mux(pad, self.layer.pad, 0))
+            chosen = (Mux(select, lanes[lane], 0) for select, lanes in sources)
             m.d.sync += turned[LANES * quarter + lane].eq(reduce(or_, chosen))
 
 
+def _sources(turn, quarter):
+    """Where a quarter comes from: quarters of the word, each with what selects it."""
+    sources = {quarter: turn.here}
+    for index, slots in enumerate((1, 2)):
+        step = QUARTERS >> slots
+        sources |= {quarter - step: turn.up[index], quarter + step: turn.down[index]}
+    return {place: select for place, select in sources.items() if place in range(QUARTERS)}
+
+
+def _nowhere(turn, quarter):
+    """Whether a quarter is outside the map."""
+    return ~Cat(_sources(turn, quarter).values()).any()
+
+
 class _Turn(data.Struct):
-    """Where a word's quarters come from; if from nowhere, they are outside the map."""
+    """Where a word's quarters come from."""
 
     here: 1
     # A slot before or after, of two and of four.
     up: 2
     down: 2
+    # From nowhere: by quarter.
+    pad: QUARTERS

@@ -62,8 +62,10 @@ class SharedModules:
 
     def instance(self, component):
         """Instantiate the module of a component, after writing it if it is the first."""
-        parameters = inspect.signature(type(component).__init__).parameters
-        values = (getattr(component, name) for name in list(parameters)[1:])
+        constructor = type(component).__init__
+        own = constructor is not wiring.Component.__init__
+        parameters = list(inspect.signature(constructor).parameters)[1:] if own else []
+        values = (getattr(component, name) for name in parameters)
         key = (type(component), *values)
         if key not in self._modules:
             self._modules[key] = self._write(component)

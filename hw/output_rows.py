@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from downshift.hw.fabric import Fabric
 from downshift.hw.generate import shared
 from downshift.hw.parameter_loader import RowParameters
+from downshift.hw.registers import registered
 from downshift.hw.rescale import Rescale
 from downshift.hw.table import row_order
 
@@ -65,7 +66,8 @@ class OutputRows(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        # Codes.
+        # Codes. What is stable during a pass comes in two steps.
+        told = registered(m, {"zero_point": self.zero_point, "out_max": self.out_max})
         for row, parameters in enumerate(self.parameters):
             rescale = Rescale(acc_width=self.acc_width, fabric=self.fabric)
             m.submodules[f"rescale_{row}"] = shared(rescale, platform)
@@ -81,8 +83,8 @@ class OutputRows(wiring.Component):
             m.d.sync += total.eq(self.i.p[row] + product)
             m.d.comb += [
                 rescale.scale.eq(parameters.scale),
-                rescale.zero_point.eq(self.zero_point),
-                rescale.out_max.eq(self.out_max),
+                rescale.zero_point.eq(told["zero_point"]),
+                rescale.out_max.eq(told["out_max"]),
                 rescale.i.eq(total),
                 self.o.p[row].eq(rescale.o),
             ]

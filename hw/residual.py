@@ -88,7 +88,7 @@ class Residual(wiring.Component):
         Its codes, `latency` cycles later; zero without a residual.
     """
 
-    latency = 4
+    latency = 5
 
     room = 8
     """Words that wait, or are on their way."""
@@ -141,7 +141,7 @@ class Residual(wiring.Component):
             ]
 
         # Read.
-        asked = Signal(self.delay + 1 + BlockRam.latency)
+        asked = Signal(self.delay + 2 + BlockRam.latency)
         second = Signal.like(asked)
         addresses = [Signal.like(address, name=f"address_{k}") for k in range(self.delay + 1)]
         m.d.sync += [
@@ -153,18 +153,26 @@ class Residual(wiring.Component):
             self.read.address.eq(addresses[-1]),
             self.read.enable.eq(asked[self.delay]),
         ]
+        data_read = Signal.like(self.read.data, reset_less=True)
+        m.d.sync += data_read.eq(self.read.data)
         m.submodules.queue = queue = WordQueue(shape=8 * WORD_BYTES + 1, depth=16)
         m.d.comb += [
-            queue.i.p.eq(Cat(self.read.data, second[-1])),
+            queue.i.p.eq(Cat(data_read, second[-1])),
             queue.i.valid.eq(asked[-1]),
         ]
 
         # Codes of the slot.
-        slot = Signal(2)
-        slot_done = slot == ((1 << layer.pack)[:3] >> layer.halves) - 1
-        used = self.taken & layer.enable
-        m.d.comb += queue.o.ready.eq(used & slot_done)
-        m.d.sync += free.eq(free - asks + queue.o.ready)
+        slot, last_slot = Signal(2), Signal(2)
+        used, slot_done = Signal(), Signal()
+        m.d.comb += [
+            slot_done.eq(slot == last_slot),
+            queue.o.ready.eq(used & slot_done),
+        ]
+        m.d.sync += [
+            last_slot.eq(((1 << layer.pack)[:3] >> layer.halves) - 1),
+            used.eq(self.taken & layer.enable),
+            free.eq(free - asks + queue.o.ready),
+        ]
         with m.If(used):
             m.d.sync += slot.eq(Mux(slot_done, 0, slot + 1))
         word = Signal(8 * WORD_BYTES, reset_less=True)

@@ -40,10 +40,14 @@ class Segment(data.Struct):
     group: 8
     column_words: 16
     row_words: 16
+    slid_words: 16
+    """`column_words` beyond the columns that the chains keep, from the window's first one."""
     # Whether it is the last one.
     last_column: 1
     last_row: 1
     last_group: 1
+    last_but_column: 1
+    """Of all rows and groups that the vector has."""
 
 
 class SegmentWalk(wiring.Component):
@@ -90,24 +94,32 @@ class SegmentWalk(wiring.Component):
         chain, place = Signal(3), Signal(2)
         column, row = Signal(8), Signal(8)
         tile = Signal(8)
-        first = Signal()
+        first, first_column = Signal(), Signal()
         last_chain, last_column, last_row = Signal(), Signal(), Signal()  # of the window
         chains = self.segments // CHAIN
         full, depth_done, pixel_done, row_done, tile_done = (Signal() for _ in range(5))
         m.d.comb += [
-            full.eq((place == CHAIN - 1) & last_chain & ~layer.whole),
-            depth_done.eq(here.last_column & here.last_row & (layer.separate | here.last_group)),
+            depth_done.eq(here.last_column & here.last_but_column),
             pixel_done.eq(depth_done | full),
             row_done.eq(last_column),
             tile_done.eq(pixel_done & last_column & last_row),
         ]
 
+        # Whether the vector is full with this word is known from the word before.
+        enters_last, fills = Signal(), Signal()
+        m.d.comb += enters_last.eq(Mux(pixel_done, chains == 1, chain == chains - 2))
+        m.d.sync += fills.eq(~layer.whole)
+
         # The first segment, and the one after this one.
+        slide_words = Signal(16)
+        m.d.comb += slide_words.eq(Mux(layer.slide[1], layer.groups << 1, layer.groups))
         start, after = Signal(Segment), Signal(Segment)
         m.d.comb += [
             start.last_column.eq(layer.last_kernel_column == 0),
             start.last_row.eq(layer.last_kernel_row == 0),
             start.last_group.eq(layer.last_group == 0),
+            start.last_but_column.eq(start.last_row & (layer.separate | start.last_group)),
+            start.slid_words.eq(slide_words),
             after.eq(here),
         ]
         with m.If(~here.last_column):
@@ -124,6 +136,9 @@ class SegmentWalk(wiring.Component):
                     after.last_row.eq(here.row + 1 == layer.last_kernel_row),
                     after.row_words.eq(here.row_words + layer.row_words),
                     after.column_words.eq(here.group),
+                    after.last_but_column.eq(
+                        (here.row + 1 == layer.last_kernel_row) & (layer.separate | here.last_group)
+                    ),
                 ]
             with m.Else():
                 m.d.comb += [
@@ -133,29 +148,22 @@ class SegmentWalk(wiring.Component):
                     after.group.eq(here.group + 1),
                     after.last_group.eq(here.group + 1 == layer.last_group),
                     after.column_words.eq(here.group + 1),
+                    after.slid_words.eq(here.slid_words + 1),
+                    after.last_but_column.eq(
+                        start.last_row & (layer.separate | (here.group + 1 == layer.last_group))
+                    ),
                 ]
 
         # Columns that the chains keep are left out: the target is in the first one then, and the
         # kernel has three.
         kept = Signal(2)
-        slide_words, beyond_kept = Signal(16), Signal(16)
         anew, again = Signal(), Signal()
         target = Signal(Segment)
         m.d.comb += [
-            kept.eq(
-                Mux(pixel_done, Mux(row_done, 0, layer.slide), Mux(column == 0, 0, layer.slide))
-            ),
-            slide_words.eq(Mux(layer.slide[1], layer.groups << 1, layer.groups)),
+            kept.eq(Mux(Mux(pixel_done, row_done, first_column), 0, layer.slide)),
             anew.eq(tile_done & depth_done & ~layer.separate),
             again.eq(pixel_done & ~tile_done),
             target.eq(Mux(anew, start, Mux(again, tile_start, after))),
-            beyond_kept.eq(
-                Mux(
-                    again,
-                    tile_start.column_words + slide_words,
-                    Mux(here.last_row, here.group + 1, here.group) + slide_words,
-                )
-            ),
         ]
         skip = pixel_done | here.last_column
         with m.If(go):
@@ -164,14 +172,15 @@ class SegmentWalk(wiring.Component):
                 m.d.sync += [
                     here.column.eq(kept),
                     here.last_column.eq(kept[1]),
-                    here.column_words.eq(beyond_kept),
+                    here.column_words.eq(target.slid_words),
                 ]
-            m.d.sync += place.eq(place + 1)
+            m.d.sync += [place.eq(place + 1), full.eq(fills & (place == CHAIN - 2) & last_chain)]
             with m.If(pixel_done | (place == CHAIN - 1)):
                 m.d.sync += [
                     place.eq(kept),
                     chain.eq(Mux(pixel_done, 0, chain + 1)),
-                    last_chain.eq(Mux(pixel_done, chains == 1, chain == chains - 2)),
+                    last_chain.eq(enters_last),
+                    full.eq(fills & (kept == CHAIN - 1) & enters_last),
                 ]
             with m.If(tile_done):
                 m.d.sync += [tile_start.eq(target), first.eq(depth_done)]
@@ -186,6 +195,7 @@ class SegmentWalk(wiring.Component):
         with m.If(go & pixel_done):
             m.d.sync += [
                 column.eq(column + 1),
+                first_column.eq(0),
                 last_column.eq(column + 1 == layer.last_column),
                 window_column.eq(window_column + layer.stride_column),
                 words.eq(words + layer.step_words),
@@ -193,6 +203,7 @@ class SegmentWalk(wiring.Component):
             with m.If(row_done):
                 m.d.sync += [
                     column.eq(0),
+                    first_column.eq(1),
                     last_column.eq(layer.last_column == 0),
                     row.eq(row + 1),
                     last_row.eq(row + 1 == layer.last_row),
@@ -204,6 +215,7 @@ class SegmentWalk(wiring.Component):
         with m.If(self.start | (go & tile_done)):
             m.d.sync += [
                 column.eq(0),
+                first_column.eq(1),
                 last_column.eq(layer.last_column == 0),
                 row.eq(0),
                 last_row.eq(layer.last_row == 0),
@@ -219,13 +231,14 @@ class SegmentWalk(wiring.Component):
                 tile_start.eq(start),
                 chain.eq(0),
                 last_chain.eq(chains == 1),
+                full.eq(0),
                 place.eq(0),
                 tile.eq(0),
                 first.eq(1),
             ]
 
         # The word.
-        begins = (column == 0) & (row == 0)
+        begins = first_column & (row == 0)
         m.d.sync += [
             self.o.row.eq(window_row + here.row),
             self.o.column.eq(window_column + here.column),

@@ -86,7 +86,7 @@ class SlotSums(wiring.Component):
     o: stream.Interface
 
     latency = SlotRow.latency
-    lead = 3
+    lead = 4
     """Cycles that tags come before the sums."""
 
     def __init__(
@@ -151,9 +151,10 @@ class SlotSums(wiring.Component):
             self.o.p.tags.eq(stages[-1].tags),
         ]
 
-        # The quarters of the slot, two cycles later.
-        quarters, counted = Signal(QUARTERS), Signal(2 * QUARTERS)
-        second = Signal(2)
+        # The quarters of the slot, the cycle before the sums.
+        early = self.lead - 1
+        quarters, counted = Signal(QUARTERS), Signal(early * QUARTERS)
+        second = Signal(early)
         m.d.sync += [
             counted.eq(Cat(Mux(self.alone, 0, quarters), counted)),
             second.eq(Cat(slot[0], second)),
@@ -174,17 +175,17 @@ class SlotSums(wiring.Component):
             )
             m.submodules[f"row_{index}"] = shared(row, platform)
             m.d.comb += [
-                row.quarters.eq(counted[QUARTERS:]),
-                row.place.eq(stages[2].place),
+                row.quarters.eq(counted[-QUARTERS:]),
+                row.place.eq(stages[early].place),
                 row.i.eq(self.sums[index]),
                 row.alone.eq(self.alone),
-                row.second.eq(second[1]),
+                row.second.eq(second[-1]),
                 row.lanes[0].eq(self.lanes[index]),
                 row.lanes[1].eq(self.lanes[(index + self.rows // 2) % self.rows]),
-                row.first.eq(stages[4].tags.first),
-                row.valid.eq(stages[4].valid),
-                row.hold.eq(stages[5].valid),
-                row.hold_place.eq(stages[5].place),
+                row.first.eq(stages[early + 2].tags.first),
+                row.valid.eq(stages[early + 2].valid),
+                row.hold.eq(stages[early + 3].valid),
+                row.hold_place.eq(stages[early + 3].place),
                 row.bias.eq(self.bias[index]),
                 self.o.p.accs[index].eq(row.o),
             ]

@@ -67,10 +67,12 @@ class TableArray(wiring.Component):
         Weights of a tile may come in `load_latency` cycles; they are on their way.
     i_acts : ``In(stream.Signature(vector_layout(16 * segments)))``
         Vectors, as of `table_vectors`.
+    takes : ``Out(1)``
+        `ready` of `i_acts` in the next cycle.
     o : ``Out(stream.Signature(..., always_ready=True))``
         Sums by row and quarter, and the tags of the vector.
     soon : ``Out(stream.Signature(VectorTags, always_ready=True))``
-        Tags of the vector whose sums come in four cycles.
+        Tags of the vector whose sums come in five cycles.
     """
 
     i_weights: stream.Interface
@@ -115,6 +117,7 @@ class TableArray(wiring.Component):
                 "asks": Out(1),
                 "begun": In(1),
                 "i_acts": In(stream.Signature(vector_layout(WORD * segments))),
+                "takes": Out(1),
                 "o": Out(stream.Signature(self.o_layout, always_ready=True)),
                 "soon": Out(stream.Signature(VectorTags, always_ready=True)),
             }
@@ -144,29 +147,32 @@ class TableArray(wiring.Component):
 
         # Vectors: one every `cycles`, while there are tables.
         held, ready = Signal(), Signal()
-        taken = Signal()
+        taken, spent = Signal(), Signal(init=1)
         wait = Signal.like(self.cycles)
         planes = Signal.like(self.act_width)
         tags = Signal(VectorTags)
         m.d.comb += [
             self.i_acts.ready.eq(ready),
             taken.eq(self.i_acts.valid & self.i_acts.ready),
-            fill.start.eq(fill.full & ~held & ~fill.busy & (planes <= 1)),
+            fill.start.eq(fill.full & ~held & ~fill.busy & spent),
         ]
         with m.If(taken):
+            m.d.comb += self.takes.eq(~self.i_acts.p.tags.end & (self.cycles == 1))
             m.d.sync += [
                 wait.eq(self.cycles - 1),
                 planes.eq(self.act_width),
+                spent.eq(self.act_width == 1),
                 tags.eq(self.i_acts.p.tags),
                 held.eq(~self.i_acts.p.tags.end),
-                ready.eq(~self.i_acts.p.tags.end & (self.cycles == 1)),
             ]
         with m.Else():
+            m.d.comb += self.takes.eq((held | fill.soon) & (wait <= 1))
             m.d.sync += [
                 wait.eq(wait - (wait != 0)),
                 planes.eq(planes - (planes != 0)),
-                ready.eq((held | fill.soon) & (wait <= 1)),
+                spent.eq(planes <= 2),
             ]
+        m.d.sync += ready.eq(self.takes)
         with m.If(fill.soon):
             m.d.sync += held.eq(1)
 
@@ -188,12 +194,12 @@ class TableArray(wiring.Component):
                 )
         stages = [Signal(_Stage, name=f"stage_{k}") for k in range(self.latency - 2)]
         m.d.sync += [
-            stages[0].restart.eq(planes <= 1),
+            stages[0].restart.eq(spent),
             stages[0].last.eq(planes == 1),
             stages[0].tags.eq(tags),
             *(later.eq(stage) for stage, later in pairwise(stages)),
         ]
-        told, soon, done = stages[-2 - TablePart.latency], stages[-4], stages[-1]
+        told, soon, done = stages[-2 - TablePart.latency], stages[-5], stages[-1]
         m.d.comb += [self.soon.valid.eq(soon.last), self.soon.p.eq(soon.tags)]
         m.d.sync += [self.o.valid.eq(done.last), self.o.p.tags.eq(done.tags)]
 

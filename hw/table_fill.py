@@ -101,14 +101,13 @@ class TableFill(wiring.Component):
 
         # Words of the next tile: channels of a group of segments, group by group.
         count, last_count = Signal(5), Signal(5)
+        last_word = Signal()
         group = Signal(self.groups, init=1)
         by_pairs, final_part = self.pack == 2, Signal(2)
         done = Signal()
-        m.d.comb += [
-            last_count.eq((LANES << self.channels) - 1),
-            self.combine.eq(by_pairs & count[0]),
-        ]
+        m.d.comb += self.combine.eq(by_pairs & count[0])
         m.d.sync += [
+            last_count.eq((LANES << self.channels) - 1),
             final_part.eq(Mux(by_pairs, (1 << self.channels) >> 1, 1 << self.channels) - 1),
             self.load.eq(Mux(self.taken & (count[0] | ~by_pairs), group, 0)),
         ]
@@ -119,9 +118,9 @@ class TableFill(wiring.Component):
         with m.Else():
             m.d.sync += self.control.load_address.eq(loaded_channel(count))
         with m.If(self.taken):
-            m.d.sync += count.eq(count + 1)
-            with m.If(count == last_count):
-                m.d.sync += [count.eq(0), group.eq(group.rotate_left(1))]
+            m.d.sync += [count.eq(count + 1), last_word.eq(count + 1 == last_count)]
+            with m.If(last_word):
+                m.d.sync += [count.eq(0), last_word.eq(0), group.eq(group.rotate_left(1))]
                 with m.If(group[-1]):
                     m.d.sync += [self.full.eq(1), self.room.eq(0)]
         with m.Elif(done):

@@ -142,7 +142,7 @@ class TileLoader(wiring.Component):
     start : ``In(1)``
         Begin a pass; only with `idle`.
     idle : ``Out(1)``
-        All weights have left.
+        All weights have left; a cycle late.
     room : ``In(1)``
         There is room for another tile.
     begun : ``Out(1)``
@@ -167,7 +167,7 @@ class TileLoader(wiring.Component):
             {
                 "layer": In(LoaderLayer),
                 "start": In(1),
-                "idle": Out(1),
+                "idle": Out(1, init=1),
                 "room": In(1),
                 "begun": Out(1),
                 "read": Out(ram_port(depth, data.ArrayLayout(8, CHAIN * rows))),
@@ -252,9 +252,9 @@ class TileLoader(wiring.Component):
         m.d.comb += [
             switch.i.p.codes.eq(self.read.data),
             switch.i.valid.eq(stages[-1].valid),
-            self.idle.eq(~(Cat(running, switch.busy, *(s.valid for s in stages)).any())),
         ]
         m.d.sync += [
+            self.idle.eq(~Cat(running, switch.busy, *(s.valid for s in stages)).any()),
             stages[0].valid.eq(reading),
             stages[0].absent.eq(absent),
             stages[0].channel.eq(channel),

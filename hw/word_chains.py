@@ -63,6 +63,8 @@ class WordChains(wiring.Component):
     -------
     i : ``In(stream.Signature(chain_word_layout(segments)))``
     o : ``Out(stream.Signature(vector_layout(16 * segments)))``
+    takes : ``In(1)``
+        `ready` of `o` in the next cycle: what enables the chains is known in time to reach them.
     """
 
     i: stream.Interface
@@ -76,33 +78,45 @@ class WordChains(wiring.Component):
             {
                 "i": In(stream.Signature(chain_word_layout(segments))),
                 "o": Out(stream.Signature(vector_layout(WORD_BYTES * segments))),
+                "takes": In(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         waiting = Signal.like(self.i.p, reset_less=True)
-        waits, moves = Signal(), Signal()
-        chosen = Signal(self.segments // CHAIN)
+        # The word that waits enters its chain in this cycle if it `moves`; if a vector is complete
+        # then, it is offered.
+        waits, moves, free = Signal(), Signal(init=1), Signal(init=1)
+        enters = Signal(self.segments // CHAIN)
+        will_wait, will_offer, will_move = Signal(), Signal(), Signal()
+        chain = Signal.like(self.i.p.chain)
         m.d.comb += [
-            moves.eq(~self.o.valid | self.o.ready),
-            self.i.ready.eq(~waits | moves),
+            self.i.ready.eq(free),
+            will_wait.eq(Mux(free, self.i.valid, waits)),
+            will_offer.eq(Mux(waits & moves, waiting.complete, self.o.valid & ~self.o.ready)),
+            will_move.eq(~will_offer | self.takes),
+            chain.eq(Mux(free, self.i.p.chain, waiting.chain)),
         ]
-        with m.If(self.i.ready):
-            m.d.sync += [
-                waits.eq(self.i.valid),
-                waiting.eq(self.i.p),
-                chosen.eq(Mux(self.i.valid, 1 << self.i.p.chain, 0)),
-            ]
-        with m.If(self.o.ready):
-            m.d.sync += self.o.valid.eq(0)
+        m.d.sync += [
+            waits.eq(will_wait),
+            self.o.valid.eq(will_offer),
+            moves.eq(will_move),
+            free.eq(~will_wait | will_move),
+            *(
+                enter.eq(will_wait & will_move & (chain == index))
+                for index, enter in enumerate(enters)
+            ),
+        ]
+        with m.If(free):
+            m.d.sync += waiting.eq(self.i.p)
         with m.If(waits & moves):
-            m.d.sync += [self.o.valid.eq(waiting.complete), self.o.p.tags.eq(waiting.tags)]
+            m.d.sync += self.o.p.tags.eq(waiting.tags)
 
         word = data.ArrayLayout(8, WORD_BYTES)
         for chain in range(self.segments // CHAIN):
             words = [Signal(word, name=f"word_{chain}_{k}", reset_less=True) for k in range(CHAIN)]
-            with m.If(chosen[chain] & moves):
+            with m.If(enters[chain]):
                 m.d.sync += [
                     *(earlier.eq(later) for earlier, later in pairwise(words)),
                     words[-1].eq(waiting.word),

@@ -58,7 +58,7 @@ class WordFormat(wiring.Component):
     o : ``Out(ArrayLayout(8, 16))``
     """
 
-    latency = 2
+    latency = 3
 
     pack: In(2)
     group: In(2)
@@ -73,14 +73,18 @@ class WordFormat(wiring.Component):
 
         told = registered(m, {name: getattr(self, name) for name in ("pack", "group", "spare")})
 
-        # Cycle 1: as bytes; at two or four codes a byte, each pair or all of the quarters alike.
+        # Cycle 1: aligned to the left.
+        codes = Signal(data.ArrayLayout(8, CODES), reset_less=True)
+        load, index = Signal(), Signal(2, reset_less=True)
+        m.d.sync += [load.eq(self.load), index.eq(self.index)]
+        for code, coming in zip(codes, self.i, strict=True):
+            m.d.sync += code.eq(coming << Cat(0, told["spare"]))
+
+        # Cycle 2: as bytes; at two or four codes a byte, each pair or all of the quarters alike.
         packed = Signal(data.ArrayLayout(8, CODES), reset_less=True)
-        codes = Signal(data.ArrayLayout(8, CODES))
-        shift = Cat(0, told["spare"])
         for place in range(CODES):
             quarter, lane = divmod(place, LANES)
             pair, four = 2 * LANES * (quarter % 2) + lane, lane
-            m.d.comb += codes[place].eq(self.i[place] << shift)
             byte = Signal(8, name=f"byte_{place}")
             with m.Switch(told["pack"]):
                 with m.Case(0):
@@ -88,17 +92,17 @@ class WordFormat(wiring.Component):
                 with m.Case(1):
                     m.d.comb += byte.eq(Cat(codes[pair][:4], codes[pair + LANES][:4]))
                 with m.Default():
-                    m.d.comb += byte.eq(Cat(self.i[four + LANES * t][:2] for t in range(4)))
-            with m.If(self.load):
+                    m.d.comb += byte.eq(Cat(codes[four + LANES * t][:2] for t in range(4)))
+            with m.If(load):
                 m.d.sync += packed[place].eq(byte)
 
-        # Cycle 2: the group, in every slot.
+        # Cycle 3: the group, in every slot.
         parts = Signal(2, reset_less=True)  # log2 of the quarters of a slot
         m.d.sync += parts.eq(told["group"] - told["pack"])
         for quarter in range(QUARTERS):
             inside = Mux(parts == 0, 0, Mux(parts == 1, quarter % 2, quarter))
             source = Signal(2, name=f"source_{quarter}", reset_less=True)
-            m.d.sync += source.eq((self.index << parts) | inside)
+            m.d.sync += source.eq((index << parts) | inside)
             for lane in range(LANES):
                 options = Cat(packed[LANES * k + lane] for k in range(QUARTERS))
                 byte = data.View(data.ArrayLayout(8, QUARTERS), options)[source]

@@ -1,5 +1,7 @@
 """The word writer: codes of a convolution, put where the map that they make has its words."""
 
+from itertools import pairwise
+
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -97,21 +99,27 @@ class WordWriter(wiring.Component):
         next_slot = self._step(m, here, layer.slots, layer.rows, layer.all_rows, layer.words)
         next_row = self._step(m, row_start, 0, 1, 1, layer.row_words)
         column, row, slot, tile = Signal(8), Signal(8), Signal(2), Signal(8)
+        only_slot = Signal()
         column_words, tile_words, tile_group = Signal(16), Signal(16), Signal(10)
         last_column, last_row = Signal(), Signal()
         slot_done, row_done, tile_done, pass_done = (Signal() for _ in range(4))
         groups = Mux(layer.halves & ~tile[0], 0, layer.last_word + 1)
         m.d.comb += [
-            slot_done.eq(slot == layer.last_slot),
             row_done.eq(slot_done & last_column),
             tile_done.eq(row_done & last_row),
             pass_done.eq(tile_done & (tile == layer.last_tile)),
         ]
+        m.d.sync += only_slot.eq(layer.last_slot == 0)
         with m.If(taken):
-            m.d.sync += [slot.eq(slot + 1), here.eq(next_slot)]
+            m.d.sync += [
+                slot.eq(slot + 1),
+                slot_done.eq(slot + 1 == layer.last_slot),
+                here.eq(next_slot),
+            ]
             with m.If(slot_done):
                 m.d.sync += [
                     slot.eq(0),
+                    slot_done.eq(only_slot),
                     here.eq(row_start),
                     column.eq(column + 1),
                     last_column.eq(column + 1 == layer.last_column),
@@ -142,6 +150,7 @@ class WordWriter(wiring.Component):
             m.d.sync += [
                 *(spot.eq(first) for spot in (here, row_start)),
                 *(count.eq(0) for count in (slot, column, row, tile, tile_group)),
+                slot_done.eq(layer.last_slot == 0),
                 last_column.eq(layer.last_column == 0),
                 last_row.eq(layer.last_row == 0),
                 tile_words.eq(layer.base),
@@ -151,13 +160,19 @@ class WordWriter(wiring.Component):
         # Rows past the last.
         blank = Signal(reset_less=True)
         late_codes = Signal.like(codes, reset_less=True)
-        m.d.sync += [blank.eq(here.all_row > layer.height), late_codes.eq(codes)]
+        zero_point = Signal.like(layer.zero_point, reset_less=True)  # stable, and from afar
+        m.d.sync += [
+            zero_point.eq(layer.zero_point),
+            blank.eq(here.all_row > layer.height),
+            late_codes.eq(codes),
+        ]
         for code in range(CODES):
-            m.d.sync += words.i[code].eq(Mux(blank, layer.zero_point, late_codes[code]))
+            m.d.sync += words.i[code].eq(Mux(blank, zero_point, late_codes[code]))
 
-        # Cycle 1: the address and the slot. Cycle 4, and more: words.
+        # Cycle 1: the address and the slot. When the format is done: the word, and more.
         early, late = Signal(_Write), Signal(_Write)
-        stages = [Signal(_Write, name=f"stage_{k}") for k in range(2)]
+        stages = [Signal(_Write, name=f"stage_{k}") for k in range(WordFormat.latency)]
+        before, out = stages[-2:]
         enable = Signal(QUARTERS)
         parts = Signal(2)  # log2 of the quarters of a slot
         m.d.comb += parts.eq(layer.group - layer.pack)
@@ -174,9 +189,9 @@ class WordWriter(wiring.Component):
         m.d.sync += [
             early.valid.eq(taken),
             late.eq(early),
-            stages[0].eq(late),
-            stages[1].valid.eq(stages[0].valid | (more != 0)),
-            stages[1].last.eq(stages[0].last & Mux(stages[0].valid, last == 0, more == 1)),
+            *(later.eq(stage) for stage, later in pairwise([late, *stages[:-1]])),
+            out.valid.eq(before.valid | (more != 0)),
+            out.last.eq(before.last & Mux(before.valid, last == 0, more == 1)),
         ]
         with m.If(taken):
             m.d.sync += [
@@ -185,23 +200,23 @@ class WordWriter(wiring.Component):
                 early.group.eq(tile_group),
                 early.last.eq(pass_done),
             ]
-        with m.If(stages[0].valid):
+        with m.If(before.valid):
             m.d.sync += [
-                stages[1].address.eq(stages[0].address),
-                stages[1].enable.eq(stages[0].enable),
-                stages[1].group.eq(stages[0].group),
+                out.address.eq(before.address),
+                out.enable.eq(before.enable),
+                out.group.eq(before.group),
                 more.eq(last),
             ]
         step = Signal(signed(3))
         with m.Elif(more != 0):
             m.d.sync += [
-                stages[1].address.eq(stages[1].address + step),
-                stages[1].group.eq(stages[1].group + step),
+                out.address.eq(out.address + step),
+                out.group.eq(out.group + step),
                 more.eq(more - 1),
             ]
             # Sums of a row of the lower half and of the upper one, two words on, take turns.
             with m.If(layer.logits & ~more[0]):
-                m.d.sync += stages[1].enable.eq(stages[1].enable.rotate_left(1))
+                m.d.sync += out.enable.eq(out.enable.rotate_left(1))
         m.d.comb += step.eq(1)
         with m.If(layer.logits):
             m.d.comb += step.eq(Mux(more[0], 2, Mux(more == CODES // 2, -1, -2)))
@@ -209,13 +224,13 @@ class WordWriter(wiring.Component):
         m.d.comb += words.index.eq(Mux(late.valid, 0, index + 1))
         m.d.sync += index.eq(words.index)
         sums = self.i_logits.p.as_unsigned().replicate(QUARTERS)
-        present = stages[1].group < layer.groups
+        present = out.group < layer.groups
         m.d.comb += [
-            self.write_enable.eq(Mux(stages[1].valid & present, stages[1].enable, 0)),
-            self.write_address.eq(stages[1].address),
+            self.write_enable.eq(Mux(out.valid & present, out.enable, 0)),
+            self.write_address.eq(out.address),
             self.write_data.as_value().eq(Mux(layer.logits, sums, words.o.as_value())),
         ]
-        m.d.sync += self.done.eq(stages[1].valid & stages[1].last)
+        m.d.sync += self.done.eq(out.valid & out.last)
         return m
 
     def _step(self, m, spot, slots, rows, all_rows, words):
@@ -224,21 +239,22 @@ class WordWriter(wiring.Component):
         further = Signal.like(spot, name=f"further_{spot.as_value().name}")
         # Steps within the slot and beyond it are known before they are taken.
         name = spot.as_value().name
-        beyond_rows = Signal(signed(10), name=f"beyond_rows_{name}", reset_less=True)
-        beyond_words = Signal(16, name=f"beyond_words_{name}", reset_less=True)
+        back_rows = Signal(signed(10), name=f"back_rows_{name}", reset_less=True)
+        back_words = Signal(16, name=f"back_words_{name}", reset_less=True)
         m.d.sync += [
-            beyond_rows.eq(rows - layer.strip),
-            beyond_words.eq(words - layer.strip_words),
+            back_rows.eq(layer.strip - rows),
+            back_words.eq(layer.strip_words - words),
         ]
+        # Subtracted, lest synthesis makes one adder behind `beyond` of two before it.
         row = Signal(signed(11), name=f"row_{name}")
         beyond = Signal(name=f"beyond_{name}")
         m.d.comb += [
-            row.eq(spot.row + beyond_rows),
+            row.eq(spot.row - back_rows),
             beyond.eq(row >= 0),
             further.slot.eq(Mux(beyond, spot.slot + slots + 1, spot.slot + slots)),
             further.row.eq(Mux(beyond, row, spot.row + rows)),
             further.all_row.eq(spot.all_row + all_rows),
-            further.words.eq(Mux(beyond, spot.words + beyond_words, spot.words + words)),
+            further.words.eq(Mux(beyond, spot.words - back_words, spot.words + words)),
         ]
         return further
 

@@ -174,7 +174,7 @@ def _lanes(layer: dict, config: TableConfig, ahead: Ahead) -> PassCycles:
     fetch_wait = load_wait = 0
     turned = ROWS + 2 + BlockRam.latency  # when the parameters of the tile hold
     for tile in range(fetch["last_tile"] + 1):
-        asked = max(asked, last[tile % 2] + 1 if tile > 1 else 0) + kernel
+        asked = max(asked, last[tile % 2] + 2 if tile > 1 else 0) + max(2, kernel)
         loaded = asked + TileLoader.latency
         load_wait += max(0, loaded - max(begun + lanes["cycles"], last[1 - tile % 2] + 1))
         for column in range(columns):
@@ -239,7 +239,7 @@ class _Residual:
             self.left = 0
         slots = 1 << layer["array"]["slots"]
         # From a vector that is taken to the cycle after its last codes were.
-        self.delay = slots + SlotSums.latency - 1 - SlotSums.lead
+        self.delay = slots + SlotSums.latency - SlotSums.lead
         if layer["separate"]:
             self.delay += DepthwiseLanes.latency
         else:

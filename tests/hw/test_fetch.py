@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from amaranth import Module
 from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out, connect
 
 from downshift.hw.fetch import Fetch, segment_vectors
@@ -16,7 +17,9 @@ DEPTH, BASE = 512, 7
 
 
 class Fetcher(wiring.Component):
-    """A fetch and its chains at a memory of `content`; starts by itself."""
+    """A fetch and its chains at a memory of `content`, and a queue behind; starts by itself."""
+
+    latency = Fetch.latency + 2
 
     def __init__(self, content, *, segments):
         self.content = content
@@ -37,7 +40,16 @@ class Fetcher(wiring.Component):
         m.submodules.memory = memory = Rom(init, depth=DEPTH)
         connect(m, fetch.read, memory.read)
         connect(m, fetch.o, chains.i)
-        connect(m, chains.o, wiring.flipped(self.o))
+        m.submodules.taken = taken = SyncFIFO(width=len(chains.o.p.as_value()), depth=4)
+        m.d.comb += [
+            chains.takes.eq(taken.level < 2),
+            taken.w_en.eq(chains.o.valid & chains.o.ready),
+            taken.w_data.eq(chains.o.p),
+            self.o.valid.eq(taken.r_rdy),
+            self.o.p.eq(taken.r_data),
+            taken.r_en.eq(self.o.ready),
+        ]
+        m.d.sync += chains.o.ready.eq(chains.takes)
         m.d.comb += [
             fetch.layer.eq(self.layer),
             fetch.start.eq(self.begin.valid),
@@ -165,7 +177,7 @@ def test_words_per_vector(name, words):
     assert set(between[~row_starts]) == {words}
     count = np.prod(SHAPES[name]["kernel"])
     assert set(between[row_starts]) <= {count}
-    assert cycles["o"][0] - cycles["begin"][0] == Fetch.latency + count + 1
+    assert cycles["o"][0] - cycles["begin"][0] == Fetcher.latency + count
 
 
 @pytest.mark.parametrize(("kernel", "segments"), [((3, 3), 9), ((5, 2), 9), ((3, 3), 3)])

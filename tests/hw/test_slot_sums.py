@@ -21,23 +21,26 @@ def run(sums, bias, *, slots, keep=False, lanes=None, cycles=4):
         ctx.set(dut.alone, lanes is not None)
         ctx.set(dut.bias, bias.tolist())
         await ctx.tick()
-        for t, v in np.ndindex(tiles, vectors):
-            first = t == 0 and (v == 0 or not keep)
-            last = t == tiles - 1 and (v == vectors - 1 or not keep)
-            tags = {"first": first, "last": last, "end": v == vectors - 1}
-            ctx.set(dut.next.p, tags)
-            ctx.set(dut.next.valid, 1)
+        order = list(np.ndindex(tiles, vectors))
+        for clock in range(len(order) * cycles + SlotSums.lead):
+            turn, within = divmod(clock, cycles)
+            if coming := within == 0 and turn < len(order):
+                t, v = order[turn]
+                first = t == 0 and (v == 0 or not keep)
+                last = t == tiles - 1 and (v == vectors - 1 or not keep)
+                ctx.set(dut.next.p, {"first": first, "last": last, "end": v == vectors - 1})
+            ctx.set(dut.next.valid, coming)
+            turn, within = divmod(clock - SlotSums.lead, cycles)
+            if turn >= 0 and within == 0:
+                t, v = order[turn]
+                ctx.set(dut.sums, sums[t, v].tolist())
+                if lanes is not None:
+                    ctx.set(dut.lanes, lanes[v].tolist())
             await ctx.tick()
-            ctx.set(dut.next.valid, 0)
-            await ctx.tick().repeat(SlotSums.lead - 1)
-            ctx.set(dut.sums, sums[t, v].tolist())
-            if lanes is not None:
-                ctx.set(dut.lanes, lanes[v].tolist())
-            await ctx.tick().repeat(cycles - SlotSums.lead)
         await ctx.tick().repeat(10)
 
     async def watch(ctx):
-        for clock in range(tiles * vectors * cycles + 10):
+        for clock in range(tiles * vectors * cycles + SlotSums.lead + 10):
             accs = list(ctx.get(dut.o.p.accs))
             if ctx.get(dut.o.valid):
                 seen[clock] = (accs, ctx.get(dut.o.p.tags).end)
