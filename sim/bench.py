@@ -18,6 +18,8 @@ __all__ = ["JOB_VARIABLE", "SimulationTransport", "bench"]
 JOB_VARIABLE = "DOWNSHIFT_JOB"
 """Environment variable that names the file with the job."""
 CLOCK_NS = 10
+RESET_CYCLES = 200
+"""Until the line is idle again, whatever was being sent."""
 
 
 class SimulationTransport:
@@ -62,6 +64,13 @@ class SimulationTransport:
         self._bytes = count
         return fresh
 
+    @resume
+    async def reset(self, *, after_cycles: int) -> None:
+        """Reset the accelerator in the midst of whatever it does, some cycles from now."""
+        await Timer(after_cycles * CLOCK_NS, "ns")
+        self.port.reset.value = not self.port.reset.value
+        await Timer(RESET_CYCLES * CLOCK_NS, "ns")
+
 
 @cocotb.test()
 async def bench(dut):
@@ -72,6 +81,7 @@ async def bench(dut):
 
     dut.send.value = 0
     dut.send_count.value = 0
+    dut.reset.value = 0
     Clock(dut.clk, CLOCK_NS, unit="ns", impl="gpi").start()
     await ClockCycles(dut.clk, 8)
 

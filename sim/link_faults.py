@@ -1,6 +1,6 @@
 """What a bad link, a bad host and bad images do to an accelerator: nothing, but an error code."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from downshift.hw.protocol import END, Command, LinkError, decode_frame, encode_
 from downshift.sw.driver import Accelerator, AcceleratorError
 from downshift.sw.image import Image, Section
 
-__all__ = ["damaged_images", "damaged_requests"]
+__all__ = ["damaged_images", "damaged_requests", "resets"]
 
 TAG = 7
 
@@ -106,6 +106,42 @@ def damaged_images(accelerator: Accelerator, *, image: str, inputs: str) -> dict
     _refusal(lambda: _load(accelerator, *images["other configuration"]))
     accelerator.image = good
     results["good still"] = {"logits": accelerator.run(x, good.widths[0]).logits.tolist()}
+    return results
+
+
+def resets(
+    accelerator: Accelerator, *, image: str, inputs: str, width: int, after: Sequence[int]
+) -> list[dict]:
+    """Reset an accelerator while a frame is asked for or runs, then run a frame.
+
+    Parameters
+    ----------
+    accelerator : Accelerator
+        Simulated.
+    image, inputs : str
+        Files: an image; one input, uint8 of (height, width, channels).
+    width : int
+    after : sequence of int
+        Cycles from when a frame is asked for to the reset.
+
+    Returns
+    -------
+    list of dict
+        For each reset: ``run``, the error of running without loading again; ``logits`` and
+        ``cycles`` of a frame after loading again.
+    """
+    good = Image.load(Path(image))
+    x = np.load(inputs)
+    results = []
+    accelerator.load(good)
+    accelerator.run(x, width)
+    for cycles in after:
+        accelerator.transport.write(encode_frame(bytes([TAG, Command.RUN, width])))
+        accelerator.transport.reset(after_cycles=cycles)
+        lost = _refusal(lambda: accelerator.request(Command.RUN, bytes([width])))[0]
+        accelerator.load(good)
+        result = accelerator.run(x, width)
+        results.append({"run": lost, "logits": result.logits.tolist(), "cycles": result.cycles})
     return results
 
 

@@ -26,6 +26,7 @@ DIVISOR = 2
 VISIBLE = """`verilator_config
 public_flat_rw -module "serial_port" -var "clk"
 public_flat_rw -module "serial_port" -var "send*"
+public_flat_rw -module "serial_port" -var "reset"
 public_flat_rd -module "serial_port" -var "frames"
 public_flat_rd -module "serial_port" -var "received_*"
 """

@@ -1,6 +1,6 @@
 """A serial port for simulation: whole frames at once, so that Python wakes once a frame."""
 
-from amaranth import Cat, ClockDomain, Instance, Module, Signal
+from amaranth import Cat, ClockDomain, Instance, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -35,6 +35,8 @@ class SerialPort(wiring.Component):
         Every change sends the bytes.
     frames : ``Out(16)``
         Frames received so far; empty ones do not count.
+    reset : ``In(1)``
+        Every change resets the accelerator again.
     received_data, received_count : ``Out(8 * PORT_BYTES)``, ``Out(16)``
         Bytes received since `send` last changed, the last in the high bits.
     """
@@ -48,6 +50,7 @@ class SerialPort(wiring.Component):
                 "send_data": In(8 * PORT_BYTES),
                 "send_count": In(16),
                 "send": In(1),
+                "reset": In(1),
                 "frames": Out(16),
                 "received_data": Out(8 * PORT_BYTES),
                 "received_count": Out(16),
@@ -58,15 +61,18 @@ class SerialPort(wiring.Component):
         m = Module()
         m.domains.sync = sync = ClockDomain(reset_less=True)
         m.d.comb += sync.clk.eq(self.clk)
-        reset = Signal(4, init=-1)
-        m.d.sync += reset.eq(reset >> 1)
+        resetting, was_reset = Signal(4, init=-1), Signal()
+        m.d.sync += [
+            resetting.eq(Mux(self.reset != was_reset, -1, resetting >> 1)),
+            was_reset.eq(self.reset),
+        ]
 
         m.submodules.transmitter = transmitter = UartTransmitter(divisor=self.divisor)
         m.submodules.receiver = receiver = UartReceiver(divisor=self.divisor)
         m.submodules.dut = Instance(
             self.module,
             i_clk=self.clk,
-            i_rst=reset[0],
+            i_rst=resetting[0],
             i_rx=transmitter.tx,
             o_tx=receiver.rx,
         )

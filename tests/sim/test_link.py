@@ -69,5 +69,9 @@ def test_bad_images_are_refused_and_the_next_one_works(simulation, tmp_path):
     assert results["good"]["logits"] == results["good still"]["logits"] == logits
 
 
+def test_a_reset_in_mid_frame_leaves_nothing(simulation, check_resets):
+    check_resets(simulation, random_network(np.random.default_rng(1)))
+
+
 def test_every_error_has_a_sentence():
     assert set(ERROR_SENTENCES) == set(LinkError) - {LinkError.NONE}

@@ -88,3 +88,7 @@ def test_rtl_equals_golden(simulation, cases, tmp_path):
             assert report.mismatches == 0, where
             assert report.logits_compared > 0, where
             assert set(report.cycles) == {cycles(case.image, width).total}, where
+
+
+def test_a_reset_in_mid_frame_leaves_nothing(simulation, check_resets):
+    check_resets(simulation, random_case(3025, CONFIG, images=1, features=SKIP).graph)

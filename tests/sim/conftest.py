@@ -1,0 +1,44 @@
+import numpy as np
+import pytest
+
+from downshift.sim import golden
+from downshift.sim.cycles import cycles
+from downshift.sim.random_networks import random_codes
+from downshift.sw.compiler import compile_graph
+
+RESETS = 4
+REQUEST = 200
+"""Cycles that a request takes, and then some."""
+
+
+@pytest.fixture
+def check_resets(tmp_path):
+    """Reset an accelerator at all times of a frame, and before one: the next frame is right."""
+
+    def check(simulation, graph):
+        rng = np.random.default_rng(0)
+        x = random_codes(rng, graph, 1)
+        image = compile_graph(graph, simulation.config)
+        (tmp_path / "model.img").write_bytes(image.to_bytes())
+        np.save(tmp_path / "x.npy", x[0])
+        for width in (max(graph.widths), min(graph.widths)):
+            predicted = cycles(image, width).total
+            after = [
+                int(REQUEST * rng.random()),
+                *rng.integers(REQUEST, REQUEST + predicted, RESETS),
+            ]
+            results = simulation.run(
+                "downshift.sim.link_faults:resets",
+                {
+                    "image": str(tmp_path / "model.img"),
+                    "inputs": str(tmp_path / "x.npy"),
+                    "width": width,
+                    "after": [int(k) for k in after],
+                },
+                tmp_path,
+            )
+            logits = golden.run(graph, x, width).logits[0].tolist()
+            expected = {"run": "NO_IMAGE", "logits": logits, "cycles": predicted}
+            assert results == [expected] * len(after)
+
+    return check
