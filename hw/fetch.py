@@ -115,8 +115,8 @@ class Fetch(wiring.Component):
 
     room = 16
     """Words that wait behind the memory, or are on their way there."""
-    latency = BlockRam.latency + 6
-    read_delay = 3
+    latency = BlockRam.latency + 7
+    read_delay = 4
 
     def __init__(self, *, segments: int, depth: int):
         self.segments = segments

@@ -93,14 +93,48 @@ class OutputRows(wiring.Component):
         m.d.comb += self.o.valid.eq(arrived[-1])
 
         # Logits leave past neighbours.
-        logits = [
-            Signal(signed(self.acc_width), name=f"logit_{k}", reset_less=True)
-            for k in range(self.rows)
-        ]
-        coming = Signal(self.logits_latency - 1)
+        coming = Signal(self.logits_latency - 2)
         m.d.sync += coming.eq(Cat(self.i.valid, coming))
-        for row, here, behind in zip(row_order(self.rows), logits, [*logits[1:], 0], strict=True):
-            m.d.sync += here.eq(Mux(coming[-1], self.i.p[row], behind))
-        m.d.comb += self.logit.eq(logits[0])
+        logits = [LogitRow(acc_width=self.acc_width) for _ in range(self.rows)]
+        for row, here, behind in zip(
+            row_order(self.rows), logits, [*logits[1:], None], strict=True
+        ):
+            m.submodules[f"logit_{row}"] = shared(here, platform)
+            m.d.comb += [
+                here.load.eq(coming[-1]),
+                here.i.eq(self.i.p[row]),
+                here.behind.eq(0 if behind is None else behind.o),
+            ]
+        m.d.comb += self.logit.eq(logits[0].o)
 
+        return m
+
+
+class LogitRow(wiring.Component):
+    """A row's place in the chain of logits.
+
+    Parameters
+    ----------
+    acc_width : int
+        Bits of a logit.
+
+    Members
+    -------
+    load : ``In(1)``
+        Take `i` in the next cycle, instead of what comes from behind.
+    i, behind : ``In(signed(acc_width))``
+    o : ``Out(signed(acc_width))``
+    """
+
+    def __init__(self, *, acc_width: int):
+        self.acc_width = acc_width
+        logit = signed(acc_width)
+        super().__init__({"load": In(1), "i": In(logit), "behind": In(logit), "o": Out(logit)})
+
+    def elaborate(self, platform):
+        m = Module()
+        load = Signal()
+        logit = Signal.like(self.o, reset_less=True)
+        m.d.sync += [load.eq(self.load), logit.eq(Mux(load, self.i, self.behind))]
+        m.d.comb += self.o.eq(logit)
         return m

@@ -66,10 +66,10 @@ class SegmentWalk(wiring.Component):
     taken : ``Out(1)``
         A word takes that room.
     o : ``Out(Step)``
-        It, a cycle later.
+        It, two cycles later.
     """
 
-    latency = 2
+    latency = 3
 
     def __init__(self, *, segments: int):
         self.segments = segments
@@ -188,17 +188,13 @@ class SegmentWalk(wiring.Component):
                     m.d.sync += [tile.eq(tile + 1), running.eq(tile != layer.last_tile)]
 
         # The window.
-        window_row, window_column = Signal(signed(11)), Signal(signed(10))
-        words, row_words = Signal(16), Signal(16)
-        start_words = Signal(16)
-        m.d.comb += start_words.eq(layer.base + layer.first_words)
-        with m.If(go & pixel_done):
+        moves, restarts = Signal(), Signal()
+        m.d.comb += [moves.eq(go & pixel_done), restarts.eq(self.start | (go & tile_done))]
+        with m.If(moves):
             m.d.sync += [
                 column.eq(column + 1),
                 first_column.eq(0),
                 last_column.eq(column + 1 == layer.last_column),
-                window_column.eq(window_column + layer.stride_column),
-                words.eq(words + layer.step_words),
             ]
             with m.If(row_done):
                 m.d.sync += [
@@ -207,22 +203,14 @@ class SegmentWalk(wiring.Component):
                     last_column.eq(layer.last_column == 0),
                     row.eq(row + 1),
                     last_row.eq(row + 1 == layer.last_row),
-                    window_column.eq(layer.first_column),
-                    window_row.eq(window_row + layer.stride_row),
-                    words.eq(row_words + layer.step_row_words),
-                    row_words.eq(row_words + layer.step_row_words),
                 ]
-        with m.If(self.start | (go & tile_done)):
+        with m.If(restarts):
             m.d.sync += [
                 column.eq(0),
                 first_column.eq(1),
                 last_column.eq(layer.last_column == 0),
                 row.eq(0),
                 last_row.eq(layer.last_row == 0),
-                window_column.eq(layer.first_column),
-                window_row.eq(layer.first_row),
-                words.eq(start_words),
-                row_words.eq(start_words),
             ]
         with m.If(self.start):
             m.d.sync += [
@@ -237,19 +225,51 @@ class SegmentWalk(wiring.Component):
                 first.eq(1),
             ]
 
-        # The word.
+        # The word, a cycle later, and where the window is.
         begins = first_column & (row == 0)
+        word, meta = Signal.like(here, reset_less=True), Signal(WordMeta)
+        moved, row_moved, restarted = Signal(), Signal(), Signal()
         m.d.sync += [
-            self.o.row.eq(window_row + here.row),
-            self.o.column.eq(window_column + here.column),
-            self.o.words.eq(words + here.row_words),
-            self.o.offset.eq(here.column_words),
-            self.o.meta.valid.eq(go),
-            self.o.meta.chain.eq(chain),
-            self.o.meta.complete.eq(pixel_done),
-            self.o.meta.tags.first.eq(first & (~layer.keep | begins)),
-            self.o.meta.tags.last.eq(depth_done & (~layer.keep | tile_done)),
-            self.o.meta.tags.end.eq(tile_done),
+            word.eq(here),
+            meta.valid.eq(go),
+            meta.chain.eq(chain),
+            meta.complete.eq(pixel_done),
+            meta.tags.first.eq(first & (~layer.keep | begins)),
+            meta.tags.last.eq(depth_done & (~layer.keep | tile_done)),
+            meta.tags.end.eq(tile_done),
+            moved.eq(moves),
+            row_moved.eq(row_done),
+            restarted.eq(restarts),
+        ]
+        window_row, window_column = Signal(signed(11)), Signal(signed(10))
+        words, row_words = Signal(16), Signal(16)
+        start_words = Signal(16)
+        m.d.comb += start_words.eq(layer.base + layer.first_words)
+        with m.If(moved):
+            m.d.sync += [
+                window_column.eq(window_column + layer.stride_column),
+                words.eq(words + layer.step_words),
+            ]
+            with m.If(row_moved):
+                m.d.sync += [
+                    window_column.eq(layer.first_column),
+                    window_row.eq(window_row + layer.stride_row),
+                    words.eq(row_words + layer.step_row_words),
+                    row_words.eq(row_words + layer.step_row_words),
+                ]
+        with m.If(restarted):
+            m.d.sync += [
+                window_column.eq(layer.first_column),
+                window_row.eq(layer.first_row),
+                words.eq(start_words),
+                row_words.eq(start_words),
+            ]
+        m.d.sync += [
+            self.o.row.eq(window_row + word.row),
+            self.o.column.eq(window_column + word.column),
+            self.o.words.eq(words + word.row_words),
+            self.o.offset.eq(word.column_words),
+            self.o.meta.eq(meta),
         ]
 
         return m
