@@ -212,7 +212,6 @@ class TableArray(wiring.Component):
             m.submodules[f"part_{first // PART}"] = shared(part, platform)
             m.d.comb += [
                 part.pack.eq(self.pack),
-                part.fill_pack.eq(self.fill_pack),
                 part.address.eq(address),
                 part.restart.eq(told.restart),
                 part.done.eq(told.last),

@@ -22,7 +22,7 @@ class TableChain(wiring.Component):
 
     Members
     -------
-    wide, narrow, load, control : as of `TableSegment`
+    load, control : as of `TableSegment`
     address, o, load_data : ``In(ArrayLayout(by_table(4), segments))``, …
         By segment.
     """
@@ -32,8 +32,6 @@ class TableChain(wiring.Component):
         self.fabric = fabric
         super().__init__(
             {
-                "wide": In(1),
-                "narrow": In(1),
                 "address": In(data.ArrayLayout(by_table(LANES), segments)),
                 "o": Out(data.ArrayLayout(by_table(4), segments)),
                 "load": In(1),
@@ -56,8 +54,6 @@ class TableChain(wiring.Component):
             segment = TableSegment(fabric=self.fabric)
             m.submodules[f"segment_{index}"] = shared(segment, platform)
             m.d.comb += [
-                segment.wide.eq(self.wide),
-                segment.narrow.eq(self.narrow),
                 segment.address.eq(self.address[index]),
                 segment.load.eq(load),
                 segment.load_data.eq(load_data[index]),

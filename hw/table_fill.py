@@ -157,6 +157,9 @@ class TableFill(wiring.Component):
         following = Signal(2)
         m.d.comb += following.eq(Array(walk[(k + 1) % ENTRIES][1] for k in range(ENTRIES))[step])
         m.d.sync += [
+            # With the entry all the way: a next pass may be told of before the last is written.
+            self.control.wide.eq(self.pack == 0),
+            self.control.narrow.eq(self.pack == 2),
             self.control.begin.eq(~running | last_step),
             self.control.negate.eq(Array(negate for _, _, negate in walk)[step]),
             self.control.write_address.eq(Array(entry for entry, _, _ in walk)[step]),

@@ -22,7 +22,6 @@ def _ports(rows, segments, columns):
     sums = data.ArrayLayout(table_sum_width(segments), QUARTERS)
     return {
         "pack": In(2),
-        "fill_pack": In(2),
         "address": In(data.ArrayLayout(by_table(LANES), segments)),
         "restart": In(1),
         "done": In(1),
@@ -51,8 +50,8 @@ class TablePart(wiring.Component):
 
     Members
     -------
-    pack, fill_pack : ``In(2)``
-        log2 of the tables that four LUT-RAMs make, 0…2: for sums, and for tables that are filled.
+    pack : ``In(2)``
+        log2 of the tables that four LUT-RAMs make for sums, 0…2.
     address, restart, done, load, control : as of `TableRow`
     load_data : ``In(ArrayLayout(ArrayLayout(8, columns), rows))``
         A cycle before `load`.
@@ -104,12 +103,10 @@ class _Bank(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        wide, narrow, fill_wide, fill_narrow = (Signal(reset_less=True) for _ in range(4))
+        wide, narrow = Signal(reset_less=True), Signal(reset_less=True)
         m.d.sync += [
             wide.eq(self.pack == 0),
             narrow.eq(self.pack == 2),
-            fill_wide.eq(self.fill_pack == 0),
-            fill_narrow.eq(self.fill_pack == 2),
         ]
         names = ("address", "restart", "done", "load", "control")
         held = registered(m, {name: getattr(self, name) for name in names})
@@ -127,7 +124,6 @@ class _Bank(wiring.Component):
             m.submodules[f"row_{index}"] = shared(row, platform)
             m.d.comb += [
                 Cat(row.wide, row.narrow).eq(Cat(wide, narrow)),
-                Cat(row.fill_wide, row.fill_narrow).eq(Cat(fill_wide, fill_narrow)),
                 row.address.eq(held["address"]),
                 row.follows.eq(follows),
                 row.done.eq(held["done"]),

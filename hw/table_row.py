@@ -44,8 +44,6 @@ class TableRow(wiring.Component):
     -------
     wide, narrow : ``In(1)``
         Four LUT-RAMs make one table, or four.
-    fill_wide, fill_narrow : ``In(1)``
-        The same, of the tables that are filled.
     address : ``In(ArrayLayout(by_table(4), segments))``
         Entry that each LUT-RAM gives.
     follows : ``In(1)``
@@ -68,8 +66,6 @@ class TableRow(wiring.Component):
             {
                 "wide": In(1),
                 "narrow": In(1),
-                "fill_wide": In(1),
-                "fill_narrow": In(1),
                 "address": In(data.ArrayLayout(by_table(LANES), segments)),
                 "follows": In(1),
                 "done": In(1),
@@ -94,8 +90,6 @@ class TableRow(wiring.Component):
             chain = TableChain(segments=count, fabric=self.fabric)
             m.submodules[f"chain_{index}"] = shared(chain, platform)
             m.d.comb += [
-                chain.wide.eq(self.fill_wide),
-                chain.narrow.eq(self.fill_narrow),
                 *(chain.address[k].eq(self.address[first + k]) for k in range(count)),
                 chain.load.eq(self.load[index]),
                 *(chain.load_data[k].eq(self.load_data[k]) for k in range(count)),

@@ -30,6 +30,10 @@ class FillControl(data.Struct):
     """The next entry is that of no weight."""
     negate: 1
     """The weight is taken off instead."""
+    wide: 1
+    """Four LUT-RAMs make one table."""
+    narrow: 1
+    """Four LUT-RAMs make four tables, filled in pairs."""
     write: by_table(1)
     """LUT-RAMs that take the entry."""
     write_address: 4
@@ -53,8 +57,6 @@ class TableSegment(wiring.Component):
 
     Members
     -------
-    wide, narrow : ``In(1)``
-        Four LUT-RAMs make one table, or four that are filled in pairs.
     address : ``In(by_table(4))``
     o : ``Out(by_table(4))``
     load, load_data : ``In(1)``, ``In(8)``
@@ -68,8 +70,6 @@ class TableSegment(wiring.Component):
         self.fabric = fabric
         super().__init__(
             {
-                "wide": In(1),
-                "narrow": In(1),
                 "address": In(by_table(LANES)),
                 "o": Out(by_table(4)),
                 "load": In(1),
@@ -96,7 +96,7 @@ class TableSegment(wiring.Component):
                 write_data=self.load_data[4 * half : 4 * half + 4],
             )
         # A pair of 2-bit weights has bits up to 130 away from zero.
-        sign = Mux(self.narrow, stored[7] | (stored[6] & stored[5]), stored[7])
+        sign = Mux(control.narrow, stored[7] | (stored[6] & stored[5]), stored[7])
         m.d.sync += weight.eq(Cat(stored, sign))
 
         # Entries, each a weight away from the one before.
@@ -107,11 +107,11 @@ class TableSegment(wiring.Component):
         self.fabric.add(m, "step", [step])
         m.d.sync += entry.eq(following)
         with m.If(control.begin):
-            m.d.sync += entry.eq(ENTRY_OFFSET | self.narrow << LOW_OFFSET)
+            m.d.sync += entry.eq(ENTRY_OFFSET | control.narrow << LOW_OFFSET)
 
         # Tables.
         low, lowest = Signal(4), Signal(4)
-        m.d.comb += [low.eq(entry[2:6]), lowest.eq(Mux(self.wide, entry[:2], low))]
+        m.d.comb += [low.eq(entry[2:6]), lowest.eq(Mux(control.wide, entry[:2], low))]
         contents = [lowest, entry[6:], low, entry[6:]]
         picked = Signal(by_table(4))
         kept = Signal(by_table(4), reset_less=True)

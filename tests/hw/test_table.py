@@ -1,6 +1,9 @@
 # amaranth: UnusedElaboratable=no
 import numpy as np
 import pytest
+from amaranth import Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In
 
 from downshift.hw.bit_serializer import bit_planes
 from downshift.hw.table import (
@@ -123,6 +126,42 @@ def test_equals_golden_at_every_pair_of_widths(pack, channels, weight_width, act
     weights, codes = draw(rng, rows=2, segments=3, channels=channels, tiles=2, vectors=3, **widths)
     dut = TableArray(rows=2, segments=3, columns=2)
     taken = run_array(dut, weights, codes, **widths, gaps=0.3)[0]["o"]
+    sums = [[list(row) for row in o.sums] for o in taken]
+    assert np.array_equal(sums, golden(weights, codes, **widths))
+
+
+class Hurried(TableArray):
+    """Is told of other tables to fill as soon as there is room for their weights."""
+
+    def elaborate(self, platform):
+        m = Module()
+        told = Signal.like(self.fill_pack)
+        was_full = Signal()
+        m.d.sync += was_full.eq(~self.i_weights.ready)
+        with m.If(was_full & self.i_weights.ready):
+            m.d.sync += told.eq(2)
+        inner = TableArray(rows=self.rows, segments=self.segments, columns=self.columns)
+        m.submodules.inner = inner
+        for name, member in self.signature.members.items():
+            if name == "fill_pack":
+                m.d.comb += inner.fill_pack.eq(self.fill_pack | told)
+            elif member.is_signature:
+                outer = wiring.flipped(getattr(self, name))
+                wiring.connect(m, getattr(inner, name), outer)
+            elif member.flow is In:
+                m.d.comb += getattr(inner, name).eq(getattr(self, name))
+            else:
+                m.d.comb += getattr(self, name).eq(getattr(inner, name))
+        return m
+
+
+@pytest.mark.parametrize("channels", LAYOUTS[0])
+def test_the_next_pass_may_have_other_tables(channels):
+    rng = np.random.default_rng(channels)
+    widths = {"pack": 0, "weight_width": 8, "act_width": 8}
+    weights, codes = draw(rng, rows=2, segments=3, channels=channels, tiles=1, vectors=20, **widths)
+    dut = Hurried(rows=2, segments=3, columns=3)
+    taken = run_array(dut, weights, codes, **widths)[0]["o"]
     sums = [[list(row) for row in o.sums] for o in taken]
     assert np.array_equal(sums, golden(weights, codes, **widths))
 

@@ -195,7 +195,7 @@ SUBSTITUTIONS = {
     "tables filled wrong": [
         ("hw/table_part.py", "second[7] ^ (low & ~second[6])", "second[7]", TABLE_PAIRS),
         ("hw/table_segment.py", "stored[7] | (stored[6] & stored[5])", "stored[7]", TABLE_PAIRS),
-        ("hw/table_segment.py", " | self.narrow << LOW_OFFSET", "", TABLE_PAIRS),
+        ("hw/table_segment.py", " | control.narrow << LOW_OFFSET", "", TABLE_PAIRS),
         ("hw/table_fill.py", "Mux(part[0], 0b1100, 0b0011)", "0b0011", TABLE_PAIRS),
         ("hw/table_fill.py", "Cat(count[1:3], count[0], count[3:])", "count", TABLE_PAIRS),
         ("hw/table_array.py", "~fill.busy & (planes <= 1)", "~fill.busy & (planes <= 3)",
