@@ -115,7 +115,7 @@ class Fetch(wiring.Component):
 
     room = 16
     """Words that wait behind the memory, or are on their way there."""
-    latency = BlockRam.latency + 7
+    latency = BlockRam.latency + 6 + WordQueue.latency
     read_delay = 4
 
     def __init__(self, *, segments: int, depth: int):

@@ -11,6 +11,8 @@ __all__ = ["WordQueue"]
 class WordQueue(wiring.Component):
     """Hold words in order. Who puts them in has counted that there is room: nothing checks.
 
+    LUT-RAMs are where the words come from, the register behind them where they go.
+
     Parameters
     ----------
     shape : ShapeLike
@@ -22,11 +24,13 @@ class WordQueue(wiring.Component):
     -------
     i : ``In(stream.Signature(shape, always_ready=True))``
     o : ``Out(stream.Signature(shape))``
-        A cycle later at the earliest.
+        `latency` cycles later at the earliest.
     """
 
     i: stream.Interface
     o: stream.Interface
+
+    latency = 2
 
     def __init__(self, *, shape, depth: int):
         if depth < 2 or depth & depth - 1:
@@ -44,18 +48,20 @@ class WordQueue(wiring.Component):
         m = Module()
         m.submodules.memory = memory = Memory(shape=self.shape, depth=self.depth, init=[])
         write, read = memory.write_port(), memory.read_port(domain="comb")
-        level = Signal(range(self.depth + 1))
-        taken = Signal()
+        level, any_held = Signal(range(self.depth + 1)), Signal()
+        free, moves = Signal(), Signal()
         m.d.comb += [
-            taken.eq(self.o.valid & self.o.ready),
+            free.eq(~self.o.valid | self.o.ready),
+            moves.eq(any_held & free),
             write.en.eq(self.i.valid),
             write.data.eq(self.i.p),
-            self.o.p.eq(read.data),
         ]
         m.d.sync += [
             write.addr.eq(write.addr + self.i.valid),
-            read.addr.eq(read.addr + taken),
-            level.eq(level + self.i.valid - taken),
-            self.o.valid.eq(Mux(level == 0, self.i.valid, (level != 1) | self.i.valid | ~taken)),
+            read.addr.eq(read.addr + moves),
+            level.eq(level + self.i.valid - moves),
+            any_held.eq(Mux(level == 0, self.i.valid, (level != 1) | self.i.valid | ~moves)),
         ]
+        with m.If(free):
+            m.d.sync += [self.o.valid.eq(any_held), self.o.p.eq(read.data)]
         return m

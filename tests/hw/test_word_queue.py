@@ -16,17 +16,18 @@ def test_words_come_out_in_order(depth, fill):
     async def testbench(ctx):
         for word in range(400):
             ready, valid = rng.random() < 0.5, len(held) < depth and rng.random() < fill
-            assert ctx.get(dut.o.valid) == bool(held)
-            if held:
-                assert ctx.get(dut.o.p) == held[0]
+            offered = bool(held) and held[0][1] <= word
+            assert ctx.get(dut.o.valid) == offered
+            if offered:
+                assert ctx.get(dut.o.p) == held[0][0]
             ctx.set(dut.o.ready, ready)
             ctx.set(dut.i.valid, valid)
             ctx.set(dut.i.p, word & 0xFF)
             await ctx.tick()
-            if held and ready:
+            if offered and ready:
                 out.append(held.pop(0))
             if valid:
-                held.append(word & 0xFF)
+                held.append((word & 0xFF, word + WordQueue.latency))
 
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
