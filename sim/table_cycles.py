@@ -170,7 +170,7 @@ def _lanes(layer: dict, config: TableConfig, ahead: Ahead) -> PassCycles:
     kernel, slots = lanes["last_row"] + 1, 1 << layer["array"]["slots"]
     columns = (fetch["last_row"] + 1) * (fetch["last_column"] + 1)
     words = _Words(_Residual(layer, config), wait=0)
-    asked, last, begun, outputs = 2, [0, 0], 0, 0
+    asked, last, begun, complete, outputs = 2, [0, 0], 0, 0, 0
     fetch_wait = load_wait = 0
     turned = ROWS + 2 + BlockRam.latency  # when the parameters of the tile hold
     for tile in range(fetch["last_tile"] + 1):
@@ -179,9 +179,10 @@ def _lanes(layer: dict, config: TableConfig, ahead: Ahead) -> PassCycles:
         load_wait += max(0, loaded - max(begun + lanes["cycles"], last[1 - tile % 2] + 1))
         for column in range(columns):
             free = max(loaded, turned, begun + lanes["cycles"] if begun else 0)
+            could = max(free, complete + 1)
             complete = words.take(kernel, free) - 1
             begun = words.begun
-            fetch_wait += complete - free - kernel + 1
+            fetch_wait += complete - could - kernel + 1
             within = column % (fetch["last_column"] + 1) - (CHAIN - 1)
             if within >= 0 and within % (lanes["stride"] + 1) == 0:
                 outputs += 1

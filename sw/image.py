@@ -16,6 +16,7 @@ from downshift.hw.errors import DownshiftError
 from downshift.hw.protocol import IMAGE_FORMAT
 from downshift.hw.region import Region
 from downshift.hw.table_config import TableConfig
+from downshift.sw.input_fold import InputFold
 from downshift.sw.memory_plan import Map
 from downshift.sw.word_map import WordMap
 
@@ -56,6 +57,8 @@ class Image:
         By width: the input and every layer's output.
     program, weights, parameters : bytes
         Contents of the stores.
+    input_fold : InputFold, optional
+        How inputs are folded into the map that enters.
     """
 
     config: AcceleratorConfig | TableConfig
@@ -66,6 +69,7 @@ class Image:
     program: bytes
     weights: bytes
     parameters: bytes
+    input_fold: InputFold | None = None
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -92,6 +96,7 @@ class Image:
             "network": self.network,
             "input_scale": self.input_scale,
             "macs": self.macs,
+            "input_fold": self.input_fold and asdict(self.input_fold),
             "maps": {str(w): [asdict(entry) for entry in maps] for w, maps in self.maps.items()},
         }
         bodies = {**self.sections(), Section.PLAN: json.dumps(plan, sort_keys=True).encode()}
@@ -137,6 +142,7 @@ class Image:
                 program=bodies[Section.PROGRAM],
                 weights=bodies[Section.WEIGHTS],
                 parameters=bodies[Section.PARAMETERS],
+                input_fold=_fold(plan["input_fold"]),
             )
             _check_plan(image)
         except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
@@ -165,13 +171,20 @@ class Image:
 
     def encode_input(self, codes: np.ndarray, width: int) -> bytes:
         """Lay out one input, uint8 of (height, width, channels), as the accelerator reads it."""
-        source = self.maps[width][0]
-        if codes.dtype != np.uint8 or codes.shape != source.shape:
+        source, fold = self.maps[width][0], self.input_fold
+        shape = source.shape if fold is None else fold.shape
+        if codes.dtype != np.uint8 or codes.shape != shape:
             raise DownshiftError(
-                f"Input must be uint8 of shape {source.shape}, "
-                f"not {codes.dtype} of shape {codes.shape}"
+                f"Input must be uint8 of shape {shape}, not {codes.dtype} of shape {codes.shape}"
             )
+        if isinstance(source, WordMap) and fold is not None:
+            codes = fold.fold(codes, zero_point=source.zero_point)
         return source.encode(codes)
+
+
+def _fold(fields: dict | None) -> InputFold | None:
+    """The fold that a plan describes."""
+    return None if fields is None else InputFold(**{k: tuple(v) for k, v in fields.items()})
 
 
 def _check_plan(image: Image) -> None:
@@ -194,6 +207,12 @@ def _check_plan(image: Image) -> None:
     names = [[entry.name for entry in maps] for maps in image.maps.values()]
     if len(names[0]) < 2 or any(other != names[0] for other in names):
         raise ValueError("maps must be the same at every width, an input and more")
+    fold = image.input_fold
+    if fold is not None:
+        fold.check(capacity=config.activation_bytes)
+        entering = {maps[0].shape for maps in image.maps.values()}
+        if not isinstance(config, TableConfig) or entering != {fold.folded}:
+            raise ValueError("input fold must make the map that enters, for a table accelerator")
     for maps in image.maps.values():
         for entry in maps:
             entry.check(

@@ -1,6 +1,7 @@
 """The compiler for the table style: an integer graph into stores of words."""
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from downshift.hw.table_config import COLUMNS, ROWS, TableConfig
 from downshift.hw.table_row import table_sum_width
 from downshift.hw.tile_loader import stored_tiles
 from downshift.sw.image import Image
+from downshift.sw.input_fold import fold_input, folded_graph
 from downshift.sw.integer_graph import INPUT, IntegerGraph
 from downshift.sw.table_parameters import layer_parameters, sum_shift
 from downshift.sw.table_passes import bands, conv_fields, pool_fields
@@ -40,6 +42,17 @@ def compile_tables(graph: IntegerGraph, config: TableConfig) -> Image:
         If the network does not fit (says what is short, and by how much), or a number of a layer
         has no place in the hardware (names the layer and width).
     """
+    fold = fold_input(graph, segments=config.segments)
+    if fold is not None:
+        # What does not fit so may yet fit as it is.
+        with suppress(DownshiftError):
+            image = _compiled(folded_graph(graph, fold), config)
+            return replace(image, macs=graph.macs, input_fold=fold)
+    return _compiled(graph, config)
+
+
+def _compiled(graph: IntegerGraph, config: TableConfig) -> Image:
+    """Compile a network as it is."""
     for dropped in range(len(APART) + 1):
         plans = _plans(graph, config, apart=APART[: len(APART) - dropped])
         weights, weight_bases = _weights(plans, config)

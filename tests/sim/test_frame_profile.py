@@ -22,18 +22,28 @@ def test_every_cycle_goes_to_something(config, seed):
     features = ((Feature.DEPTHWISE,), (Feature.SKIP, Feature.AVERAGE), ())[seed % 3]
     case = random_case(seed, config, images=1, features=features if config is TABLE else ())
     for width in case.graph.widths:
-        profile = frame_profile(case.graph, case.image, width)
-        start = cycles(case.image, width).total - sum(layer.cycles for layer in profile)
-        assert 0 <= start <= 3
-        assert sum(layer.macs for layer in profile) == case.graph.macs
-        for layer, described in zip(profile, case.graph.layers, strict=True):
-            spent = asdict(layer.spent)
-            assert sum(spent.values()) == layer.cycles
-            assert min(spent.values()) >= 0
-            if described.pool is None:  # else pixels that no window of the pool has are left out
-                assert layer.macs <= layer.peak * layer.spent.busy
-            # Each memory gives at most a word a cycle.
-            assert max(layer.activation_words, layer.weight_words) <= layer.cycles_alone
+        check_profile(case.graph, case.image, width)
+
+
+@pytest.mark.parametrize(("network", "width"), [("mobilenetv1", 8), ("dscnn", 8), ("dscnn", 2)])
+def test_every_cycle_of_a_network_goes_to_something(network, width):
+    graph = reference_network(network, widths=(width,))
+    check_profile(graph, compile_graph(graph, TableConfig()), width)
+
+
+def check_profile(graph, image, width):
+    profile = frame_profile(graph, image, width)
+    start = cycles(image, width).total - sum(layer.cycles for layer in profile)
+    assert 0 <= start <= 3
+    assert sum(layer.macs for layer in profile) == graph.macs
+    for layer, described in zip(profile, graph.layers, strict=True):
+        spent = asdict(layer.spent)
+        assert sum(spent.values()) == layer.cycles
+        assert min(spent.values()) >= 0
+        if described.pool is None:  # else pixels that no window of the pool has are left out
+            assert layer.macs <= layer.peak * layer.spent.busy
+        # Each memory gives at most a word a cycle.
+        assert max(layer.activation_words, layer.weight_words) <= layer.cycles_alone
 
 
 @pytest.fixture(scope="module")
