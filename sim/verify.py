@@ -114,6 +114,8 @@ def verify(
     """
     folder = out.resolve() / "frames"
     folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob("*.*"):  # by more cases before
+        left.unlink()
     for number, case in enumerate(cases):
         (folder / f"{number}.img").write_bytes(case.image.to_bytes())
         np.savez(folder / f"{number}.npz", x=case.x, schedule=np.array(case.schedule))

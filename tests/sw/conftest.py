@@ -1,8 +1,10 @@
 import pytest
 import torch
+from tiny_graph import make_graph
 
 from downshift.sw.calibration import calibrate, recalibrate_norms
 from downshift.sw.datasets import load_digits
+from downshift.sw.graph_file import save_graph
 from downshift.sw.small_net import FloatNet, QuantNet
 from downshift.sw.switchable import start_from_float
 from downshift.sw.training import TrainingConfig, train_small_net
@@ -17,6 +19,14 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory):
+    """A graph file."""
+    path = tmp_path_factory.mktemp("saved") / "tiny.safetensors"
+    save_graph(make_graph(), path)
+    return path.read_bytes()
 
 
 @pytest.fixture(scope="session")
