@@ -6,8 +6,10 @@ from amaranth.lib.wiring import In, Out
 
 from downshift.hw.block_ram import BlockRam
 from downshift.hw.fabric import ram_port
+from downshift.hw.generate import shared
 from downshift.hw.map_layout import WORD_BYTES
-from downshift.hw.table import LANES
+from downshift.hw.registers import registered
+from downshift.hw.table import LANES, QUARTERS
 from downshift.hw.word_format import CODES
 from downshift.hw.word_queue import WordQueue
 
@@ -175,42 +177,77 @@ class Residual(wiring.Component):
         ]
         with m.If(used):
             m.d.sync += slot.eq(Mux(slot_done, 0, slot + 1))
-        word = Signal(8 * WORD_BYTES, reset_less=True)
-        place, quarter = Signal(2, reset_less=True), Signal(2, reset_less=True)
-        m.d.sync += [
-            word.eq(queue.o.p),
-            place.eq(slot),
-            quarter.eq(Mux(layer.halves, Cat(queue.o.p[-1], slot[0]), slot)),
-        ]
-        waiting = data.View(data.ArrayLayout(8, WORD_BYTES), word)
-        # Stable during a pass: next to where they are used.
-        pack, spare, enable = (
-            Signal.like(layer[name], name=f"{name}_r", reset_less=True)
-            for name in ("pack", "spare", "enable")
-        )
-        m.d.sync += [pack.eq(layer.pack), spare.eq(layer.spare), enable.eq(layer.enable)]
+        word = data.View(data.ArrayLayout(8, WORD_BYTES), queue.o.p[: 8 * WORD_BYTES])
+        quarter = Mux(layer.halves, Cat(queue.o.p[-1], slot[0]), slot)
         for code in range(CODES):
-            lane, by_lane = code % LANES, code // LANES
-            pairs = [waiting[LANES * (2 * s + by_lane // 2) + lane] for s in range(2)]
-            fours = [waiting[LANES * s + lane] for s in range(4)]
-            narrow, pair, four = (
-                Signal(width, name=f"{name}_{code}", reset_less=True)
-                for name, width in (("narrow", 8), ("pair", 4), ("four", 2))
-            )
-            whole = Signal(8, name=f"whole_{code}", reset_less=True)
-            of_four = data.View(data.ArrayLayout(8, 4), Cat(fours))[quarter]
-            m.d.sync += [
-                whole.eq(waiting[code]),
-                pair.eq(Mux(place[0], pairs[1], pairs[0]).word_select(by_lane % 2, 4)),
-                four.eq(of_four.word_select(by_lane, 2)),
+            part = ResidualCode(part=code // LANES)
+            m.submodules[f"code_{code}"] = shared(part, platform)
+            m.d.comb += [
+                *(getattr(part, name).eq(layer[name]) for name in ("pack", "spare", "enable")),
+                part.slot.eq(slot),
+                part.quarter.eq(quarter),
+                *(part.i[k].eq(word[LANES * k + code % LANES]) for k in range(QUARTERS)),
+                self.o[code].eq(part.o),
             ]
-            with m.Switch(pack):
-                with m.Case(0):
-                    m.d.sync += narrow.eq(whole)
-                with m.Case(1):
-                    m.d.sync += narrow.eq(pair)
-                with m.Default():
-                    m.d.sync += narrow.eq(four)
-            m.d.sync += self.o[code].eq(Mux(enable, narrow >> Cat(0, spare), 0))
 
+        return m
+
+
+class ResidualCode(wiring.Component):
+    """One code of a slot; what chooses it stands beside it.
+
+    Parameters
+    ----------
+    part : int
+        Which of the quarters of a word of one slot has it.
+
+    Members
+    -------
+    pack, spare, enable : as of `ResidualLayer`
+    slot, quarter : ``In(2)``
+        Slot of the word, and quarter of it if that has four slots.
+    i : ``In(ArrayLayout(8, 4))``
+        The code's byte in each quarter of the word.
+    o : ``Out(8)``
+        The code, four cycles later.
+    """
+
+    def __init__(self, *, part: int):
+        self.part = part
+        super().__init__(
+            {
+                "pack": In(2),
+                "spare": In(2),
+                "enable": In(1),
+                "slot": In(2),
+                "quarter": In(2),
+                "i": In(data.ArrayLayout(8, QUARTERS)),
+                "o": Out(8),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        names = ("pack", "spare", "enable", "slot", "quarter", "i")
+        told = registered(m, {name: getattr(self, name) for name in names})
+        codes = told["i"]
+        whole, pair, four, narrow = (
+            Signal(width, name=name, reset_less=True)
+            for name, width in (("whole", 8), ("pair", 4), ("four", 2), ("narrow", 8))
+        )
+        half, within = divmod(self.part, 2)
+        pairs = Mux(told["slot"][0], codes[2 + half], codes[half])
+        m.d.sync += [
+            whole.eq(codes[self.part]),
+            pair.eq(pairs.word_select(within, 4)),
+            four.eq(codes[told["quarter"]].word_select(self.part, 2)),
+        ]
+        with m.Switch(told["pack"]):
+            with m.Case(0):
+                m.d.sync += narrow.eq(whole)
+            with m.Case(1):
+                m.d.sync += narrow.eq(pair)
+            with m.Default():
+                m.d.sync += narrow.eq(four)
+        m.d.sync += self.o.eq(Mux(told["enable"], narrow >> Cat(0, told["spare"]), 0))
         return m

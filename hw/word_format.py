@@ -7,6 +7,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from downshift.hw.generate import shared
 from downshift.hw.map_layout import WORD_BYTES
 from downshift.hw.registers import registered
 from downshift.hw.table import LANES, QUARTERS
@@ -101,11 +102,35 @@ class WordFormat(wiring.Component):
         m.d.sync += parts.eq(told["group"] - told["pack"])
         for quarter in range(QUARTERS):
             inside = Mux(parts == 0, 0, Mux(parts == 1, quarter % 2, quarter))
-            source = Signal(2, name=f"source_{quarter}", reset_less=True)
-            m.d.sync += source.eq((index << parts) | inside)
+            choice = QuarterChoice()
+            m.submodules[f"quarter_{quarter}"] = shared(choice, platform)
+            m.d.comb += [choice.source.eq((index << parts) | inside), choice.i.eq(packed)]
             for lane in range(LANES):
-                options = Cat(packed[LANES * k + lane] for k in range(QUARTERS))
-                byte = data.View(data.ArrayLayout(8, QUARTERS), options)[source]
-                m.d.sync += self.o[LANES * quarter + lane].eq(byte)
+                m.d.comb += self.o[LANES * quarter + lane].eq(choice.o[lane])
 
+        return m
+
+
+class QuarterChoice(wiring.Component):
+    """A quarter of a word, of the four that there are; what chooses it stands beside it.
+
+    Members
+    -------
+    source : ``In(2)``
+        Quarter that is taken from `i` in the next cycle.
+    i, o : ``In(ArrayLayout(8, 16))``, ``Out(ArrayLayout(8, 4))``
+    """
+
+    source: In(2)
+    i: In(data.ArrayLayout(8, WORD_BYTES))
+    o: Out(data.ArrayLayout(8, LANES))
+
+    def elaborate(self, platform):
+        m = Module()
+        source = Signal.like(self.source, reset_less=True)
+        m.d.sync += source.eq(self.source)
+        for lane in range(LANES):
+            options = Cat(self.i[LANES * quarter + lane] for quarter in range(QUARTERS))
+            byte = data.View(data.ArrayLayout(8, QUARTERS), options)[source]
+            m.d.sync += self.o[lane].eq(byte)
         return m

@@ -198,7 +198,7 @@ SUBSTITUTIONS = {
         ("hw/table_segment.py", " | control.narrow << LOW_OFFSET", "", TABLE_PAIRS),
         ("hw/table_fill.py", "Mux(part[0], 0b1100, 0b0011)", "0b0011", TABLE_PAIRS),
         ("hw/table_fill.py", "Cat(count[1:3], count[0], count[3:])", "count", TABLE_PAIRS),
-        ("hw/table_array.py", "~fill.busy & (planes <= 1)", "~fill.busy & (planes <= 3)",
+        ("hw/table_array.py", "~fill.busy & spent", "~fill.busy & (planes <= 3)",
          TABLE_PAIRS),
     ],
     "rounding of the table style": [
@@ -215,7 +215,7 @@ SUBSTITUTIONS = {
          WRITER),
         ("hw/residual.py", "second.eq(Cat(tile[0], second))", "second.eq(Cat(0, second))",
          RESIDUAL),
-        ("hw/residual.py", "narrow >> Cat(0, spare)", "narrow", RESIDUAL),
+        ("hw/residual.py", 'narrow >> Cat(0, told["spare"])', "narrow", RESIDUAL),
         ("hw/fabric.py", "m.d.sync += data.eq(read.data)", "m.d.comb += data.eq(read.data)",
          RAM),
         ("hw/pass_queue.py", "(~running | self.done)", "~running", PASSES),
