@@ -198,7 +198,7 @@ SUBSTITUTIONS = {
         ("hw/table_segment.py", " | control.narrow << LOW_OFFSET", "", TABLE_PAIRS),
         ("hw/table_fill.py", "Mux(part[0], 0b1100, 0b0011)", "0b0011", TABLE_PAIRS),
         ("hw/table_fill.py", "Cat(count[1:3], count[0], count[3:])", "count", TABLE_PAIRS),
-        ("hw/table_array.py", "~fill.busy & spent", "~fill.busy & (planes <= 3)",
+        ("hw/table_array.py", "~fill.busy & spent", "~fill.busy",
          TABLE_PAIRS),
     ],
     "rounding of the table style": [
