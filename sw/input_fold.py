@@ -60,6 +60,9 @@ class InputFold:
         sizes = (*self.shape, *self.block, *self.folded)
         if not 1 <= min(sizes) <= max(*sizes, *self.before) <= capacity or min(self.before) < 0:
             raise ValueError(f"input fold must have sizes in 1..{capacity}")
+        ends = (count * size for count, size in zip(self.folded, self.block, strict=False))
+        if any(first >= end for first, end in zip(self.before, ends, strict=True)):
+            raise ValueError(f"input fold cannot begin with {self.before} pixels of padding")
         if self.folded[2] != self.shape[2] * self.block[0] * self.block[1]:
             raise ValueError(f"input fold cannot make {self.folded[2]} channels")
 

@@ -92,6 +92,7 @@ def test_images_come_back_and_fold():
     "change",
     [
         {"block": [1, 1]}, {"block": [0, 2]}, {"block": [2]}, {"before": [-1, 0]},
+        {"before": [900, 0]},
         {"folded": [1, 1, 4]}, {"shape": [1 << 40, 1, 1]}, {"shape": [True, 1, 1]},
         {"before": ["1", 0]}, {"more": [1, 2]}, {"block": 7},
     ],
