@@ -96,11 +96,12 @@ class WordPool(wiring.Component):
 
         # Pixel by pixel, then the next group.
         group, following = Signal(16), Signal(16)
-        # A window has several words, so that the last group is known in time.
-        last, last_group = Signal(), Signal.like(group)
+        last, ends = Signal(), self.write_enable & written_end
+        last_group, last_but_one = Signal.like(group), Signal.like(group)
         m.d.sync += [
             last_group.eq(layer.base + layer.groups - 1),
-            last.eq(group == last_group),
+            last_but_one.eq(layer.base + layer.groups - 2),
+            last.eq(group == Mux(ends, last_but_one, last_group)),
             self.done.eq(self.write_enable & written_end & last),
         ]
         m.d.comb += self.write_address.eq(following)
