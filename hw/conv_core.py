@@ -5,14 +5,15 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from downshift.hw.conv_layer import ConvLayer
-from downshift.hw.depthwise import DepthwiseLanes
 from downshift.hw.fabric import Fabric, ram_port
 from downshift.hw.fetch import Fetch
+from downshift.hw.lanes import Lanes
 from downshift.hw.map_layout import WORD_BYTES
 from downshift.hw.output_rows import OutputRows
 from downshift.hw.parameter_loader import ParameterLoader
 from downshift.hw.region import PARAMETER_BYTES
 from downshift.hw.residual import Residual
+from downshift.hw.slot_row import lane_width
 from downshift.hw.slot_sums import SlotSums
 from downshift.hw.table import QUARTERS
 from downshift.hw.table_array import TableArray
@@ -118,8 +119,10 @@ class ConvCore(wiring.Component):
         m.submodules.array = array = TableArray(
             **shape, columns=CHAIN, load_latency=TileLoader.latency + 1, fabric=self.fabric
         )
-        m.submodules.lanes = lanes = DepthwiseLanes(
-            segments=self.segments, sum_width=table_sum_width(self.segments), fabric=self.fabric
+        m.submodules.lanes = lanes = Lanes(
+            segments=self.segments,
+            sum_width=lane_width(table_sum_width(self.segments)),
+            fabric=self.fabric,
         )
         loaded = Signal(_Loaded)
         connect(m, chains.o, array.i_acts)

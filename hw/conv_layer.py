@@ -2,8 +2,8 @@
 
 from amaranth.lib import data
 
-from downshift.hw.depthwise import DepthwiseLayer
 from downshift.hw.fetch_layer import FetchLayer
+from downshift.hw.lanes_layer import LanesLayer
 from downshift.hw.parameter_loader import ParameterLayer
 from downshift.hw.residual import ResidualLayer
 from downshift.hw.tile_loader import LoaderLayer
@@ -28,11 +28,11 @@ class ConvLayer(data.Struct):
 
     last: 1  # no pass follows
     pool: 1  # windows are pooled: only `fetch` and part of `writer` count
-    separate: 1  # channels are convolved each by itself, in lanes instead of the array
+    separate: 1  # lanes multiply, instead of the array
     fetch: FetchLayer
     loader: LoaderLayer
     array: ArrayLayer
-    lanes: DepthwiseLayer
+    lanes: LanesLayer
     parameters: ParameterLayer
     residual: ResidualLayer
     writer: WriterLayer

@@ -9,7 +9,12 @@ from downshift.hw.fabric import Addition, Fabric
 from downshift.hw.registers import registered
 from downshift.hw.table import QUARTERS
 
-__all__ = ["SlotRow"]
+__all__ = ["SlotRow", "lane_width"]
+
+
+def lane_width(sum_width):
+    """Bits of the sum of a lane: as many as those of four quarters."""
+    return sum_width + 2
 
 
 class SlotRow(wiring.Component):
@@ -35,7 +40,7 @@ class SlotRow(wiring.Component):
         Two cycles after `i`: the sum is held, and where.
     bias : ``In(signed(acc_width))``
         In force two cycles after `i`.
-    alone, second, lanes : ``In(1)``, ``In(1)``, ``In(ArrayLayout(sum_width, 2))``
+    alone, second, lanes : ``In(1)``, ``In(1)``, ``In(ArrayLayout(sum_width + 2, 2))``
         Instead of quarters, of which none may count then, one of two lanes does: with `second` the
         second one. Lanes come with `i`, and `second` with `quarters`.
     o : ``Out(signed(acc_width))``
@@ -60,7 +65,7 @@ class SlotRow(wiring.Component):
                 "bias": In(signed(acc_width)),
                 "alone": In(1),
                 "second": In(1),
-                "lanes": In(data.ArrayLayout(sum_width, 2)),
+                "lanes": In(data.ArrayLayout(lane_width(sum_width), 2)),
                 "o": Out(signed(acc_width)),
             }
         )
@@ -101,7 +106,7 @@ class SlotRow(wiring.Component):
         ]
 
         # Cycle 2: the slot.
-        slot = Signal(self.sum_width + 2)
+        slot = Signal(lane_width(self.sum_width))
         late_slot = Signal.like(slot, reset_less=True)
         additions.append(Addition(o=slot, a=late[0], b=late[1], other=lane, select=~held["alone"]))
         m.d.sync += late_slot.eq(slot)

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from downshift.hw.fabric import Fabric
 from downshift.hw.generate import shared
 from downshift.hw.mac import VectorTags
-from downshift.hw.slot_row import SlotRow
+from downshift.hw.slot_row import SlotRow, lane_width
 from downshift.hw.table import QUARTERS
 
 __all__ = ["SlotSums", "slot_sums"]
@@ -64,7 +64,7 @@ class SlotSums(wiring.Component):
         log2 of the slots of a vector, 0…2.
     keep : ``In(1)``
         All vectors of a tile belong to the same pixel: they are added up.
-    alone, lanes : ``In(1)``, ``In(ArrayLayout(sum_width, rows))``
+    alone, lanes : ``In(1)``, ``In(ArrayLayout(sum_width + 2, rows))``
         Lanes count instead of quarters, each in the row of its number, and in the second slot in
         that half of the rows away. `alone` is stable during a layer.
     bias : ``In(ArrayLayout(signed(acc_width), rows))``
@@ -105,7 +105,7 @@ class SlotSums(wiring.Component):
                 "slots": In(2),
                 "keep": In(1),
                 "alone": In(1),
-                "lanes": In(data.ArrayLayout(sum_width, rows)),
+                "lanes": In(data.ArrayLayout(lane_width(sum_width), rows)),
                 "bias": In(accs),
                 "next": In(stream.Signature(VectorTags, always_ready=True)),
                 "sums": In(data.ArrayLayout(quarters, rows)),

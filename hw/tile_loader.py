@@ -2,68 +2,19 @@
 
 from itertools import pairwise
 
-import numpy as np
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from downshift.hw.aligned_switch import AlignedSwitch
 from downshift.hw.block_ram import BlockRam
+from downshift.hw.code_groups import groups_of
 from downshift.hw.fabric import Fabric, ram_port
-from downshift.hw.table import LANES, load_order, row_order
+from downshift.hw.table import LANES, row_order
 from downshift.hw.table_fill import loaded_channel
-from downshift.hw.word_chains import CHAIN, chain_places
+from downshift.hw.word_chains import CHAIN
 
-__all__ = ["LoaderLayer", "TileLoader", "loader_fields", "stored_tiles"]
-
-
-def stored_tiles(weights, *, group, rows, segments, separate=False):
-    """Order weights as the weight store holds them, once for all widths.
-
-    Parameters
-    ----------
-    weights : int8 array, shape (out_channels, in_channels, kernel_height, kernel_width)
-        With `separate`, one input channel: that of the same number.
-    group : int
-        Channels of a word of the input map.
-    rows : int
-        Output channels of a tile.
-    segments : int
-        Words of a vector.
-    separate : bool
-        Whether each tile of output channels has a group of its own.
-
-    Returns
-    -------
-    int8 array, shape (words, rows, 3)
-        By tile of output channels, tile of the depth, chain and channel in `load_order`; for each
-        output channel, in `row_order`, the three words of the chain. Places without a weight are
-        zero. With `separate`, all channels have the same word, and rows beyond the group repeat it.
-    """
-    out_channels, in_channels, *kernel = weights.shape
-    if separate:
-        tiles = -(-out_channels // group)
-        padded = np.zeros((tiles, rows, 1, *kernel), np.int8)
-        for index in range(tiles):
-            part = weights[index * group : (index + 1) * group]
-            for row in range(0, rows, group):
-                padded[index, row : row + len(part)] = part
-        return stored_tiles(padded.reshape(-1, 1, *kernel), group=1, rows=rows, segments=segments)
-    tiles, groups = -(-out_channels // rows), -(-in_channels // group)
-    padded = np.zeros((tiles * rows, groups * group, *kernel), np.int8)
-    padded[:out_channels, :in_channels] = weights
-    split = padded.reshape(tiles, rows, groups, group, *kernel)
-    field = split.transpose(0, 1, 2, 4, 5, 3).reshape(tiles, rows, -1, group)
-    words = []
-    for tile in field:
-        for begin in range(0, tile.shape[1], segments):
-            taken = tile[:, begin : begin + segments]
-            chains = -(-taken.shape[1] // CHAIN)
-            places = np.zeros((rows, chains * CHAIN, group), np.int8)
-            places[:, chain_places(taken.shape[1])] = taken
-            by_chain = places.reshape(rows, chains, CHAIN, group)[..., load_order(group)]
-            words.append(by_chain.transpose(1, 3, 0, 2).reshape(-1, rows, CHAIN))
-    return np.concatenate(words)[:, row_order(rows)]
+__all__ = ["LoaderLayer", "TileLoader", "loader_fields"]
 
 
 class LoaderLayer(data.Struct):
@@ -75,11 +26,11 @@ class LoaderLayer(data.Struct):
     plain: 1  # words come once, as they are, and only those there are
     last_tile: 8  # tiles of output channels
     last_depth: 8  # tiles of the depth
-    last_chains: 4  # chains that the last tile of the depth has; all others have all
+    last_chains: 8  # chains, or plain words, of the last tile of the depth; all others have all
     base: 16  # word of the weight store
 
 
-def loader_fields(*, width, group, tiles, words, segments, base, separate=False, plain=False):
+def loader_fields(*, width, group, tiles, words, segments, base, mode=None):
     """Describe a pass to `TileLoader`.
 
     Parameters
@@ -91,33 +42,33 @@ def loader_fields(*, width, group, tiles, words, segments, base, separate=False,
     tiles : int
         Tiles of output channels.
     words : int
-        Words of a receptive field, with `separate` of the kernel.
+        Words of a receptive field, with "separate" and "column" of the kernel.
     segments : int
         Words of a vector.
     base : int
         Address of the weights.
-    separate : bool
-        As for `stored_tiles`.
-    plain : bool
-        With `separate`, for `DepthwiseLanes`: each word once, at most eight a tile.
+    mode : "separate", "column", "dense" or None
+        Whether weights are `stored_tiles` with `separate`, also for `Lanes`, then at most
+        `MOST_ROWS` a tile; or `dense_tiles`.
 
     Returns
     -------
     dict of str to int
         Fields of `LoaderLayer`.
     """
-    if plain:
+    if mode == "column":
         segments = words
     depth = -(-words // segments)
     last = words - (depth - 1) * segments
+    chains = groups_of(last) if mode == "dense" else -(-last // CHAIN)
     return {
         "width": width,
         "group": (group // 4).bit_length() - 1,
-        "diagonal": separate and not plain,
-        "plain": plain,
+        "diagonal": mode == "separate",
+        "plain": mode in ("column", "dense"),
         "last_tile": tiles - 1,
         "last_depth": depth - 1,
-        "last_chains": -(-last // CHAIN),
+        "last_chains": chains,
         "base": base,
     }
 
@@ -125,7 +76,8 @@ def loader_fields(*, width, group, tiles, words, segments, base, separate=False,
 class TileLoader(wiring.Component):
     """Read a layer's weights in order, switch their width, and fill up tiles.
 
-    The twin of `stored_tiles`, after `AlignedSwitch`; chains that a tile does not have are zero.
+    The twin of `stored_tiles` and `dense_tiles`, after `AlignedSwitch`; chains that a tile does not
+    have are zero.
     Words of a tile come one a cycle, the first one `latency` cycles after `begun`.
 
     Parameters
@@ -189,13 +141,14 @@ class TileLoader(wiring.Component):
 
         # Places of a tile.
         running, inside, reading = Signal(), Signal(), Signal()
-        count, chain = Signal(5), Signal(3)
+        chains, words = self.segments // CHAIN, groups_of(self.segments)
+        count, chain = Signal(5), Signal(range(words))
         depth, tile = Signal(8), Signal(8)
         address = Signal(range(self.depth))
-        chains = self.segments // CHAIN
-        chain_done, last_chain, last_depth = Signal(), Signal(), Signal()
+        chain_done, last_chain = Signal(), Signal()
+        last_depth, coming_last = Signal(), Signal()
         absent = last_depth & (chain >= layer.last_chains)
-        only_chain = Signal()
+        only_chain, last_but_one = Signal(), Signal.like(chain)
         tile_done = chain_done & last_chain
         m.d.comb += [
             self.begun.eq(running & ~inside & self.room),
@@ -212,35 +165,39 @@ class TileLoader(wiring.Component):
                 m.d.sync += [
                     count.eq(0),
                     chain.eq(chain + 1),
-                    last_chain.eq(chain == Mux(layer.plain, layer.last_chains - 2, chains - 2)),
+                    last_chain.eq(chain == last_but_one),
                 ]
             with m.If(tile_done):
                 m.d.sync += [
                     chain.eq(0),
                     last_chain.eq(only_chain),
-                    depth.eq(depth + 1),
-                    last_depth.eq(depth + 1 == layer.last_depth),
+                    depth.eq(Mux(last_depth, 0, depth + 1)),
+                    last_depth.eq(coming_last),
                 ]
+                with m.If(layer.plain):
+                    m.d.sync += last_but_one.eq(Mux(coming_last, layer.last_chains - 2, words - 2))
                 with m.If(last_depth):
-                    m.d.sync += [
-                        depth.eq(0),
-                        last_depth.eq(layer.last_depth == 0),
-                        tile.eq(tile + 1),
-                        running.eq(tile != layer.last_tile),
-                    ]
-        alone = Mux(self.layer.plain, self.layer.last_chains == 1, chains == 1)
+                    m.d.sync += [tile.eq(tile + 1), running.eq(tile != layer.last_tile)]
+        coming, alone = self.layer, Signal()
+        m.d.comb += [
+            alone.eq(Mux(coming.plain, coming.last_chains == 1, chains == 1)),
+            coming_last.eq(Mux(last_depth, layer.last_depth == 0, depth + 1 == layer.last_depth)),
+        ]
         with m.If(self.start):
             m.d.sync += [
                 running.eq(1),
                 inside.eq(0),
-                address.eq(self.layer.base),
+                address.eq(coming.base),
                 *(place.eq(0) for place in (count, chain, depth, tile)),
                 last_chain.eq(alone),
                 only_chain.eq(alone),
-                chain_done.eq(self.layer.plain),
-                last_depth.eq(self.layer.last_depth == 0),
-                layer.eq(self.layer),
+                chain_done.eq(coming.plain),
+                last_depth.eq(coming.last_depth == 0),
+                last_but_one.eq(Mux(coming.last_depth == 0, coming.last_chains, words) - 2),
+                layer.eq(coming),
             ]
+            with m.If(~coming.plain):
+                m.d.sync += last_but_one.eq(chains - 2)
         m.d.comb += [
             self.read.address.eq(address),
             self.read.enable.eq(reading),

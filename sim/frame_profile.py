@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from downshift.hw.code_groups import groups_of
 from downshift.hw.conv_layer import ConvLayer
 from downshift.hw.descriptor import LayerDescriptor, descriptor_fields
 from downshift.hw.map_layout import WORD_BYTES
@@ -109,9 +110,12 @@ def _table_words(layer: dict, config: TableConfig) -> tuple[int, int]:
     kernel = (fetch["last_kernel_row"] + 1) * (fetch["last_kernel_column"] + 1)
     if layer["pool"]:
         return tiles * rows * columns * kernel, 0
+    field = kernel * (1 if fetch["separate"] else fetch["last_group"] + 1)
+    if layer["lanes"]["dense"]:
+        vectors = [min(config.segments, field - k) for k in range(0, field, config.segments)]
+        return tiles * field, tiles * sum(map(groups_of, vectors))
     if layer["separate"]:
         return tiles * rows * columns * kernel, tiles * kernel
-    field = kernel * (1 if fetch["separate"] else fetch["last_group"] + 1)
     activations = parts = 0
     for first in range(0, field, config.segments):
         count = min(config.segments, field - first)

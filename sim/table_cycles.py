@@ -1,17 +1,15 @@
 """The cycle model of the table style: how long each pass of a program takes, and what for."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from downshift.hw.block_ram import BlockRam
 from downshift.hw.conv_core import ConvCore
 from downshift.hw.conv_layer import ConvLayer
-from downshift.hw.depthwise import DepthwiseLanes
 from downshift.hw.fetch import Fetch
+from downshift.hw.lanes import Lanes
 from downshift.hw.pass_queue import PassQueue
 from downshift.hw.rescale import Rescale
-from downshift.hw.residual import Residual
 from downshift.hw.sequencer import Sequencer
 from downshift.hw.slot_sums import SlotSums
 from downshift.hw.table import LANES
@@ -23,6 +21,8 @@ from downshift.hw.word_chains import CHAIN
 from downshift.hw.word_format import CODES
 from downshift.hw.word_pool import WordPool
 from downshift.hw.word_writer import WordWriter
+from downshift.sim.dense_cycles import dense_cycles
+from downshift.sim.word_cycles import ResidualReads, Words
 
 __all__ = ["Ahead", "PassCycles", "pass_cycles", "program_cycles"]
 
@@ -108,12 +108,14 @@ def pass_cycles(layer: dict, config: TableConfig, ahead: Ahead = Ahead()) -> Pas
     """
     if layer["pool"]:
         return _pool(layer, ahead)
+    if layer["lanes"]["dense"]:
+        return _dense(layer, config, ahead)
     if layer["separate"]:
-        return _lanes(layer, config, ahead)
+        return _columns(layer, config, ahead)
     array = layer["array"]
     load = _load_cycles(layer, config)
     fill = fill_cycles(LANES << layer["loader"]["group"], pack=array["pack"])
-    words = _Words(_Residual(layer, config), wait=1)
+    words = Words(ResidualReads(layer, config), wait=1)
     tiles = list(_tiles(layer, config))
 
     loaded = (
@@ -150,10 +152,6 @@ def pass_cycles(layer: dict, config: TableConfig, ahead: Ahead = Ahead()) -> Pas
     )
 
 
-FETCH_LATENCY = Fetch.latency - 1
-"""Cycles from asking for a word to where it is taken from."""
-
-
 def _after_sums(layer: dict) -> int:
     """Cycles from the last sums to `done`."""
     total = SlotSums.latency + (1 << layer["array"]["slots"]) - 1
@@ -164,12 +162,12 @@ def _after_sums(layer: dict) -> int:
     return total
 
 
-def _lanes(layer: dict, config: TableConfig, ahead: Ahead) -> PassCycles:
+def _columns(layer: dict, config: TableConfig, ahead: Ahead) -> PassCycles:
     """A pass over a depthwise layer in lanes: a column of the kernel's height after the other."""
     fetch, lanes = layer["fetch"], layer["lanes"]
     kernel, slots = lanes["last_row"] + 1, 1 << layer["array"]["slots"]
     columns = (fetch["last_row"] + 1) * (fetch["last_column"] + 1)
-    words = _Words(_Residual(layer, config), wait=0)
+    words = Words(ResidualReads(layer, config), wait=0)
     asked, last, begun, complete, outputs = 2, [0, 0], 0, 0, 0
     fetch_wait = load_wait = 0
     turned = ROWS + 2 + BlockRam.latency  # when the parameters of the tile hold
@@ -188,16 +186,30 @@ def _lanes(layer: dict, config: TableConfig, ahead: Ahead) -> PassCycles:
                 outputs += 1
                 words.residual.leave(complete)
         last[tile % 2] = complete
-        left = complete + DepthwiseLanes.latency + SlotSums.latency + slots - 1
+        left = complete + Lanes.latency + SlotSums.latency + slots - 1
         turned = 1 + max(left + 1 + Rescale.latency, turned + ROWS)
     return PassCycles(
-        total=complete + DepthwiseLanes.latency + _after_sums(layer),
+        total=complete + Lanes.latency + _after_sums(layer),
         vectors=outputs,
         busy=outputs * kernel,
         fill=0,
         load_wait=load_wait,
         fetch_wait=fetch_wait,
-        left=Ahead(load=max(ahead.load, loaded), fill=ahead.fill),
+        left=Ahead(load=max(ahead.load, loaded + 1), fill=ahead.fill),
+    )
+
+
+def _dense(layer: dict, config: TableConfig, ahead: Ahead) -> PassCycles:
+    """A pass over a layer in lanes of which each weight counts once."""
+    predicted = dense_cycles(layer, config)
+    return PassCycles(
+        total=predicted.total + _after_sums(layer),
+        vectors=0,
+        busy=predicted.busy,
+        fill=0,
+        load_wait=predicted.load_wait,
+        fetch_wait=predicted.fetch_wait,
+        left=Ahead(load=max(ahead.load, predicted.loaded + 1), fill=ahead.fill),
     )
 
 
@@ -228,67 +240,3 @@ def _tiles(layer: dict, config: TableConfig) -> Iterator[tuple[list[int], bool]]
     for _ in range(fetch["last_tile"] + 1):
         for index, counts in enumerate(depth):
             yield counts, index + 1 == len(depth)
-
-
-class _Residual:
-    """When the residual takes the place of a word."""
-
-    def __init__(self, layer: dict, config: TableConfig):
-        residual = layer["residual"]
-        self.left = (residual["last_pixel"] + 1) * (residual["last_tile"] + 1)
-        if not residual["enable"]:
-            self.left = 0
-        slots = 1 << layer["array"]["slots"]
-        # From a vector that is taken to the cycle after its last codes were.
-        self.delay = slots + SlotSums.latency - SlotSums.lead
-        if layer["separate"]:
-            self.delay += DepthwiseLanes.latency
-        else:
-            self.delay += layer["array"]["act_width"] - 1
-            self.delay += TableArray.latency_of(segments=config.segments)
-        self.times: deque[int] = deque()
-        for _ in range(min(self.left, Residual.room)):
-            self._ask(2)
-
-    def leave(self, taken: int) -> None:
-        """Note that a vector with complete sums was taken."""
-        if self.left:
-            self._ask(taken + self.delay)
-
-    def _ask(self, time: int) -> None:
-        self.left -= 1
-        self.times.append(max(time, self.times[-1] + 1 if self.times else 0))
-
-    def first_free(self, time: int) -> int:
-        """First cycle from `time` on in which a word may be asked for; times must not fall."""
-        while self.times and self.times[0] < time:
-            self.times.popleft()
-        while self.times and self.times[0] == time:
-            self.times.popleft()
-            time += 1
-        return time
-
-
-class _Words:
-    """Words on their way from the memory to the lanes, or to the chains, before which one waits."""
-
-    def __init__(self, residual: _Residual, *, wait: int):
-        self.residual = residual
-        self.wait = wait
-        self.asked = 0
-        self.begun = 0  # when the first word of the last vector came
-        self.entered = -1
-        self.left: deque[int] = deque([-Fetch.room] * Fetch.room, maxlen=Fetch.room)
-
-    def take(self, count: int, left: int) -> int:
-        """Fetch the words of a vector, whose predecessor leaves at `left`; when it is complete."""
-        for index in range(count):
-            earliest = max(self.asked + 1, self.left[0] + 2)
-            self.asked = self.residual.first_free(earliest)
-            taken = max(self.asked + FETCH_LATENCY, self.left[-1] + 1, self.entered)
-            entered = max(taken + self.wait, self.entered + 1)
-            if index == 0:
-                entered = self.begun = max(entered, left)
-            self.entered = entered
-            self.left.append(taken if self.wait else entered)
-        return self.entered + 1

@@ -10,8 +10,7 @@ from downshift.hw.conv_layer import ConvLayer
 from downshift.hw.descriptor import PROFILES, descriptor_words
 from downshift.hw.errors import DownshiftError
 from downshift.hw.table_config import COLUMNS, ROWS, TableConfig
-from downshift.hw.table_row import table_sum_width
-from downshift.hw.tile_loader import stored_tiles
+from downshift.hw.weight_tiles import dense_tiles, stored_tiles
 from downshift.sw.image import Image
 from downshift.sw.input_fold import fold_input, folded_graph
 from downshift.sw.integer_graph import INPUT, IntegerGraph
@@ -109,7 +108,7 @@ def _plans(graph: IntegerGraph, config: TableConfig, *, apart: Collection[int]) 
         plan = plan_words(graph, width, segments=config.segments, apart=apart)
         check_sizes(plan)
         plans[width] = place_maps(
-            _with_logit_shift(plan, width, config.segments),
+            _with_logit_shift(plan, width),
             capacity=config.activation_bytes,
             what=f"{graph.name} at width {width}",
         )
@@ -124,12 +123,11 @@ def _check_room(what: str, needed: int, available: int, field: str) -> None:
         )
 
 
-def _with_logit_shift(plan: Plan, width: int, segments: int) -> Plan:
+def _with_logit_shift(plan: Plan, width: int) -> Plan:
     """The plan with logits where the sums stand."""
     step = plan.steps[-1]
     setting = step.layer.settings[width]
-    in_lanes = plan.in_lanes(step, table_sum_width(segments))
-    shift = sum_shift(setting, plan.maps[step.source], in_lanes=in_lanes)
+    shift = sum_shift(setting, plan.maps[step.source], mode=plan.mode(step))
     logits = replace(plan.maps[step.target], shift=shift)
     return replace(plan, maps={**plan.maps, step.target: logits})
 
@@ -149,13 +147,12 @@ def _weights(
             key = step.layer.name, plan.maps[step.source].group
             if step.pool or key in bases:
                 continue
-            part = stored_tiles(
-                step.layer.weight,
-                group=key[1],
-                rows=ROWS,
-                segments=config.segments,
-                separate=step.layer.groups > 1,
-            )
+            shape = {"rows": ROWS, "segments": config.segments}
+            if plan.mode(step) == "dense":
+                part = dense_tiles(step.layer.weight, **shape)
+            else:
+                separate = step.layer.groups > 1
+                part = stored_tiles(step.layer.weight, group=key[1], separate=separate, **shape)
             bases[key] = end
             parts.append(part)
             end += len(part)

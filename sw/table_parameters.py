@@ -7,22 +7,24 @@ from downshift.hw.mac import accumulator_bounds
 from downshift.hw.parameter_loader import BIAS_WIDTH, stored_row, stored_rows
 from downshift.hw.precision_switch import precision_switch
 from downshift.hw.rescale import SHIFTS
+from downshift.hw.slot_row import lane_width
 from downshift.hw.table import QUARTERS, table_offset, table_scale
 from downshift.hw.table_config import ROWS
 from downshift.hw.table_row import table_sum_width
 from downshift.sw.layer import LOGIT_WIDTH, Setting
 from downshift.sw.word_map import WordMap, stored_width
-from downshift.sw.word_plan import Plan
+from downshift.sw.word_plan import Mode, Plan
 from downshift.sw.word_step import Step, slots_of
 
 __all__ = ["layer_parameters", "sum_shift"]
 
 
-def sum_shift(setting: Setting, source: WordMap, *, in_lanes: bool = False) -> int:
+def sum_shift(setting: Setting, source: WordMap, *, mode: Mode | None) -> int:
     """Bits by which the sums of the array stand higher than those of the integer graph.
 
     In lanes, codes stand as high in their byte as weights do.
     """
+    in_lanes = mode in ("column", "dense")
     scale = table_scale(weight_width=setting.weight_width, pack=source.pack)
     codes = 8 - stored_width(setting.in_width) if in_lanes else 0
     return scale.bit_length() - 1 + codes
@@ -33,7 +35,7 @@ def layer_parameters(plan: Plan, step: Step, width: int, *, segments: int) -> li
 
     Sums of the array are multiples of `table_scale`, have the offset of its tables, and where all
     pixels become one, also the zero points of places without a pixel: the bias takes both off.
-    Sums of lanes have an offset of half their range.
+    Sums of lanes have an offset of half their range for each vector.
 
     Parameters
     ----------
@@ -53,9 +55,8 @@ def layer_parameters(plan: Plan, step: Step, width: int, *, segments: int) -> li
     layer, setting = step.layer, step.layer.settings[width]
     source = plan.maps[step.source]
     where = f"Layer {layer.name} at width {width}"
-    sum_width = table_sum_width(segments)
-    in_lanes = plan.in_lanes(step, sum_width)
-    shift = sum_shift(setting, source, in_lanes=in_lanes)
+    mode = plan.mode(step)
+    shift = sum_shift(setting, source, mode=mode)
     lift = shift - setting.residual_shift
     if lift < 0:
         raise DownshiftError(
@@ -77,11 +78,15 @@ def layer_parameters(plan: Plan, step: Step, width: int, *, segments: int) -> li
 
     words = layer.kernel[0] * layer.kernel[1]
     words *= 1 if layer.groups > 1 else source.layout.groups
-    offset = -(-words // segments) * table_offset(
+    depth = -(-words // segments)
+    offset = depth * table_offset(
         act_width=stored_width(setting.in_width), pack=source.pack, segments=segments
     )
-    if in_lanes:
-        bias = bias - (1 << sum_width - 1)
+    half = 1 << lane_width(table_sum_width(segments)) - 1
+    if mode == "column":
+        bias = bias - half
+    elif mode == "dense":
+        bias = bias - depth * half
     elif step.whole:
         height, columns, _ = source.shape
         places = source.strip * columns

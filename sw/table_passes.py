@@ -4,7 +4,6 @@ from downshift.hw.errors import DownshiftError
 from downshift.hw.fetch_layer import fetch_fields
 from downshift.hw.residual import residual_fields
 from downshift.hw.table_config import ROWS, TableConfig
-from downshift.hw.table_row import table_sum_width
 from downshift.hw.tile_loader import loader_fields
 from downshift.hw.writer_layer import words_per_tile, writer_fields
 from downshift.sw.layer import LOGIT_WIDTH
@@ -32,7 +31,7 @@ def bands(plan: Plan, step: Step, config: TableConfig) -> list[range]:
     rows = plan.rows(step)
     if (
         step.whole
-        or plan.in_lanes(step, table_sum_width(config.segments))
+        or plan.mode(step) in ("column", "dense")
         or _field_words(plan, step) <= config.segments
     ):
         return [range(rows)]
@@ -52,8 +51,7 @@ def conv_fields(
     """Descriptor of a pass over some rows of a layer."""
     layer, setting = step.layer, step.layer.settings[width]
     source, target = plan.maps[step.source], plan.maps[step.target]
-    separate = layer.groups > 1
-    mode = "keep" if step.whole else "separate" if separate else None
+    mode = plan.mode(step)
     tiles = -(-layer.out_channels // ROWS)
     logits = target.width == LOGIT_WIDTH
     act_width = stored_width(setting.in_width)
@@ -73,7 +71,7 @@ def conv_fields(
             rows=range(source.strip) if step.whole else rows,
             tiles=tiles,
             base=source.base_word,
-            mode=mode,
+            mode="keep" if step.whole else "separate" if layer.groups > 1 else None,
         ),
         "loader": loader_fields(
             width=setting.weight_width,
@@ -82,14 +80,14 @@ def conv_fields(
             words=_field_words(plan, step),
             segments=config.segments,
             base=0,
-            separate=separate,
+            mode=mode,
         ),
         "array": {
             "pack": source.pack,
             "act_width": act_width,
             "cycles": max(act_width, least),
             "slots": slots.bit_length() - 1,
-            "keep": step.whole,
+            "keep": step.whole or mode == "dense",
             "out_max": 0 if logits else (1 << setting.out_width) - 1,
         },
         "writer": writer_fields(
@@ -101,24 +99,25 @@ def conv_fields(
             rows=rows,
         ),
     }
-    if plan.in_lanes(step, table_sum_width(config.segments)):
-        _put_in_lanes(fields, plan, step, rows)
+    if mode == "dense":
+        fields |= {"separate": 1, "lanes": {"dense": 1}}
+    elif mode == "column":
+        fields |= {"separate": 1, **_column_fields(plan, step, rows)}
     if step.residual is not None:
         added = plan.maps[step.residual]
         fields["residual"] = residual_fields(added.layout, rows=rows, base=added.base_word)
     return fields
 
 
-def _put_in_lanes(fields: dict[str, dict], plan: Plan, step: Step, rows: range) -> None:
-    """Change the descriptor of a depthwise layer into one for `DepthwiseLanes`."""
-    layer, source, target = step.layer, plan.maps[step.source], plan.maps[step.target]
+def _column_fields(plan: Plan, step: Step, rows: range) -> dict[str, dict]:
+    """What the lanes are told of a depthwise layer, and the fetch, column by column."""
+    source, target = plan.maps[step.source], plan.maps[step.target]
     columns = lane_columns(step, target)
-    fields["separate"] = 1
-    fields["fetch"] = fetch_fields(
+    fetch = fetch_fields(
         source.layout,
         kernel=(step.kernel[0], 1),
         stride=(step.stride[0], 1),
-        padding=layer.padding,
+        padding=step.layer.padding,
         zero_point=source.zero_point,
         out_columns=columns,
         rows=rows,
@@ -126,18 +125,18 @@ def _put_in_lanes(fields: dict[str, dict], plan: Plan, step: Step, rows: range) 
         base=source.base_word,
         mode="pool",
     )
-    fields["loader"].update(diagonal=0, plain=1, last_depth=0, last_chains=step.kernel[0])
     busy = [slots_of(source), words_per_tile(target.layout)]
     if target.width == LOGIT_WIDTH:
         busy.append(LOGIT_CYCLES)
     if step.residual is not None:
         busy.append(4)
-    fields["lanes"] = {
+    lanes = {
         "last_row": step.kernel[0] - 1,
         "last_column": columns - 1,
         "stride": step.stride[1] - 1,
         "cycles": max(busy),
     }
+    return {"fetch": fetch, "lanes": lanes}
 
 
 def pool_fields(plan: Plan, step: Step) -> dict[str, dict]:

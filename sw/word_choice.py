@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from downshift.hw.table import table_slots
 from downshift.sw.integer_graph import LOGIT_WIDTH
 from downshift.sw.word_map import WordMap, stored_width
-from downshift.sw.word_step import Step
+from downshift.sw.word_step import Step, is_dense
 
 __all__ = ["APART", "WordRules", "choose_words"]
 
@@ -38,7 +38,12 @@ def choose_words(
     """The map with `pack`, `group` and the least strip; the maps that come of it are known."""
     height = entry.shape[0]
     takers = [step for step in steps if entry.name in (step.source, step.residual)]
-    if entry.width == LOGIT_WIDTH or entry.name in rules.single:
+    dense = any(
+        is_dense(step, entry.shape if step.target == entry.name else maps[step.target].shape)
+        for step in steps
+        if entry.name in (step.source, step.target)
+    )
+    if entry.width == LOGIT_WIDTH or entry.name in rules.single or dense:
         return replace(entry, strip=height)
     pooled = next((maps[step.target] for step in takers if step.pool), None)
     pack = _pack(2, entry.width)

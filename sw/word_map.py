@@ -95,7 +95,7 @@ class WordMap:
                 f"map {self.name} cannot have words of {self.group} channels, packed by "
                 f"2**{self.pack}, in strips of {self.strip} rows"
             )
-        if not 0 <= self.zero_point < 256 or not 0 <= self.shift <= 6:
+        if not 0 <= self.zero_point < 256 or not 0 <= self.shift <= 12:
             raise ValueError(f"map {self.name} has a zero point or shift out of range")
         if self.base < 0 or self.base % WORD_BYTES or self.end > capacity:
             raise ValueError(f"map {self.name} must lie in {capacity} bytes, not end at {self.end}")

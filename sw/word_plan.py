@@ -2,18 +2,22 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
-from downshift.hw.depthwise import DepthwiseLanes
 from downshift.hw.errors import DownshiftError
+from downshift.hw.lanes_layer import MOST_ROWS
 from downshift.hw.table_config import ROWS
 from downshift.hw.word_chains import CHAIN
 from downshift.hw.writer_layer import words_per_tile
 from downshift.sw.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph
 from downshift.sw.word_choice import APART, WordRules, choose_words
 from downshift.sw.word_map import WordMap
-from downshift.sw.word_step import Step, graph_steps, lane_columns, slots_of
+from downshift.sw.word_step import Step, graph_steps, is_dense, lane_columns, slots_of
 
-__all__ = ["Plan", "check_sizes", "plan_words"]
+__all__ = ["Mode", "Plan", "check_sizes", "plan_words"]
+
+Mode = Literal["column", "dense", "separate"]
+"""In lanes, a channel each or an output each; or channel by channel in the array."""
 
 ROUNDS = 64
 """Strips that still change after as many rounds never settle."""
@@ -26,14 +30,16 @@ class Plan:
     steps: tuple[Step, ...]
     maps: Mapping[str, WordMap]
 
-    def in_lanes(self, step: Step, sum_width: int) -> bool:
-        """Whether a step is for `DepthwiseLanes` of sums of `sum_width` bits."""
+    def mode(self, step: Step) -> Mode | None:
+        """How a step is computed, unless it is a pool or all input channels meet in the array."""
         source, target = self.maps[step.source], self.maps[step.target]
-        if step.pool or step.layer.groups == 1 or source.pack or source.group < 8:
-            return False
+        if step.pool:
+            return None
+        if step.layer.groups == 1:
+            return "dense" if is_dense(step, target.shape) else None
         rows, columns = step.kernel
-        fits = rows <= DepthwiseLanes.most_rows(sum_width=sum_width) and columns == CHAIN
-        return fits and lane_columns(step, target) <= 256
+        fits = rows <= MOST_ROWS and columns == CHAIN and lane_columns(step, target) <= 256
+        return "column" if fits and not source.pack and source.group >= 8 else "separate"
 
     def rows(self, step: Step) -> int:
         """Output rows of a slot."""

@@ -6,7 +6,7 @@ from downshift.hw.table import table_slots
 from downshift.sw.integer_graph import LOGIT_WIDTH, IntegerGraph, Layer
 from downshift.sw.word_map import WordMap
 
-__all__ = ["Step", "graph_steps", "lane_columns", "slots_of"]
+__all__ = ["Step", "graph_steps", "is_dense", "lane_columns", "slots_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,12 @@ def graph_steps(graph: IntegerGraph) -> tuple[Step, ...]:
             steps.append(Step(layer=layer, source=source, target=between))
             steps.append(Step(layer=layer, source=between, target=target, pool=True))
     return tuple(steps)
+
+
+def is_dense(step: Step, shape: tuple[int, int, int]) -> bool:
+    """Whether each weight counts once, for a target of `shape`: tables would not pay."""
+    alone = step.layer.groups == 1 and step.residual is None and not step.whole
+    return alone and not step.pool and shape[:2] == (1, 1)
 
 
 def lane_columns(step: Step, target: WordMap) -> int:

@@ -18,7 +18,8 @@ from downshift.hw.parameter_loader import stored_row, stored_rows
 from downshift.hw.precision_switch import precision_switch
 from downshift.hw.requantize import requantize
 from downshift.hw.table import table_offset, table_scale
-from downshift.hw.tile_loader import loader_fields, stored_tiles
+from downshift.hw.tile_loader import loader_fields
+from downshift.hw.weight_tiles import stored_tiles
 from downshift.hw.window import im2col
 from downshift.hw.writer_layer import writer_fields
 from downshift.sim.block_bench import read_late

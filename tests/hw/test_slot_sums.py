@@ -84,7 +84,8 @@ def test_keeps_one_pixel(slots):
 @pytest.mark.parametrize("slots", [1, 2])
 def test_lanes_alone(slots):
     sums, bias = draw(1, 5)
-    lanes = np.random.default_rng(0).integers(0, 1 << SUM_WIDTH, (5, ROWS))
+    lanes = np.random.default_rng(0).integers(0, 1 << SUM_WIDTH + 2, (5, ROWS))
+    lanes[0] = (1 << SUM_WIDTH + 2) - 1
     seen = run(sums, bias, slots=slots, lanes=lanes)
     second = np.roll(lanes, -(ROWS // 2), axis=1)
     expected = np.stack([lanes, second], axis=1)[:, :slots].reshape(-1, ROWS) + bias

@@ -6,9 +6,11 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from downshift.hw.aligned_switch import AlignedSwitch
+from downshift.hw.code_groups import code_groups
 from downshift.hw.precision_switch import precision_switch
 from downshift.hw.table import row_order
-from downshift.hw.tile_loader import LoaderLayer, TileLoader, loader_fields, stored_tiles
+from downshift.hw.tile_loader import LoaderLayer, TileLoader, loader_fields
+from downshift.hw.weight_tiles import dense_tiles, stored_tiles
 from downshift.sim.block_bench import Rom, run
 
 ROWS, DEPTH, BASE = 2, 256, 3
@@ -110,13 +112,13 @@ def test_separate_tiles_are_diagonal(kernel):
     rng = np.random.default_rng(0)
     group, segments = 4, 9
     weights = rng.integers(-128, 128, (7, 1, *kernel), np.int8)
-    shape = {"group": group, "segments": segments, "separate": True}
-    stored = stored_tiles(weights, **shape, rows=4)
+    shape = {"group": group, "segments": segments}
+    stored = stored_tiles(weights, **shape, separate=True, rows=4)
     content = rng.integers(0, 256, (DEPTH, 12))
     content[BASE : BASE + len(stored)] = stored.reshape(len(stored), -1).astype(int) & 0xFF
     field = kernel[0] * kernel[1]
     depth = -(-field // segments)
-    fields = loader_fields(width=8, tiles=2, words=field, base=BASE, **shape)
+    fields = loader_fields(width=8, tiles=2, words=field, base=BASE, mode="separate", **shape)
     taken, _ = run(
         Loader(content.tolist(), segments=segments, rows=4),
         {"begin": [1], "room": [1] * (2 * depth)},
@@ -148,7 +150,7 @@ def test_plain_tiles_come_once(kernel_rows, segments):
     content[BASE : BASE + len(stored)] = stored.reshape(len(stored), -1).astype(int) & 0xFF
     fields = loader_fields(
         width=6, group=4, tiles=3, words=3 * kernel_rows, segments=segments, base=BASE,
-        separate=True, plain=True,
+        mode="column",
     )  # fmt: skip
     taken, _ = run(
         Loader(content.tolist(), segments=segments, rows=8),
@@ -163,3 +165,45 @@ def test_plain_tiles_come_once(kernel_rows, segments):
         expected = switched[4 * tile + channel, 0, row] if 4 * tile + channel < 10 else [0] * 3
         for copy in (channel, channel + 4):
             assert np.array_equal(words[tile * kernel_rows + row, copy], expected)
+
+
+@pytest.mark.parametrize(
+    ("out_channels", "in_channels", "kernel", "segments"),
+    [(5, 100, (1, 1), 6), (2, 33, (1, 1), 3), (1, 20, (3, 2), 6), (3, 16, (1, 1), 9)],
+)
+def test_dense_tiles_come_once(out_channels, in_channels, kernel, segments):
+    rng = np.random.default_rng(0)
+    weights = rng.integers(-128, 128, (out_channels, in_channels, *kernel), np.int8)
+    stored = dense_tiles(weights, rows=ROWS, segments=segments)
+    content = rng.integers(0, 256, (DEPTH, 3 * ROWS))
+    content[BASE : BASE + len(stored)] = stored.reshape(len(stored), -1).astype(int) & 0xFF
+    field = -(-in_channels // 16) * kernel[0] * kernel[1]
+    tiles, depth = -(-out_channels // ROWS), -(-field // segments)
+    fields = loader_fields(
+        width=4, group=16, tiles=tiles, words=field, segments=segments, base=BASE, mode="dense"
+    )
+    taken, _ = run(
+        Loader(content.tolist(), segments=segments),
+        {"begin": [1], "room": [1] * (tiles * depth)},
+        outputs={"o": len(stored)},
+        settings={"layer": fields},
+        gaps=0.3,
+    )
+    words = np.array([[list(row) for row in word] for word in taken["o"]])
+    by_row = stored[:, np.argsort(row_order(ROWS))]
+    assert np.array_equal(words, precision_switch(by_row, width=4).astype(int) << 4 & 0xFF)
+
+
+def test_dense_tiles_hold_every_weight_once():
+    weights = np.arange(1, 2 * 40 * 2 + 1).reshape(2, 40, 1, 2).astype(np.uint8).view(np.int8)
+    stored = dense_tiles(weights, rows=2, segments=3).view(np.uint8)
+    assert sorted(stored[stored != 0].tolist()) == list(range(1, 161))
+    codes = np.zeros((2, 3, 16), np.uint8)  # (column, group, channel)
+    codes.reshape(2, -1)[:, :40] = np.arange(1, 81).reshape(2, 40)
+    words = codes.transpose(1, 0, 2).reshape(-1, 16)  # groups one after the other, as they come
+    order = [[p and (first + p[0], p[1]) for p in g] for first in (0, 3) for g in code_groups(3)]
+    met = [[0 if p is None else words[p] for p in group] for group in order]
+    sums = np.einsum("gk,grk->r", np.array(met, int), stored.view(np.int8).astype(int))
+    by_channel = codes.reshape(2, -1)[:, :40].astype(int)
+    expected = np.einsum("wc,rcw->r", by_channel, weights[:, :, 0].astype(int))
+    assert np.array_equal(sums[np.argsort(row_order(2))], expected)

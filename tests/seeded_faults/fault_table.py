@@ -26,7 +26,8 @@ TABLE_PAIRS = f"{TABLE}::test_equals_golden_at_every_pair_of_widths"
 RESCALE = "tests/hw/test_rescale.py"
 ALIGNED = "tests/hw/test_tile_loader.py::test_switch_equals_golden"
 SLOTS = "tests/hw/test_slot_sums.py"
-LANES = "tests/hw/test_depthwise.py"
+LANES = "tests/hw/test_lanes.py"
+GROUPS = "tests/hw/test_code_groups.py"
 WRITER = "tests/hw/test_word_writer.py"
 RESIDUAL = "tests/hw/test_residual.py"
 RAM = "tests/hw/test_block_ram.py::test_words_come_two_cycles_later"
@@ -209,7 +210,14 @@ SUBSTITUTIONS = {
     ],
     "words and passes mixed up": [
         ("hw/slot_sums.py", "ending & (tags.end | self.keep)", "ending & tags.end", SLOTS),
-        ("hw/depthwise_lane.py", "output.eq(third)", "output.eq(two)", LANES),
+        ("hw/lane.py", "output.eq(third)", "output.eq(two)", LANES),
+        ("hw/dense_walk.py", "~adding.any() & ", "", LANES),
+        ("hw/dense_walk.py", " & ~(groups.o.p.complete & hold)", "", LANES),
+        ("hw/dense_walk.py", " & (queued <= self.few)", "", LANES),
+        ("hw/code_groups.py", "words.eq(Mux(of_spare, 0, words + 1))", "words.eq(words + 1)",
+         GROUPS),
+        ("hw/word_pool.py", "Mux(ends, last_but_one, last_group)", "last_group",
+         "tests/hw/test_word_pool.py"),
         ("hw/word_writer.py", "Mux(tile[0], 0b10, 0b01)", "0b01", WRITER),
         ("hw/word_writer.py", "here.all_row > layer.height", "here.all_row >= layer.height",
          WRITER),

@@ -21,7 +21,7 @@ PLAIN, IDENTITY, SKIP, DEPTHWISE, AVERAGE, WIDE = (
     (Feature.WIDE,),
 )  # fmt: skip
 CASES = [
-    *((seed, PLAIN) for seed in (0, 1, 2, 3, 3104)),
+    *((seed, PLAIN) for seed in (0, 1, 2, 3, 3104, 5546)),
     *((seed, IDENTITY) for seed in (10, 3000, 3179)),
     *((seed, SKIP) for seed in (20, 3025, 3226)),
     *((seed, AVERAGE) for seed in (40, 41, 42)),
@@ -54,8 +54,15 @@ def test_every_kind_of_pass_is_drawn(cases):
     ]
     kinds = {
         "pool": lambda entry: entry["pool"],
-        "lanes": lambda entry: entry["separate"],
-        "lanes of two pixels": lambda entry: entry["separate"] and entry["array"]["slots"],
+        "columns": lambda entry: entry["separate"] and not entry["lanes"]["dense"],
+        "columns of two pixels": lambda entry: entry["separate"] and entry["array"]["slots"],
+        "dense": lambda entry: entry["lanes"]["dense"],
+        "dense and deep": lambda entry: entry["lanes"]["dense"] and entry["loader"]["last_depth"],
+        "dense and wide": lambda entry: (
+            entry["lanes"]["dense"]
+            and entry["loader"]["last_tile"]
+            and not entry["writer"]["logits"]
+        ),
         "diagonal": lambda entry: entry["loader"]["diagonal"],
         "residual": lambda entry: entry["residual"]["enable"],
         "average": lambda entry: entry["array"]["keep"],

@@ -127,12 +127,16 @@ def test_large_shifts_leave_nothing():
 
 
 @pytest.mark.parametrize(
-    ("weight_width", "pack", "shift"), [(8, 0, 0), (6, 0, 2), (4, 1, 4), (2, 2, 2), (2, 0, 6)]
-)
-def test_sums_stand_high(weight_width, pack, shift):
-    setting = replace(RESNET8.layers[0].settings[8], weight_width=weight_width)
+    ("weight_width", "pack", "mode", "shift"),
+    [
+        (8, 0, None, 0), (6, 0, "separate", 2), (4, 1, None, 4), (2, 2, None, 2), (2, 0, None, 6),
+        (8, 0, "dense", 4), (4, 0, "column", 8),
+    ],
+)  # fmt: skip
+def test_sums_stand_high(weight_width, pack, mode, shift):
+    setting = replace(RESNET8.layers[0].settings[8], weight_width=weight_width, in_width=4)
     source = WordMap(name="x", shape=(1, 1, 1), width=2, pack=pack)
-    assert sum_shift(setting, source) == shift
+    assert sum_shift(setting, source, mode=mode) == shift
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -159,7 +163,7 @@ def test_stored_weights_are_those_of_the_graph():
 @pytest.mark.parametrize(
     ("field", "value"),
     [("pack", 3), ("group", 5), ("strip", 0), ("base", 8), ("base", -16), ("zero_point", 256),
-     ("shift", 7), ("width", 9), ("shape", [0, 1, 1]), ("name", 1), ("strip", "8")],
+     ("shift", 13), ("width", 9), ("shape", [0, 1, 1]), ("name", 1), ("strip", "8")],
 )  # fmt: skip
 def test_hostile_plans_are_refused(field, value):
     image = compile_graph(RESNET8, CONFIG)

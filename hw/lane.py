@@ -1,14 +1,17 @@
-"""One lane of a depthwise convolution: a byte of the words, with hard multipliers."""
+"""One lane of hard multipliers: an output channel, three codes a cycle."""
+
+from itertools import pairwise
 
 import numpy as np
-from amaranth import Cat, Module, Signal, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from downshift.hw.fabric import Addition, Fabric
+from downshift.hw.mac import VectorTags
 from downshift.hw.word_chains import CHAIN
 
-__all__ = ["DepthwiseLane", "LaneControl"]
+__all__ = ["Lane", "LaneControl", "LaneSteps"]
 
 
 class LaneControl(data.Struct):
@@ -20,10 +23,37 @@ class LaneControl(data.Struct):
     valid: 1
     first: 1
     done: 1
+    dense: 1  # multiply the group of codes that all lanes have, not a byte of its own
 
 
-class DepthwiseLane(wiring.Component):
-    """One byte of the words."""
+class LaneSteps(data.Struct):
+    """What the lanes do with a word, or with a group of codes."""
+
+    control: LaneControl
+    give: 1  # the sums as they are then
+    tags: VectorTags
+
+
+class Lane(wiring.Component):
+    """Multiply codes with the weights that are loaded; add up each column, and then the columns.
+
+    Parameters
+    ----------
+    sum_width : int
+        Bits of a sum.
+    fabric : Fabric
+
+    Members
+    -------
+    control : ``In(LaneControl)``
+    load_data : ``In(ArrayLayout(8, 3))``
+        Weights of the columns.
+    code, group : ``In(8)``, ``In(ArrayLayout(8, 3))``
+        A code for all columns, or one for each.
+    o : ``Out(sum_width)``
+        Sum of the columns, each as it was at a `done` of its own: the first one's two before, the
+        second one's one before; offset by half its range.
+    """
 
     def __init__(self, *, sum_width: int, fabric: Fabric):
         self.sum_width = sum_width
@@ -33,6 +63,7 @@ class DepthwiseLane(wiring.Component):
                 "control": In(LaneControl),
                 "load_data": In(data.ArrayLayout(8, CHAIN)),
                 "code": In(8),
+                "group": In(data.ArrayLayout(8, CHAIN)),
                 "o": Out(sum_width),
             }
         )
@@ -44,13 +75,16 @@ class DepthwiseLane(wiring.Component):
         controls = [Signal(LaneControl, name=f"control_{k}") for k in range(2)]
         loads = [Signal.like(self.load_data, name=f"load_{k}", reset_less=True) for k in range(2)]
         control, load_data = controls[-1], loads[-1]
-        codes = [Signal(8, name=f"code_{k}", reset_less=True) for k in range(3)]
+        codes = [Signal.like(self.group, name=f"codes_{k}", reset_less=True) for k in range(3)]
         first, valid = (Signal(3, name=n, reset_less=True) for n in ("firsts", "valids"))
         done = Signal(4, reset_less=True)
         m.d.sync += [
             Cat(controls).eq(Cat(self.control, *controls)),
             Cat(loads).eq(Cat(self.load_data, *loads)),
-            Cat(codes).eq(Cat(self.code, *codes)),
+            codes[0]
+            .as_value()
+            .eq(Mux(self.control.dense, self.group.as_value(), self.code.replicate(CHAIN))),
+            *(later.eq(earlier) for earlier, later in pairwise(codes)),
             valid.eq(Cat(control.valid, valid)),
             first.eq(Cat(control.first, first)),
             done.eq(Cat(control.done, done)),
@@ -75,8 +109,8 @@ class DepthwiseLane(wiring.Component):
         products = [Signal(signed(17), name=f"product_{k}", reset_less=True) for k in columns]
         sums = [Signal(self.sum_width, name=f"sum_{k}") for k in columns]
         so_far = [Signal.like(s, name=f"so_far_{k}", reset_less=True) for k, s in enumerate(sums)]
-        for product, weight in zip(products, weights, strict=True):
-            self.fabric.multiply(m, f"multiply_{product.name}", o=product, a=weight, b=codes[2])
+        for product, weight, code in zip(products, weights, codes[-1], strict=True):
+            self.fabric.multiply(m, f"multiply_{product.name}", o=product, a=weight, b=code)
         with m.If(valid[2]):
             m.d.sync += [r.eq(s) for r, s in zip(so_far, sums, strict=True)]
         wide = [Cat(p, p[-1].replicate(self.sum_width - len(p))) for p in products]
