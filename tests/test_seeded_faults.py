@@ -1,4 +1,5 @@
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -15,3 +16,14 @@ def test_no_seeded_fault_survives():
     verdicts = json.loads(done.stdout)
     assert verdicts
     assert [verdict for verdict in verdicts if not verdict["killed"]] == []
+
+
+def test_faults_name_tests_that_are_there():
+    root = Path(__file__).parent.parent
+    table = runpy.run_path(str(Path(__file__).parent / "seeded_faults" / "fault_table.py"))
+    faults = [fault for faults in table["SUBSTITUTIONS"].values() for fault in faults]
+    assert faults
+    for _, _, _, *tests in faults:
+        for test in tests:
+            path, _, name = test.partition("::")
+            assert f"def {name}" in (root / path).read_text(), test

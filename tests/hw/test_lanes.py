@@ -1,4 +1,6 @@
 # amaranth: UnusedElaboratable=no
+from collections import deque
+
 import numpy as np
 import pytest
 from amaranth.sim import Simulator
@@ -100,7 +102,7 @@ def test_equals_golden(kernel_rows, stride, rows, columns, cycles, gaps):
 
 
 @pytest.mark.parametrize("segments", [3, 6])
-@pytest.mark.parametrize("words", [(6, 6, 2), (1,), (3,)])
+@pytest.mark.parametrize("words", [(6, 6, 2), (1,), (3,), (6,) * 14])
 def test_dense_equals_golden(words, segments):
     rng = np.random.default_rng(0)
     words = tuple(min(count, segments) for count in words)
@@ -119,7 +121,7 @@ def test_dense_equals_golden(words, segments):
         weights[vector][tile].swapaxes(1, 2)[np.array(absent)] = 0
         met = np.where(absent, 0, met).astype(int)
         golden.append(np.einsum("gk,grk->r", met, weights[vector][tile]))
-    got, tags = [], []
+    got, tags, goes = [], [], []
 
     async def begin(ctx):
         ctx.set(dut.layer, {"dense": 1})
@@ -129,17 +131,21 @@ def test_dense_equals_golden(words, segments):
 
     async def load(ctx):
         await ctx.tick().repeat(2)
-        for tile, vector in np.ndindex(tiles, len(words)):
-            await ctx.tick().until(dut.asks)
-            ctx.set(dut.begun, 1)
+        vectors = [weights[v][tile] for tile, v in np.ndindex(tiles, len(words))]
+        coming = deque([None] * 9)
+        reading, room = [], False
+        while vectors or reading or any(word is not None for word in coming):
+            begun = bool(room and vectors and not reading)
+            if begun:
+                reading = list(vectors.pop(0))
+            room = ctx.get(dut.asks) and not begun
+            coming.append(reading.pop(0) if reading else None)
+            word = coming.popleft()
+            ctx.set(dut.begun, begun)
+            ctx.set(dut.i_weights.valid, word is not None)
+            if word is not None:
+                ctx.set(dut.i_weights.p, (word & 0xFF).tolist())
             await ctx.tick()
-            ctx.set(dut.begun, 0)
-            await ctx.tick().repeat(7)
-            for row in weights[vector][tile]:
-                ctx.set(dut.i_weights.p, (row & 0xFF).tolist())
-                ctx.set(dut.i_weights.valid, 1)
-                await ctx.tick()
-            ctx.set(dut.i_weights.valid, 0)
 
     async def feed(ctx):
         await ctx.tick().repeat(9)
@@ -158,15 +164,19 @@ def test_dense_equals_golden(words, segments):
 
     async def watch(ctx):
         waits = 20
-        for _ in range(4000):
+        for clock in range(4000):
             ctx.set(dut.go_on, waits == 1)
+            if waits == 1:
+                goes.append(clock)
             waits -= waits > 0
             if ctx.get(dut.o.valid):
                 got.append(list(ctx.get(dut.o.p.sums)))
                 came = ctx.get(dut.o.p.tags)
                 tags.append((came.first, came.last, came.end))
+                if came.first and tags[:-1]:
+                    assert clock - goes[-1] > Lanes.latency + 2
                 if came.last:
-                    waits = 12
+                    waits = 30
                 if len(got) == len(golden):
                     return
             await ctx.tick()

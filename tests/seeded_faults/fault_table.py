@@ -30,7 +30,7 @@ LANES = "tests/hw/test_lanes.py"
 GROUPS = "tests/hw/test_code_groups.py"
 WRITER = "tests/hw/test_word_writer.py"
 RESIDUAL = "tests/hw/test_residual.py"
-RAM = "tests/hw/test_block_ram.py::test_words_come_two_cycles_later"
+RAM = "tests/hw/test_block_ram.py::test_words_come_some_cycles_later"
 PASSES = "tests/hw/test_pass_queue.py"
 
 # Per fault and place: file, text, replacement, tests.
