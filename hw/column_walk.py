@@ -75,19 +75,28 @@ class ColumnWalk(wiring.Component):
             used.eq(complete & self.i.p.tags.end),
         ]
 
-        # Whether a word may come in the next cycle.
-        hold, no_wait = Signal(), Signal()
-        column_begins, waited = Signal(), Signal()
+        # Whether a word may come in the next cycle: not if it gives an output too early.
+        hold, no_wait, gives = Signal(), Signal(), Signal()
+        one_row, next_row, ends = Signal(), Signal.like(row), Signal()
+        next_due, waited = Signal.like(due), Signal()
         m.d.comb += [
-            column_begins.eq(Mux(taken, self.i.p.complete, row == 0)),
-            waited.eq(Mux(taken & (row == 0), no_wait, wait <= 1)),
+            gives.eq(complete & (due == 0)),
+            next_row.eq(Mux(taken, row + 1, row)),
+            ends.eq(Mux(complete, one_row, next_row == layer.last_row)),
+            next_due.eq(due),
+            waited.eq(Mux(gives, no_wait, wait <= 1)),
         ]
+        with m.If(complete):
+            m.d.comb += next_due.eq(Mux(due == 0, layer.stride, due - 1))
+            with m.If(column == layer.last_column):
+                m.d.comb += next_due.eq(CHAIN - 1)
         m.d.sync += [
             no_wait.eq(layer.cycles == 1),
+            one_row.eq(layer.last_row == 0),
             self.i.ready.eq(
                 ~(used | self.start | (hold & ~self.go_on))
                 & ((full != 0) | loaded)
-                & (waited | ~column_begins)
+                & (waited | ~ends | (next_due != 0))
             ),
         ]
         with m.If(self.go_on):
@@ -95,16 +104,11 @@ class ColumnWalk(wiring.Component):
         with m.If(used | self.start):
             m.d.sync += hold.eq(1)
         m.d.sync += wait.eq(wait - (wait != 0))
-        with m.If(taken):
-            m.d.sync += row.eq(row + 1)
-            with m.If(row == 0):
-                m.d.sync += wait.eq(layer.cycles - 1)
+        with m.If(gives):
+            m.d.sync += wait.eq(layer.cycles - 1)
+        m.d.sync += [row.eq(Mux(complete, 0, next_row)), due.eq(next_due)]
         with m.If(complete):
-            m.d.sync += [row.eq(0), column.eq(column + 1), due.eq(due - 1)]
-            with m.If(due == 0):
-                m.d.sync += due.eq(layer.stride)
-            with m.If(column == layer.last_column):
-                m.d.sync += [column.eq(0), due.eq(CHAIN - 1)]
+            m.d.sync += column.eq(Mux(column == layer.last_column, 0, column + 1))
         with m.If(used):
             m.d.sync += using.eq(~using)
         with m.If(self.start):
@@ -120,7 +124,7 @@ class ColumnWalk(wiring.Component):
             self.steps.control.valid.eq(taken),
             self.steps.control.first.eq(row == 0),
             self.steps.control.done.eq(complete),
-            self.steps.give.eq(complete & (due == 0)),
+            self.steps.control.give.eq(gives),
             self.steps.tags.first.eq(1),
             self.steps.tags.last.eq(1),
             self.steps.tags.end.eq(self.i.p.tags.end),

@@ -116,7 +116,7 @@ class DenseWalk(wiring.Component):
             self.steps.control.valid.eq(taken),
             self.steps.control.first.eq(first),
             self.steps.control.done.eq(complete | adding.any()),
-            self.steps.give.eq(adding[-1]),
+            self.steps.control.give.eq(adding[-1]),
             self.steps.tags.eq(tags),
         ]
         return m

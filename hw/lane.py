@@ -23,6 +23,7 @@ class LaneControl(data.Struct):
     valid: 1
     first: 1
     done: 1
+    give: 1  # with `done`: the sum of the columns is complete
     dense: 1  # multiply the group of codes that all lanes have, not a byte of its own
 
 
@@ -30,8 +31,7 @@ class LaneSteps(data.Struct):
     """What the lanes do with a word, or with a group of codes."""
 
     control: LaneControl
-    give: 1  # the sums as they are then
-    tags: VectorTags
+    tags: VectorTags  # of what it gives
 
 
 class Lane(wiring.Component):
@@ -52,7 +52,7 @@ class Lane(wiring.Component):
         A code for all columns, or one for each.
     o : ``Out(sum_width)``
         Sum of the columns, each as it was at a `done` of its own: the first one's two before, the
-        second one's one before; offset by half its range.
+        second one's one before; offset by half its range. In force until the next one.
     """
 
     def __init__(self, *, sum_width: int, fabric: Fabric):
@@ -77,7 +77,7 @@ class Lane(wiring.Component):
         control, load_data = controls[-1], loads[-1]
         codes = [Signal.like(self.group, name=f"codes_{k}", reset_less=True) for k in range(3)]
         first, valid = (Signal(3, name=n, reset_less=True) for n in ("firsts", "valids"))
-        done = Signal(4, reset_less=True)
+        done, give = (Signal(4, reset_less=True, name=n) for n in ("dones", "gives"))
         m.d.sync += [
             Cat(controls).eq(Cat(self.control, *controls)),
             Cat(loads).eq(Cat(self.load_data, *loads)),
@@ -88,6 +88,7 @@ class Lane(wiring.Component):
             valid.eq(Cat(control.valid, valid)),
             first.eq(Cat(control.first, first)),
             done.eq(Cat(control.done, done)),
+            give.eq(Cat(control.give, give)),
         ]
         columns = range(CHAIN)
         stored = [Signal(8, name=f"stored_{k}") for k in columns]
@@ -136,6 +137,8 @@ class Lane(wiring.Component):
         )
         output = Signal(self.sum_width, reset_less=True)
         with m.If(done[3]):
-            m.d.sync += [before.eq(so_far[0]), two.eq(second), output.eq(third)]
+            m.d.sync += [before.eq(so_far[0]), two.eq(second)]
+        with m.If(give[3]):
+            m.d.sync += output.eq(third)
         m.d.comb += self.o.eq(output ^ (1 << self.sum_width - 1))
         return m

@@ -81,7 +81,7 @@ class Lanes(wiring.Component):
         vectors. With `dense` they must not come slower than one in three cycles, once they do.
     o : ``Out(stream.Signature(..., always_ready=True))``
         Sums, offset by half their range, and the tags of their pixel or vector, `latency` cycles
-        after its last word, or two more after its last group.
+        after its last word, or two more after its last group; in force until the next ones.
     soon : ``Out(stream.Signature(VectorTags, always_ready=True))``
         Tags of what comes in five cycles.
     """
@@ -142,7 +142,7 @@ class Lanes(wiring.Component):
 
         # What accompanies a pixel or vector through the lanes.
         stages = [Signal(_Stage, name=f"stage_{k}") for k in range(self.latency + 1)]
-        m.d.comb += [stages[0].valid.eq(steps.give), stages[0].tags.eq(steps.tags)]
+        m.d.comb += [stages[0].valid.eq(steps.control.give), stages[0].tags.eq(steps.tags)]
         m.d.sync += [later.eq(stage) for stage, later in pairwise(stages)]
         m.d.comb += [
             self.o.valid.eq(stages[-1].valid),

@@ -15,4 +15,4 @@ class LanesLayer(data.Struct):
     last_row: 3  # of the kernel
     last_column: 9  # of the words that a row of outputs needs
     stride: 4  # columns from one output to the next, less one
-    cycles: 4  # least from one column to the next
+    cycles: 4  # least from one output to the next

@@ -105,7 +105,7 @@ def _spent(layer: dict, total: int, made: PassCycles) -> Spent:
     if layer["pool"]:
         return Spent(busy=0, tile_load=0, fetch=total, requantize=0)
     load, fetch = made.fill + made.load_wait, made.fetch_wait
-    if layer["separate"]:
+    if layer["separate"] and not layer["lanes"]["dense"]:
         # Columns that no window ends in are only read.
         kernel = layer["lanes"]["last_row"] + 1
         columns = math.prod(

@@ -168,23 +168,25 @@ def _columns(layer: dict, config: TableConfig, ahead: Ahead) -> PassCycles:
     kernel, slots = lanes["last_row"] + 1, 1 << layer["array"]["slots"]
     columns = (fetch["last_row"] + 1) * (fetch["last_column"] + 1)
     words = Words(ResidualReads(layer, config), wait=0)
-    asked, last, begun, complete, outputs = 2, [0, 0], 0, 0, 0
+    asked, last, complete, outputs = 2, [0, 0], 0, 0
+    limit = 0  # when the next output may come
     fetch_wait = load_wait = 0
     turned = ROWS + 2 + BlockRam.latency  # when the parameters of the tile hold
     for tile in range(fetch["last_tile"] + 1):
         asked = max(asked, last[tile % 2] + 2 if tile > 1 else 0) + max(2, kernel)
         loaded = asked + TileLoader.latency
-        load_wait += max(0, loaded - max(begun + lanes["cycles"], last[1 - tile % 2] + 1))
+        load_wait += max(0, loaded - (last[1 - tile % 2] + 1))
         for column in range(columns):
-            free = max(loaded, turned, begun + lanes["cycles"] if begun else 0)
-            could = max(free, complete + 1)
-            complete = words.take(kernel, free) - 1
-            begun = words.begun
-            fetch_wait += complete - could - kernel + 1
             within = column % (fetch["last_column"] + 1) - (CHAIN - 1)
-            if within >= 0 and within % (lanes["stride"] + 1) == 0:
+            gives = within >= 0 and within % (lanes["stride"] + 1) == 0
+            free = max(loaded, turned)
+            could = max(max(free, complete + 1) + kernel - 1, limit if gives else 0)
+            complete = words.take(kernel, free, limit=limit if gives else 0) - 1
+            fetch_wait += complete - could
+            if gives:
                 outputs += 1
                 words.residual.leave(complete)
+                limit = complete + lanes["cycles"]
         last[tile % 2] = complete
         left = complete + Lanes.latency + SlotSums.latency + slots - 1
         turned = 1 + max(left + 1 + Rescale.latency, turned + ROWS)

@@ -61,19 +61,23 @@ class Words:
         self.residual = residual
         self.wait = wait
         self.asked = 0
-        self.begun = 0  # when the first word of the last vector came
         self.entered = -1
         self.left: deque[int] = deque([-Fetch.room] * Fetch.room, maxlen=Fetch.room)
 
-    def take(self, count: int, left: int) -> int:
-        """Fetch the words of a vector, whose predecessor leaves at `left`; when it is complete."""
+    def take(self, count: int, left: int, *, limit: int = 0) -> int:
+        """Fetch the words of a vector, whose predecessor leaves at `left`; when it is complete.
+
+        The last one enters not before `limit`.
+        """
         for index in range(count):
             earliest = max(self.asked + 1, self.left[0] + 2)
             self.asked = self.residual.first_free(earliest)
             taken = max(self.asked + FETCH_LATENCY, self.left[-1] + 1, self.entered)
             entered = max(taken + self.wait, self.entered + 1)
             if index == 0:
-                entered = self.begun = max(entered, left)
+                entered = max(entered, left)
+            if index == count - 1:
+                entered = max(entered, limit)
             self.entered = entered
             self.left.append(taken if self.wait else entered)
         return self.entered + 1
