@@ -16,7 +16,7 @@ from downshift.sw.input_fold import fold_input, folded_graph
 from downshift.sw.integer_graph import INPUT, IntegerGraph
 from downshift.sw.table_parameters import layer_parameters, sum_shift
 from downshift.sw.table_passes import bands, conv_fields, pool_fields
-from downshift.sw.word_choice import APART
+from downshift.sw.word_choice import LIBERTIES, Liberty
 from downshift.sw.word_memory import place_maps
 from downshift.sw.word_plan import Plan, check_sizes, plan_words
 
@@ -52,14 +52,7 @@ def compile_tables(graph: IntegerGraph, config: TableConfig) -> Image:
 
 def _compiled(graph: IntegerGraph, config: TableConfig) -> Image:
     """Compile a network as it is."""
-    for dropped in range(len(APART) + 1):
-        plans = _plans(graph, config, apart=APART[: len(APART) - dropped])
-        weights, weight_bases = _weights(plans, config)
-        if len(weights) <= config.weight_depth:
-            break
-    _check_room(
-        f"words of {ROWS * COLUMNS} weights", len(weights), config.weight_depth, "weight_depth"
-    )
+    plans, weights, weight_bases = _fitting(graph, config)
     parameters: list[bytes] = []
     program = [0] * PROFILES
     for width, plan in plans.items():
@@ -101,11 +94,27 @@ def _compiled(graph: IntegerGraph, config: TableConfig) -> Image:
     )
 
 
-def _plans(graph: IntegerGraph, config: TableConfig, *, apart: Collection[int]) -> dict[int, Plan]:
+def _fitting(graph: IntegerGraph, config: TableConfig) -> tuple[dict[int, Plan], np.ndarray, dict]:
+    """Plans with as many liberties as there is memory for, and their weights."""
+    for count in range(len(LIBERTIES), -1, -1):
+        try:
+            plans = _plans(graph, config, LIBERTIES[:count])
+            weights, bases = _weights(plans, config)
+            what = f"words of {ROWS * COLUMNS} weights"
+            _check_room(what, len(weights), config.weight_depth, "weight_depth")
+            return plans, weights, bases
+        except DownshiftError as error:
+            refused = error
+    raise refused
+
+
+def _plans(
+    graph: IntegerGraph, config: TableConfig, liberties: Collection[Liberty]
+) -> dict[int, Plan]:
     """A plan with places for each width."""
     plans = {}
     for width in graph.widths:
-        plan = plan_words(graph, width, segments=config.segments, apart=apart)
+        plan = plan_words(graph, width, segments=config.segments, liberties=liberties)
         check_sizes(plan)
         plans[width] = place_maps(
             _with_logit_shift(plan, width),

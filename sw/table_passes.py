@@ -112,7 +112,7 @@ def conv_fields(
 def _column_fields(plan: Plan, step: Step, rows: range) -> dict[str, dict]:
     """What the lanes are told of a depthwise layer, and the fetch, column by column."""
     source, target = plan.maps[step.source], plan.maps[step.target]
-    columns = lane_columns(step, target)
+    columns = lane_columns(step, target.shape)
     fetch = fetch_fields(
         source.layout,
         kernel=(step.kernel[0], 1),

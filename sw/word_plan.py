@@ -5,14 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from downshift.hw.errors import DownshiftError
-from downshift.hw.lanes_layer import MOST_ROWS
 from downshift.hw.table_config import ROWS
-from downshift.hw.word_chains import CHAIN
 from downshift.hw.writer_layer import words_per_tile
 from downshift.sw.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph
-from downshift.sw.word_choice import APART, WordRules, choose_words
+from downshift.sw.word_choice import LIBERTIES, Liberty, WordRules, choose_words
 from downshift.sw.word_map import WordMap
-from downshift.sw.word_step import Step, graph_steps, is_dense, lane_columns, slots_of
+from downshift.sw.word_step import Step, graph_steps, is_dense, slots_of, suits_lanes
 
 __all__ = ["Mode", "Plan", "check_sizes", "plan_words"]
 
@@ -37,9 +35,8 @@ class Plan:
             return None
         if step.layer.groups == 1:
             return "dense" if is_dense(step, target.shape) else None
-        rows, columns = step.kernel
-        fits = rows <= MOST_ROWS and columns == CHAIN and lane_columns(step, target) <= 256
-        return "column" if fits and not source.pack and source.group >= 8 else "separate"
+        fits = suits_lanes(step, target.shape) and not source.pack and source.group >= 8
+        return "column" if fits else "separate"
 
     def rows(self, step: Step) -> int:
         """Output rows of a slot."""
@@ -52,7 +49,11 @@ class Plan:
 
 
 def plan_words(
-    graph: IntegerGraph, width: int, *, segments: int, apart: Collection[int] = APART
+    graph: IntegerGraph,
+    width: int,
+    *,
+    segments: int,
+    liberties: Collection[Liberty] = LIBERTIES,
 ) -> Plan:
     """Choose words and strips for every map.
 
@@ -66,9 +67,8 @@ def plan_words(
         One of ``graph.widths``.
     segments : int
         Words of a vector.
-    apart : collection of int
-        Channels that words may have at this width though not at others, so that weights are stored
-        once more: of `APART`.
+    liberties : collection of str
+        Of `LIBERTIES`, those that may be taken.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def plan_words(
         Maps have no place yet.
     """
     steps = graph_steps(graph)
-    rules = WordRules(segments=segments, apart=frozenset(apart))
+    rules = WordRules(segments=segments, liberties=frozenset(liberties))
     while isinstance(plan := _settle(graph, width, steps, rules), dict):
         wide = {name for name, group in plan.items() if group > ROWS}
         held, names = (rules.narrow, wide) if wide else (rules.single, set(plan))

@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 
+from downshift.hw.lanes_layer import MOST_ROWS
 from downshift.hw.table import table_slots
+from downshift.hw.word_chains import CHAIN
 from downshift.sw.integer_graph import LOGIT_WIDTH, IntegerGraph, Layer
 from downshift.sw.word_map import WordMap
 
-__all__ = ["Step", "graph_steps", "is_dense", "lane_columns", "slots_of"]
+__all__ = ["Step", "graph_steps", "is_dense", "lane_columns", "slots_of", "suits_lanes"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +61,16 @@ def is_dense(step: Step, shape: tuple[int, int, int]) -> bool:
     return alone and not step.pool and shape[:2] == (1, 1)
 
 
-def lane_columns(step: Step, target: WordMap) -> int:
-    """Columns of the input that a row of outputs needs."""
-    return (target.shape[1] - 1) * step.stride[1] + step.kernel[1]
+def lane_columns(step: Step, shape: tuple[int, int, int]) -> int:
+    """Columns of the input that a row of outputs needs, of a target of `shape`."""
+    return (shape[1] - 1) * step.stride[1] + step.kernel[1]
+
+
+def suits_lanes(step: Step, shape: tuple[int, int, int]) -> bool:
+    """Whether a step is depthwise, and lanes can compute it for a target of `shape`."""
+    rows, columns = step.kernel
+    fits = rows <= MOST_ROWS and columns == CHAIN and lane_columns(step, shape) <= 256
+    return not step.pool and step.layer.groups > 1 and fits
 
 
 def slots_of(entry: WordMap) -> int:

@@ -10,7 +10,7 @@ from downshift.sim.cycles import cycles
 from downshift.sim.frame_profile import frame_profile, products_per_cycle
 from downshift.sim.random_networks import Feature, random_case
 from downshift.sw.compiler import compile_graph
-from downshift.sw.reference_networks import reference_network
+from downshift.sw.reference_networks import REFERENCE_NETWORKS, reference_network
 
 TABLE = TableConfig(segments=3, activation_depth=1024, sum_depth=64)
 BRICK = replace(find("icebreaker").config, activation_bytes=8192, weight_depth=65536)
@@ -29,6 +29,16 @@ def test_every_cycle_goes_to_something(config, seed):
 def test_every_cycle_of_a_network_goes_to_something(network, width):
     graph = reference_network(network, widths=(width,))
     check_profile(graph, compile_graph(graph, TableConfig()), width)
+
+
+@pytest.mark.parametrize("network", REFERENCE_NETWORKS)
+def test_narrower_is_never_slower(network):
+    taken = [
+        cycles(compile_graph(reference_network(network, widths=(width,)), TableConfig()), width)
+        for width in (8, 6, 4, 2)
+    ]
+    totals = [frame.total for frame in taken]
+    assert totals == sorted(totals, reverse=True)
 
 
 def check_profile(graph, image, width):

@@ -78,8 +78,16 @@ def test_many_narrow_codes_share_words():
     plan = plan_words(NETWORKS["resnet8"], 2, segments=SEGMENTS)
     wide = [name for name, entry in plan.maps.items() if entry.group == 32]
     assert [plan.maps[name].shape for name in wide] == [(16, 16, 32)] * 2 + [(8, 8, 64)] * 2
-    plan = plan_words(NETWORKS["resnet8"], 2, segments=SEGMENTS, apart=(4,))
+    plan = plan_words(NETWORKS["resnet8"], 2, segments=SEGMENTS, liberties=("few",))
     assert {entry.group for entry in plan.maps.values()} == {4, 16}
+
+
+def test_depthwise_layers_take_single_codes():
+    graph = reference_network("mobilenetv1", widths=(4,))
+    plan = plan_words(graph, 4, segments=6)
+    assert {plan.mode(step) for step in plan.steps if step.layer.groups > 1} == {"column"}
+    plan = plan_words(graph, 4, segments=6, liberties=("few", "wide"))
+    assert {plan.mode(step) for step in plan.steps if step.layer.groups > 1} == {"separate"}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
