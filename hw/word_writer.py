@@ -27,7 +27,8 @@ class WordWriter(wiring.Component):
     """Write codes or sums, pixel by pixel of all slots, tile by tile of output channels.
 
     With the whole map, `MapLayout.encode` is what stands in memory. Codes may come as fast as their
-    words are written, one a cycle; sums every sixteenth.
+    words are written, one a cycle, but for one that begins a tile, before which a cycle is free;
+    sums every sixteenth.
 
     Parameters
     ----------
@@ -135,17 +136,20 @@ class WordWriter(wiring.Component):
                     row.eq(row + 1),
                     last_row.eq(row + 1 == layer.last_row),
                 ]
-            with m.If(tile_done):
-                m.d.sync += [
-                    here.eq(first),
-                    row_start.eq(first),
-                    tile_words.eq(tile_words + groups),
-                    column_words.eq(tile_words + groups),
-                    row.eq(0),
-                    last_row.eq(layer.last_row == 0),
-                    tile.eq(tile + 1),
-                    tile_group.eq(tile_group + groups),
-                ]
+        # The next tile begins a cycle late: what it sets lies far apart.
+        begins = Signal()
+        m.d.sync += begins.eq(tile_done & taken)
+        with m.If(begins):
+            m.d.sync += [
+                here.eq(first),
+                row_start.eq(first),
+                tile_words.eq(tile_words + groups),
+                column_words.eq(tile_words + groups),
+                row.eq(0),
+                last_row.eq(layer.last_row == 0),
+                tile.eq(tile + 1),
+                tile_group.eq(tile_group + groups),
+            ]
         with m.If(self.start):
             m.d.sync += [
                 *(spot.eq(first) for spot in (here, row_start)),

@@ -28,8 +28,10 @@ def write(outputs, layout, *, slots, strip, zero_point=0, bands=1):
     spacing = 16 if logits else words_per_tile(layout)
     coming: list[tuple[int, int]] = []
     done, passes = [], np.array_split(np.arange(strip), bands)
+    waited = 0
 
     async def feed(ctx):
+        nonlocal waited
         for band in passes:
             fields = writer_fields(
                 layout, slots=slots, strip=strip, zero_point=zero_point, base=BASE,
@@ -39,9 +41,12 @@ def write(outputs, layout, *, slots, strip, zero_point=0, bands=1):
             ctx.set(dut.start, 1)
             await ctx.tick()
             ctx.set(dut.start, 0)
-            for pixel in ordered[:, band].reshape(-1, 16):
-                while rng.random() < 0.3:
+            pixels = ordered[:, band].reshape(-1, 16)
+            for index, pixel in enumerate(pixels):
+                while rng.random() < 0.3 or (index % (len(pixels) // len(ordered)) == 0 == waited):
+                    waited += 1
                     await ctx.tick()
+                waited = 0
                 if logits:
                     coming.extend((dut.latency + k, pixel[row]) for k, row in enumerate(ROW_ORDER))
                 else:
