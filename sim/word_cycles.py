@@ -24,8 +24,8 @@ class ResidualReads:
         if not residual["enable"]:
             self.left = 0
         slots = 1 << layer["array"]["slots"]
-        # From a vector that is taken to the cycle after its last codes were.
-        self.delay = slots + SlotSums.latency - SlotSums.lead
+        # From a vector that is taken to the cycle after its last codes were, whose word made room.
+        self.delay = slots - 1 + SlotSums.latency - SlotSums.lead
         if layer["separate"]:
             self.delay += Lanes.latency
         else:

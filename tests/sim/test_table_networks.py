@@ -27,7 +27,7 @@ CASES = [
     *((seed, AVERAGE) for seed in (40, 41, 42)),
     *((seed, DEPTHWISE + IDENTITY + AVERAGE) for seed in (50, 51)),
     *((seed, DEPTHWISE) for seed in (2060, 2168, 3001)),
-    *((seed, WIDE) for seed in (4007, 4020, 4027, 4028)),
+    *((seed, WIDE) for seed in (4007, 4012, 4020, 4027, 4028)),
     (2083, IDENTITY + DEPTHWISE),
     (2173, DEPTHWISE + DEPTHWISE),
 ]
