@@ -127,10 +127,9 @@ class CodeGroups(wiring.Component):
                     words.eq(Mux(of_spare, 0, words + 1)),
                 ]
         with m.If(moves):
-            bytes_ = waiting.word
             m.d.sync += [
-                word.eq(Cat(bytes_[k] for k in range(LAST))),
-                spare.as_value().eq(Cat(spare.as_value()[8:], bytes_[LAST])),
+                word.eq(Cat(waiting.word[k] for k in range(LAST))),
+                spare.as_value().eq(Cat(spare.as_value()[8:], waiting.word[LAST])),
                 complete.eq(waiting.complete),
                 tags.eq(waiting.tags),
                 group.eq(0),

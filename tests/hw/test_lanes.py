@@ -16,6 +16,14 @@ from downshift.hw.word_chains import CHAIN
 SUM_WIDTH = 22
 
 
+def simulate(dut, *processes):
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    for process in processes:
+        simulator.add_testbench(process)
+    simulator.run()
+
+
 @pytest.mark.parametrize("gaps", [0.0, 0.4])
 @pytest.mark.parametrize(
     ("kernel_rows", "stride", "rows", "columns", "cycles"),
@@ -91,11 +99,7 @@ def test_equals_golden(kernel_rows, stride, rows, columns, cycles, gaps):
                     return
             await ctx.tick()
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    for process in (begin, load, feed, watch):
-        simulator.add_testbench(process)
-    simulator.run()
+    simulate(dut, begin, load, feed, watch)
     assert np.array_equal(np.array(got) - (1 << SUM_WIDTH - 1), np.reshape(golden, (-1, 16)))
     per_tile = out_rows * out_columns
     assert ends == [k % per_tile == per_tile - 1 for k in range(count)]
@@ -185,11 +189,7 @@ def test_dense_equals_golden(words, segments):
                     return
             await ctx.tick()
 
-    simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
-    for process in (begin, load, feed, watch):
-        simulator.add_testbench(process)
-    simulator.run()
+    simulate(dut, begin, load, feed, watch)
     assert np.array_equal(np.array(got) - (1 << sum_width - 1), golden)
     last = len(words) - 1
     assert tags == [(v == 0, v == last, 1) for _, v in np.ndindex(tiles, len(words))]
