@@ -18,6 +18,7 @@ from downshift.sim.cycles import cycles
 from downshift.sim.frame_profile import LayerProfile, frame_profile, products_per_cycle
 from downshift.sim.measure import MeasuredFrame, measure
 from downshift.sw.compiler import compile_graph
+from downshift.sw.driver import FrameCounters
 from downshift.sw.graph_file import load_graph
 from downshift.sw.image import Image
 from downshift.sw.integer_graph import IntegerGraph
@@ -32,6 +33,8 @@ ARRAY = "array"
 """Part that holds the multipliers."""
 BITS = 10
 """Of a byte on the serial link."""
+USES = ("busy", "tile_load", "fetch", "requantize")
+"""What cycles go to."""
 
 
 def benchmark_graph(network: str, widths: Sequence[int] | None) -> IntegerGraph:
@@ -195,7 +198,7 @@ def _width(
     """All figures of one width."""
     profile = frame_profile(graph, image, width)
     predicted = cycles(image, width).total
-    total = frame.cycles if frame else None
+    total = frame.counters.cycles if frame else None
     link = None
     if frame:
         moved = frame.bytes_sent + frame.bytes_received
@@ -203,17 +206,15 @@ def _width(
             "bytes_sent": frame.bytes_sent,
             "bytes_received": frame.bytes_received,
             "cycles": moved * BITS * board.divisor,
-            "inferences_per_s": 1 / (frame.cycles / hz + moved * BITS / board.baud),
+            "inferences_per_s": 1 / (total / hz + moved * BITS / board.baud),
         }
-    spent = [layer.spent for layer in profile]
+    spent = {name: sum(getattr(layer.spent, name) for layer in profile) for name in USES}
     return {
         "cycles": total,
         "predicted_cycles": predicted,
-        "busy": sum(part.busy for part in spent) / predicted,
-        "waits": {
-            name: sum(getattr(part, name) for part in spent)
-            for name in ("tile_load", "fetch", "requantize")
-        },
+        "busy": spent["busy"] / predicted,
+        "waits": {name: spent[name] for name in USES[1:]},
+        "counted": frame and _counted(frame.counters),
         "link": link,
         "inferences_per_s": hz / (total or predicted),
         "macs_per_cycle": graph.macs / (total or predicted),
@@ -242,14 +243,20 @@ def _layer(profile: LayerProfile, frame: MeasuredFrame | None) -> dict[str, Any]
         "macs": profile.macs,
         "predicted_cycles": profile.cycles,
         "predicted_cycles_alone": profile.cycles_alone,
-        "cycles_alone": measured and measured.cycles,
+        "cycles_alone": measured and measured.counters.cycles,
+        "counted_alone": measured and _counted(measured.counters),
         **asdict(profile.spent),
         "peak_macs_per_cycle": profile.peak,
         "activation_words": profile.activation_words,
-        "weight_words": measured.weight_words if measured else profile.weight_words,
+        "weight_words": measured.counters.weight_words if measured else profile.weight_words,
         "compared": measured and measured.compared,
         "mismatches": measured and measured.mismatches,
     }
+
+
+def _counted(counters: FrameCounters) -> dict[str, int]:
+    """What the cycles went to, as the accelerator counted it."""
+    return {name: getattr(counters, name) for name in USES}
 
 
 def _unrouted() -> dict[str, Any]:

@@ -32,7 +32,7 @@ PARTS: dict[str, tuple[str, ...]] = {
         "receiver", "decoder", "requests", "processor", "replies", "encoder", "transmitter", "skid",
         "i__payload", "write__",
     ),
-    "counters": ("engine.cycles", "engine.vectors", "engine.weight_words", "engine.output_wait"),
+    "counters": ("engine.count_"),
 }
 """By name: how the paths of its instances begin, below the accelerator; what stands first counts.
 

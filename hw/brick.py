@@ -196,6 +196,10 @@ class BrickArray(wiring.Component):
             m.d.sync += held.eq(1)
         with m.Elif(finished):
             m.d.sync += held.eq(0)
+        m.d.comb += [
+            self.use.busy.eq(working),
+            self.use.tile_load.eq(self.i_acts.valid & ~held & enable),
+        ]
 
         # The sum of the activations, in step with the rows: what the weights' offset multiplies.
         m.submodules.total = total = DigitTree(lanes=self.lanes, width=2)

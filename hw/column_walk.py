@@ -4,6 +4,7 @@ from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from downshift.hw.counters import CycleUse
 from downshift.hw.lane import LaneSteps
 from downshift.hw.lanes_layer import LanesLayer
 from downshift.hw.word_chains import CHAIN, chain_word_layout
@@ -25,6 +26,8 @@ class ColumnWalk(wiring.Component):
     load, room : ``In(1)``, ``Out(1)``
         A row of weights comes; it may.
     steps : ``Out(LaneSteps)``
+    use, over : ``Out(CycleUse)``, ``Out(1)``
+        As of `Lanes`. Columns that no window ends in are only read.
     """
 
     i: stream.Interface
@@ -41,6 +44,8 @@ class ColumnWalk(wiring.Component):
                 "begun": In(1),
                 "i": In(stream.Signature(chain_word_layout(segments))),
                 "steps": Out(LaneSteps),
+                "use": Out(CycleUse),
+                "over": Out(1),
             }
         )
 
@@ -128,5 +133,14 @@ class ColumnWalk(wiring.Component):
             self.steps.tags.first.eq(1),
             self.steps.tags.last.eq(1),
             self.steps.tags.end.eq(self.i.p.tags.end),
+        ]
+
+        weights = Signal()
+        m.d.sync += weights.eq((full != 0) | loaded)
+        m.d.comb += [
+            self.use.busy.eq(taken & (due == 0)),
+            self.use.tile_load.eq(~weights),
+            self.use.fetch.eq((taken & (due != 0)) | (self.i.ready & ~self.i.valid)),
+            self.over.eq(complete & self.i.p.tags.over),
         ]
         return m

@@ -5,6 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from downshift.hw.conv_layer import ConvLayer
+from downshift.hw.counters import CycleUse
 from downshift.hw.fabric import Fabric, ram_port
 from downshift.hw.fetch import Fetch
 from downshift.hw.lanes import Lanes
@@ -59,8 +60,8 @@ class ConvCore(wiring.Component):
         has no more use for them.
     read_activations, read_weights, read_parameters : ``Out(ram_port(...))``
     write_enable, write_address, write_data : as of `WordWriter`
-    vector_taken : ``Out(1)``
-        The array takes a vector.
+    use, over : ``Out(CycleUse)``, ``Out(1)``
+        As of `TableArray`, but for passes of the pool.
     """
 
     rows = CODES
@@ -101,7 +102,8 @@ class ConvCore(wiring.Component):
                 "write_enable": Out(4),
                 "write_address": Out(range(activation_depth)),
                 "write_data": Out(word),
-                "vector_taken": Out(1),
+                "use": Out(CycleUse),
+                "over": Out(1),
             }
         )
 
@@ -134,7 +136,6 @@ class ConvCore(wiring.Component):
             lanes.i_weights.valid.eq(loader.o.valid & loaded.separate),
             array.begun.eq(loader.begun & ~loaded.separate),
             lanes.begun.eq(loader.begun & loaded.separate),
-            self.vector_taken.eq(chains.o.valid & chains.o.ready),
             array.pack.eq(layer.array.pack),
             array.fill_pack.eq(loaded.pack),
             array.channels.eq(loaded.group),
@@ -260,6 +261,11 @@ class ConvCore(wiring.Component):
             (writer, layer.writer),
         ):
             m.d.comb += [block.layer.eq(part), block.start.eq(self.start)]
+
+        m.d.comb += [
+            self.use.eq(Mux(layer.separate, lanes.use, array.use)),
+            self.over.eq(Mux(separate, lanes.over, array.over)),
+        ]
 
         # Memories.
         connect(m, loader.read, wiring.flipped(self.read_weights))

@@ -3,10 +3,21 @@
 from amaranth import Signal
 from amaranth.lib import data
 
-__all__ = ["Counters", "count_events"]
+__all__ = ["Counters", "CycleUse", "count_events"]
 
 COUNTER_WIDTH = 24
 """Bits that count: 0.2 seconds at 80 MHz."""
+
+
+class CycleUse(data.Struct):
+    """What a cycle of a frame goes to: one of these; none, if it goes to anything else."""
+
+    busy: 1
+    """Multipliers, or what stands for them, work."""
+    tile_load: 1
+    """They wait for weights, or for tables to be filled from them."""
+    fetch: 1
+    """They wait for the map that enters, or a pool reads it."""
 
 
 class Counters(data.Struct):
@@ -14,12 +25,12 @@ class Counters(data.Struct):
 
     cycles: 32
     """From start to done."""
-    vectors: 32
-    """Activation vectors that entered the array."""
+    busy: 32
+    tile_load: 32
+    fetch: 32
+    """Cycles, as of `CycleUse`."""
     weight_words: 32
     """Words read from the weight store."""
-    output_wait: 32
-    """Cycles in which complete sums waited for the requantizers."""
 
 
 def count_events(m, counters, *, busy, start, events):
@@ -27,7 +38,7 @@ def count_events(m, counters, *, busy, start, events):
     clear = Signal()
     m.d.sync += clear.eq(start)
     for name, event in events.items():
-        count, step = Signal(COUNTER_WIDTH, name=name), Signal(name=f"{name}_step")
+        count, step = Signal(COUNTER_WIDTH, name=f"count_{name}"), Signal(name=f"count_{name}_step")
         m.d.comb += counters[name].eq(count)
         m.d.sync += [step.eq(busy & event), count.eq(count + step)]
         with m.If(clear):

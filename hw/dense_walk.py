@@ -5,6 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from downshift.hw.code_groups import CodeGroups
+from downshift.hw.counters import CycleUse
 from downshift.hw.lane import LaneSteps
 from downshift.hw.mac import VectorTags
 from downshift.hw.word_chains import CHAIN, chain_word_layout
@@ -36,6 +37,8 @@ class DenseWalk(wiring.Component):
     group : ``Out(ArrayLayout(8, 3))``
         Codes, in the cycle that `steps` speaks of.
     steps : ``Out(LaneSteps)``
+    use, over : ``Out(CycleUse)``, ``Out(1)``
+        As of `Lanes`.
     """
 
     i: stream.Interface
@@ -53,6 +56,8 @@ class DenseWalk(wiring.Component):
                 "i": In(stream.Signature(chain_word_layout(segments))),
                 "group": Out(data.ArrayLayout(8, CHAIN)),
                 "steps": Out(LaneSteps),
+                "use": Out(CycleUse),
+                "over": Out(1),
             }
         )
 
@@ -118,5 +123,9 @@ class DenseWalk(wiring.Component):
             self.steps.control.done.eq(complete | adding.any()),
             self.steps.control.give.eq(adding[-1]),
             self.steps.tags.eq(tags),
+            self.use.busy.eq(taken),
+            self.use.tile_load.eq(groups.o.valid & ~some),
+            self.use.fetch.eq(~groups.o.valid),
+            self.over.eq(complete & groups.o.p.tags.over),
         ]
         return m

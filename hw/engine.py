@@ -210,9 +210,9 @@ class Engine(wiring.Component):
             start=self.start,
             events={
                 "cycles": 1,
-                "vectors": array.i_acts.valid & array.i_acts.ready,
+                "busy": array.use.busy,
+                "tile_load": array.use.tile_load,
                 "weight_words": loader.read.enable,
-                "output_wait": sums.o.valid & ~sums.o.ready,
             },
         )
 

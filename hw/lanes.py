@@ -8,6 +8,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from downshift.hw.column_walk import ColumnWalk
+from downshift.hw.counters import CycleUse
 from downshift.hw.dense_walk import DenseWalk
 from downshift.hw.fabric import Fabric
 from downshift.hw.generate import shared
@@ -84,6 +85,10 @@ class Lanes(wiring.Component):
         after its last word, or two more after its last group; in force until the next ones.
     soon : ``Out(stream.Signature(VectorTags, always_ready=True))``
         Tags of what comes in five cycles.
+    use : ``Out(CycleUse)``
+        What the cycle goes to, while words of the pass are to come.
+    over : ``Out(1)``
+        The last one is taken.
     """
 
     i_weights: stream.Interface
@@ -112,6 +117,8 @@ class Lanes(wiring.Component):
                 "i": In(stream.Signature(chain_word_layout(segments))),
                 "o": Out(stream.Signature(self.o_layout, always_ready=True)),
                 "soon": Out(stream.Signature(VectorTags, always_ready=True)),
+                "use": Out(CycleUse),
+                "over": Out(1),
             }
         )
 
@@ -138,6 +145,8 @@ class Lanes(wiring.Component):
             self.asks.eq(Mux(dense, vectors.asks, columns.asks)),
             self.i.ready.eq(Mux(dense, vectors.i.ready, columns.i.ready)),
             steps.eq(Mux(dense, vectors.steps, columns.steps)),
+            self.use.eq(Mux(self.layer.dense, vectors.use, columns.use)),
+            self.over.eq(Mux(dense, vectors.over, columns.over)),
         ]
 
         # What accompanies a pixel or vector through the lanes.

@@ -6,6 +6,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
+from downshift.hw.counters import CycleUse
+
 __all__ = [
     "VectorTags",
     "accumulator_bounds",
@@ -107,6 +109,8 @@ class VectorTags(data.Struct):
     """Last tile of the depth: its results complete a sum."""
     end: 1
     """Last vector of its tile of weights."""
+    over: 1
+    """Last vector of a pass, where anybody asks."""
 
 
 def vector_layout(lanes):
@@ -144,6 +148,8 @@ def array_signature(*, rows, lanes):
             Vectors; each tile of weights serves those up to the next that is tagged `end`.
         o : ``Out(stream.Signature(dot_layout(rows, dot_width(lanes))))``
             One dot product per row and vector, in order.
+        use : ``Out(CycleUse)``
+            What the cycle goes to.
     """
     return wiring.Signature(
         {
@@ -152,5 +158,6 @@ def array_signature(*, rows, lanes):
             "i_weights": In(stream.Signature(data.ArrayLayout(signed(8), rows))),
             "i_acts": In(stream.Signature(vector_layout(lanes))),
             "o": Out(stream.Signature(dot_layout(rows, dot_width(lanes)))),
+            "use": Out(CycleUse),
         }
     )

@@ -18,7 +18,7 @@ __all__ = [
 
 IMAGE_FORMAT = 1
 """Version of the image that an accelerator loads."""
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 MAX_FRAME = 512
 """Bytes of the largest request: tag, command, payload, checksum."""
 CRC_BYTES = 4
@@ -43,8 +43,8 @@ class Command(IntEnum):
     CHECK = 6
     """CRC-32 u32, length u24: end the section, which counts as loaded if both agree."""
     RUN = 7
-    """width u8: write the width register and run a frame -> cycles u32, vectors u32, weight words
-    u32, output wait u32."""
+    """width u8: write the width register and run a frame -> u32 each: cycles; cycles busy, waiting
+    for weights, and waiting for the map; words of weights."""
 
 
 ARGUMENT_BYTES = {
@@ -59,7 +59,7 @@ ARGUMENT_BYTES = {
 }
 """Bytes of the fixed arguments."""
 
-REPLY_BYTES = {Command.INFO: 8, Command.RUN: 16}
+REPLY_BYTES = {Command.INFO: 8, Command.RUN: 20}
 """Bytes that a reply carries; READ has as many as it asks for, the others none."""
 
 

@@ -1,8 +1,9 @@
 """The reply: what the host is told about a request, byte by byte."""
 
-from amaranth import Array, Module, Signal, Value
+from amaranth import Array, Cat, Const, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
 from downshift.hw.block_ram import BlockRam
 from downshift.hw.config import AcceleratorConfig
@@ -65,16 +66,18 @@ class Reply(wiring.Component):
 
         # Bytes of what the command asks for, and how many are left.
         left, over = Signal(16), Signal()
-        index = Signal(4)
+        index = Signal(ceil_log2(REPLY_BYTES[Command.RUN]))
         info = [
             *(PROTOCOL_VERSION, IMAGE_FORMAT, self.loaded, 0),
             *self.config.fingerprint.to_bytes(4, "little"),
         ]
         counted, body = Signal(8), Signal(8)
+        # The index ends with the last byte that there may be.
+        before = Const(0, (8 << len(index)) - Counters.as_shape().size)
         m.d.sync += [
             over.eq((self.error != LinkError.NONE) | (left == 0)),
             index.eq(-left),
-            counted.eq(Value.cast(self.counters).word_select(index, 8)),
+            counted.eq(Cat(before, self.counters).word_select(index, 8)),
             self.read_enable.eq(0),
         ]
         with m.Switch(self.command):

@@ -237,6 +237,7 @@ class SegmentWalk(wiring.Component):
             meta.tags.first.eq(first & (~layer.keep | begins)),
             meta.tags.last.eq(depth_done & (~layer.keep | tile_done)),
             meta.tags.end.eq(tile_done),
+            meta.tags.over.eq(tile_done & depth_done & (tile == layer.last_tile)),
             moved.eq(moves),
             row_moved.eq(row_done),
             restarted.eq(restarts),

@@ -8,6 +8,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from downshift.hw.bit_serializer import BitSerializer
+from downshift.hw.counters import CycleUse
 from downshift.hw.fabric import Fabric
 from downshift.hw.generate import shared
 from downshift.hw.mac import VectorTags, vector_layout
@@ -73,6 +74,10 @@ class TableArray(wiring.Component):
         Sums by row and quarter, and the tags of the vector.
     soon : ``Out(stream.Signature(VectorTags, always_ready=True))``
         Tags of the vector whose sums come in five cycles.
+    use : ``Out(CycleUse)``
+        What the cycle goes to, while vectors of the pass are to come.
+    over : ``Out(1)``
+        The last one is taken.
     """
 
     i_weights: stream.Interface
@@ -120,6 +125,8 @@ class TableArray(wiring.Component):
                 "takes": Out(1),
                 "o": Out(stream.Signature(self.o_layout, always_ready=True)),
                 "soon": Out(stream.Signature(VectorTags, always_ready=True)),
+                "use": Out(CycleUse),
+                "over": Out(1),
             }
         )
 
@@ -175,6 +182,12 @@ class TableArray(wiring.Component):
         m.d.sync += ready.eq(self.takes)
         with m.If(fill.soon):
             m.d.sync += held.eq(1)
+        m.d.comb += [
+            self.use.busy.eq(taken | ~spent),
+            self.use.tile_load.eq(~self.use.busy & ~held),
+            self.use.fetch.eq(~self.use.busy & ready),
+            self.over.eq(taken & self.i_acts.p.tags.over),
+        ]
 
         # Planes, and what accompanies them through the trees.
         address = Signal(data.ArrayLayout(by_table(LANES), self.segments))

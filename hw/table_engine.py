@@ -8,7 +8,7 @@ from amaranth.utils import exact_log2
 from downshift.hw.block_ram import BlockRam
 from downshift.hw.conv_core import ConvCore
 from downshift.hw.conv_layer import ConvLayer
-from downshift.hw.counters import Counters, count_events
+from downshift.hw.counters import Counters, CycleUse, count_events
 from downshift.hw.descriptor import PROFILES
 from downshift.hw.fabric import Fabric
 from downshift.hw.generate import shared
@@ -170,9 +170,19 @@ class TableEngine(wiring.Component):
             self.read.data.eq(quarter.word_select(lane[:2], 8)),
         ]
 
-        vector_taken, word_read = Signal(), Signal()
+        # What cycles go to: only while words of the map are to come, waiting for them or weights.
+        coming, came, word_read = Signal(), Signal(init=1), Signal()
+        seen, use = Signal(CycleUse), Signal(CycleUse)
+        with m.If(passes.start):
+            m.d.sync += came.eq(0)
+        with m.Elif(core.over | core.done):
+            m.d.sync += came.eq(1)
         m.d.sync += [
-            vector_taken.eq(core.vector_taken),
+            coming.eq((passes.start | ~came) & ~core.done),
+            seen.eq(core.use),
+            use.busy.eq(seen.busy & ~core.layer.pool),
+            use.tile_load.eq(seen.tile_load & coming & ~core.layer.pool),
+            use.fetch.eq((seen.fetch | core.layer.pool) & coming),
             word_read.eq(core.read_weights.enable),
         ]
         count_events(
@@ -182,9 +192,10 @@ class TableEngine(wiring.Component):
             start=self.start,
             events={
                 "cycles": 1,
-                "vectors": vector_taken,
+                "busy": use.busy,
+                "tile_load": use.tile_load,
+                "fetch": use.fetch,
                 "weight_words": word_read,
-                "output_wait": 0,
             },
         )
         return m

@@ -121,7 +121,7 @@ class Window(wiring.Component):
         self.depth = depth
         self.pixels = pixels
         self.pipelined = pipelined
-        self.latency = 4 + pipelined
+        self.latency = self.latency_of(pipelined=pipelined)
         super().__init__(
             {
                 "layer": In(LayerDescriptor),
@@ -130,6 +130,11 @@ class Window(wiring.Component):
                 "o": Out(stream.Signature(vector_layout(lanes))),
             }
         )
+
+    @staticmethod
+    def latency_of(*, pipelined: bool) -> int:
+        """Cycles from `start` to the first vector."""
+        return 4 + pipelined
 
     def elaborate(self, platform):
         m = Module()

@@ -87,7 +87,7 @@ def cosimulate(
             "weight_bits_read": sum(
                 layer.weight.size * layer.settings[width].weight_width for layer in graph.layers
             ),
-            "stored_weight_bits_read": entry.weight_words * config.rows * 8,
+            "stored_weight_bits_read": entry.counters[-1].weight_words * config.rows * 8,
             "switch": switch_cost(entry),
         }
     return results

@@ -21,6 +21,7 @@ from downshift.hw.store import Store
 from downshift.hw.table_config import TableConfig
 from downshift.hw.tile import tile_kind
 from downshift.hw.weight_loader import WeightLoader
+from downshift.hw.window import Window
 from downshift.sim.table_cycles import PassCycles, program_cycles
 from downshift.sw.image import Image
 
@@ -103,7 +104,7 @@ def cycles(image: Image, width: int) -> FrameCycles:
 def _spent(layer: dict, total: int, made: PassCycles) -> Spent:
     """What a pass of the table style spent its cycles on."""
     if layer["pool"]:
-        return Spent(busy=0, tile_load=0, fetch=total, requantize=0)
+        return Spent(busy=0, tile_load=0, fetch=made.total, requantize=total - made.total)
     load, fetch = made.fill + made.load_wait, made.fetch_wait
     if layer["separate"] and not layer["lanes"]["dense"]:
         # Columns that no window ends in are only read.
@@ -164,12 +165,14 @@ def _pass_cycles(layer: dict[str, int], image: Image) -> Spent:
                 enter += 1 if output.can_stall else late
     done = output.drained() + output_latency
     busy = (layer["last_tile"] + 1) * depth_tiles * vectors * digits
+    # Before there is a vector, the array waits for nothing else.
+    begun = Window.latency_of(pipelined=config.pipelined) + skid
     fetch = Sequencer.fetch_latency_of(LayerDescriptor, Store.latency)
     return Spent(
         busy=busy,
-        tile_load=ended + 1 - stalled - busy,
+        tile_load=ended + 1 - stalled - busy - begun,
         fetch=0,
-        requantize=stalled + done - ended - 1 + fetch,
+        requantize=begun + stalled + done - ended - 1 + fetch,
     )
 
 

@@ -5,7 +5,7 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from downshift.sim import golden
 from downshift.sim.cached_simulator import cached_simulation, simulator_key
 from downshift.sim.cosimulation import Progress, watched
 from downshift.sim.layer_programs import layer_image, layer_passes
-from downshift.sw.driver import Accelerator
+from downshift.sw.driver import Accelerator, FrameCounters
 from downshift.sw.image import Image
 from downshift.sw.integer_graph import INPUT, IntegerGraph
 from downshift.sw.result_cache import ResultCache, digest, source_digest
@@ -36,10 +36,7 @@ MALFORMED = (EOFError, KeyError, OSError, RecursionError, TypeError, ValueError,
 class MeasuredLayer:
     """A layer that ran alone, on the maps that those before it had left."""
 
-    cycles: int
-    """From start to done."""
-    weight_words: int
-    """Read from the weight store."""
+    counters: FrameCounters
     compared: int
     """Values of its map that were compared with golden."""
     mismatches: int
@@ -49,12 +46,7 @@ class MeasuredLayer:
 class MeasuredFrame:
     """A frame at one width."""
 
-    cycles: int
-    """From start to done."""
-    vectors: int
-    weight_words: int
-    output_wait: int
-    """Counters; see `downshift.sw.driver.FrameResult`."""
+    counters: FrameCounters
     bytes_sent: int
     """Over the link: the input and what asks for the frame and its logits, framing included."""
     bytes_received: int
@@ -173,8 +165,7 @@ def run_layers(accelerator: Accelerator, *, folder: str, progress: str) -> dict[
             result = accelerator.run(x, width)
             kept[f"{width}"] = result.logits
             frames[f"{width}"] = {
-                "cycles": result.cycles, "vectors": result.vectors,
-                "weight_words": result.weight_words, "output_wait": result.output_wait,
+                "counters": asdict(result.counters),
                 "bytes_sent": link.sent, "bytes_received": link.received, "layers": {},
             }  # fmt: skip
             note()
@@ -183,9 +174,8 @@ def run_layers(accelerator: Accelerator, *, folder: str, progress: str) -> dict[
             for name, passes in layer_passes(image, width).items():
                 accelerator.load(layer_image(image, width, passes))
                 reply = accelerator.request(Command.RUN, bytes([width]))
-                cycles, _, weight_words, _ = np.frombuffer(reply, "<u4").tolist()
-                counts = {"cycles": cycles, "weight_words": weight_words}
-                frames[f"{width}"]["layers"][name] = counts
+                counters = asdict(FrameCounters.from_reply(reply))
+                frames[f"{width}"]["layers"][name] = counters
                 kept[f"{width}/{name}"] = accelerator.read_map(name, width)
                 note()
     np.savez(Path(folder) / "out.npz", **kept)
@@ -230,11 +220,17 @@ def _compared(
     layers = {}
     for name, codes in expected.items():
         compared, mismatches = _differences(outputs[f"{width}/{name}"], codes)
-        layers[name] = MeasuredLayer(
-            **frame["layers"][name], compared=compared, mismatches=mismatches
-        )
+        counters = FrameCounters(**frame["layers"][name])
+        layers[name] = MeasuredLayer(counters=counters, compared=compared, mismatches=mismatches)
     compared, mismatches = _differences(outputs[f"{width}"], want.logits)
-    return MeasuredFrame(**{**frame, "layers": layers}, compared=compared, mismatches=mismatches)
+    return MeasuredFrame(
+        counters=FrameCounters(**frame["counters"]),
+        bytes_sent=frame["bytes_sent"],
+        bytes_received=frame["bytes_received"],
+        compared=compared,
+        mismatches=mismatches,
+        layers=layers,
+    )
 
 
 def _differences(got: np.ndarray, want: np.ndarray) -> tuple[int, int]:

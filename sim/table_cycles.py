@@ -168,13 +168,14 @@ def _columns(layer: dict, config: TableConfig, ahead: Ahead) -> PassCycles:
     kernel, slots = lanes["last_row"] + 1, 1 << layer["array"]["slots"]
     columns = (fetch["last_row"] + 1) * (fetch["last_column"] + 1)
     words = Words(ResidualReads(layer, config), wait=0)
-    asked, last, complete, outputs = 2, [0, 0], 0, 0
+    asked, last, complete, outputs = 2, [-1, -1], 0, 0
     limit = 0  # when the next output may come
     fetch_wait = load_wait = 0
     turned = ROWS + 2 + BlockRam.latency  # when the parameters of the tile hold
     for tile in range(fetch["last_tile"] + 1):
-        asked = max(asked, last[tile % 2] + 2 if tile > 1 else 0) + max(2, kernel)
-        loaded = asked + TileLoader.latency
+        asked = max(asked, last[tile % 2] + 2 if tile > 1 else 0)
+        loaded = asked + kernel + TileLoader.latency
+        asked += max(2, kernel)
         load_wait += max(0, loaded - (last[1 - tile % 2] + 1))
         for column in range(columns):
             within = column % (fetch["last_column"] + 1) - (CHAIN - 1)

@@ -1,14 +1,14 @@
 """Verification of an accelerator: every logit and code of many frames against golden."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from downshift.sim import golden
 from downshift.sim.runner import Simulation
-from downshift.sw.driver import Accelerator
+from downshift.sw.driver import Accelerator, FrameCounters
 from downshift.sw.image import Image
 from downshift.sw.integer_graph import IntegerGraph
 
@@ -36,14 +36,17 @@ class WidthReport:
     logits_compared: int = 0
     codes_compared: int = 0
     mismatches: int = 0
-    cycles: list[int] = field(default_factory=list)
+    counters: list[FrameCounters] = field(default_factory=list)
     """Of each frame."""
-    weight_words: int = 0
-    """Words read from the weight store in one frame."""
     bytes_sent: list[int] = field(default_factory=list)
     """Over the link for each frame."""
     after_switch: list[bool] = field(default_factory=list)
     """Whether the frame before had another width."""
+
+    @property
+    def cycles(self) -> list[int]:
+        """Of each frame."""
+        return [counters.cycles for counters in self.counters]
 
 
 def run_frames(accelerator: Accelerator, *, folder: str, progress: str | None = None) -> list:
@@ -61,7 +64,7 @@ def run_frames(accelerator: Accelerator, *, folder: str, progress: str | None = 
     Returns
     -------
     list of dict
-        For each frame of all cases: its counters, and the bytes sent for it.
+        For each frame of all cases: its `FrameCounters`, and the bytes sent for it.
     """
     frames = []
     for number in range(len(list(Path(folder).glob("*.img")))):
@@ -75,8 +78,7 @@ def run_frames(accelerator: Accelerator, *, folder: str, progress: str | None = 
             result = accelerator.run(x[index], width)
             frames.append(
                 {
-                    "cycles": result.cycles,
-                    "weight_words": result.weight_words,
+                    "counters": asdict(result.counters),
                     "bytes_sent": accelerator.bytes_sent - before,
                 }
             )
@@ -140,9 +142,8 @@ def _compare(case: Case, path: Path, frames: list[dict]) -> dict[int, WidthRepor
         for position, ((index, width), frame) in enumerate(zip(case.schedule, frames, strict=True)):
             report = reports.setdefault(width, WidthReport())
             report.images += 1
-            report.cycles.append(frame["cycles"])
+            report.counters.append(FrameCounters(**frame["counters"]))
             report.bytes_sent.append(frame["bytes_sent"])
-            report.weight_words = frame["weight_words"]
             report.after_switch.append(previous not in (None, width))
             previous = width
 

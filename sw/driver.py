@@ -20,7 +20,14 @@ from downshift.hw.protocol import (
 )
 from downshift.sw.image import Image
 
-__all__ = ["Accelerator", "AcceleratorError", "FrameResult", "Information", "Transport"]
+__all__ = [
+    "Accelerator",
+    "AcceleratorError",
+    "FrameCounters",
+    "FrameResult",
+    "Information",
+    "Transport",
+]
 
 CHUNK = 256
 """Bytes of data in a request or reply."""
@@ -63,25 +70,50 @@ class Information:
     fingerprint: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class FrameCounters:
+    """What an accelerator counted during a frame."""
+
+    cycles: int
+    """Clock cycles from start to done."""
+    busy: int
+    """Cycles in which multipliers work."""
+    tile_load: int
+    """Cycles in which they wait for weights, or tables are filled."""
+    fetch: int
+    """Cycles in which they wait for the map that enters, or a pool reads it."""
+    weight_words: int
+    """Words read from the weight store."""
+
+    @classmethod
+    def from_reply(cls, reply: bytes) -> "FrameCounters":
+        """Read what RUN replies."""
+        names = ("cycles", "busy", "tile_load", "fetch", "weight_words")
+        return cls(**dict(zip(names, np.frombuffer(reply, "<u4").tolist(), strict=True)))
+
+    @property
+    def requantize(self) -> int:
+        """Cycles that went to anything else: results on their way to memory, and the next pass."""
+        return self.cycles - self.busy - self.tile_load - self.fetch
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FrameResult:
     """One frame."""
 
     logits: np.ndarray
     """int32, (classes,)."""
-    cycles: int
-    """Clock cycles from start to done."""
-    vectors: int
-    """Activation vectors that entered the array."""
-    weight_words: int
-    """Words read from the weight store."""
-    output_wait: int
-    """Cycles in which complete sums waited for the requantizers."""
+    counters: FrameCounters
 
     @property
     def label(self) -> int:
         """Index of the largest logit, the first of equals."""
         return int(self.logits.argmax())
+
+    @property
+    def cycles(self) -> int:
+        """Clock cycles from start to done."""
+        return self.counters.cycles
 
 
 class Accelerator:
@@ -176,15 +208,9 @@ class Accelerator:
             have = ", ".join(map(str, image.widths))
             raise DownshiftError(f"The image runs at widths {have}, not {width!r}")
         self.write(image.maps[width][0].base, image.encode_input(codes, width))
-        counters = np.frombuffer(self.request(Command.RUN, bytes([width])), "<u4")
-        cycles, vectors, weight_words, output_wait = map(int, counters)
-        return FrameResult(
-            logits=self.read_map(image.maps[width][-1].name, width).reshape(-1),
-            cycles=cycles,
-            vectors=vectors,
-            weight_words=weight_words,
-            output_wait=output_wait,
-        )
+        counters = FrameCounters.from_reply(self.request(Command.RUN, bytes([width])))
+        logits = self.read_map(image.maps[width][-1].name, width).reshape(-1)
+        return FrameResult(logits=logits, counters=counters)
 
     def read_map(self, name: str, width: int) -> np.ndarray:
         """Read the codes or logits that a layer gave in the last frame.

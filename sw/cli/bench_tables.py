@@ -32,11 +32,7 @@ def _show_widths(report: Mapping[str, Any]) -> None:
          "Inferences/s", "Link bytes", "Over the link", "Compared", "Mismatches"],
         [
             [
-                width, _known(entry["cycles"]), entry["predicted_cycles"], f"{entry['busy']:.1%}",
-                *(
-                    f"{entry['waits'][name] / entry['predicted_cycles']:.1%}"
-                    for name in ("tile_load", "fetch", "requantize")
-                ),
+                width, _known(entry["cycles"]), entry["predicted_cycles"], *_uses(entry),
                 round(entry["inferences_per_s"]),
                 *_link(entry["link"]), _known(entry["compared"]), _known(entry["mismatches"]),
             ]
@@ -47,6 +43,14 @@ def _show_widths(report: Mapping[str, Any]) -> None:
         f"{report['weight_bytes']:,} bytes of weights; to load: "
         f"{', '.join(f'{size:,}' for size in report['image_bytes'])} bytes",
     )  # fmt: skip
+
+
+def _uses(entry: Mapping[str, Any]) -> list[str]:
+    """What cycles went to, as the accelerator counted it, or as predicted."""
+    if entry["counted"]:
+        return [f"{count / entry['cycles']:.1%}" for count in entry["counted"].values()]
+    waits = [count / entry["predicted_cycles"] for count in entry["waits"].values()]
+    return [f"{share:.1%}" for share in (entry["busy"], *waits)]
 
 
 def _show_layers(width: str, entry: Mapping[str, Any]) -> None:

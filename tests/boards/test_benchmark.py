@@ -15,6 +15,7 @@ from downshift.sim.frame_profile import frame_profile
 from downshift.sim.measure import MeasuredFrame, MeasuredLayer
 from downshift.sim.random_networks import random_network
 from downshift.sw.compiler import compile_graph
+from downshift.sw.driver import FrameCounters
 from downshift.sw.graph_file import save_graph
 from downshift.sw.reference_networks import REFERENCE_NETWORKS
 from downshift.sw.result_cache import ResultCache
@@ -74,6 +75,7 @@ def test_predicted_only():
     )
     for entry in report["widths"].values():
         assert entry["cycles"] is entry["link"] is entry["mismatches"] is None
+        assert entry["counted"] is None
         predicted = entry["predicted_cycles"]
         assert entry["inferences_per_s"] == 125e6 / predicted
         assert entry["macs_per_cycle"] == graph.macs / predicted
@@ -93,9 +95,11 @@ def test_predicted_only():
 def measured(monkeypatch):
     """Let simulation and routing give made-up figures; a random network for the brick style."""
     graph = random_network(np.random.default_rng(3))
-    layer = MeasuredLayer(cycles=50, weight_words=9, compared=4, mismatches=1)
+    counters = FrameCounters(cycles=50, busy=20, tile_load=10, fetch=5, weight_words=9)
+    layer = MeasuredLayer(counters=counters, compared=4, mismatches=1)
+    counters = FrameCounters(cycles=1000, busy=600, tile_load=200, fetch=100, weight_words=8)
     frame = MeasuredFrame(
-        cycles=1000, vectors=7, weight_words=8, output_wait=0, bytes_sent=30, bytes_received=70,
+        counters=counters, bytes_sent=30, bytes_received=70,
         compared=5, mismatches=2, layers={each.name: layer for each in graph.layers},
     )  # fmt: skip
     given = {}
@@ -145,6 +149,9 @@ def test_figures_of_a_frame_are_those_simulated(measured):
     for width, entry in report["widths"].items():
         assert entry["cycles"] == 1000
         assert entry["inferences_per_s"] == 20e6 / 1000
+        assert entry["counted"] == {
+            "busy": 600, "tile_load": 200, "fetch": 100, "requantize": 100,
+        }  # fmt: skip
         assert entry["compared"] == 5 + 4 * layers
         assert entry["mismatches"] == 2 + layers
         # Ten bits a byte, each of as many cycles as the board's clock has for one.
@@ -157,6 +164,7 @@ def test_figures_of_a_frame_are_those_simulated(measured):
         profile = frame_profile(graph, compile_graph(graph, BRICK.config), int(width))
         for layer, predicted in zip(entry["layers"], profile, strict=True):
             assert (layer["cycles_alone"], layer["weight_words"], layer["mismatches"]) == (50, 9, 1)
+            assert [*layer["counted_alone"].values()] == [20, 10, 5, 15]
             assert layer["predicted_cycles"] == predicted.cycles
 
 

@@ -29,7 +29,7 @@ def netlist(*cells, **modules):
         ("accelerator.engine.sums.memory", "sums"),
         ("accelerator.processor.crc.register", "host link"),
         ("accelerator.engine.core.$11_MULT18X18D_P9", "residual"),
-        ("accelerator.engine.cycles_LUT4_Z", "counters"),
+        ("accelerator.engine.count_cycles_LUT4_Z", "counters"),
         ("accelerator.engine.busy", "other"),
         ("engine.core.array", "other"),
         ("clocking.pll", "other"),

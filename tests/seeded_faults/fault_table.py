@@ -32,6 +32,8 @@ WRITER = "tests/hw/test_word_writer.py"
 RESIDUAL = "tests/hw/test_residual.py"
 RAM = "tests/hw/test_block_ram.py::test_words_come_some_cycles_later"
 PASSES = "tests/hw/test_pass_queue.py"
+TABLE_NETWORKS = "tests/sim/test_table_networks.py"
+BRICK_NETWORKS = "tests/sim/test_random_networks.py"
 
 # Per fault and place: file, text, replacement, tests.
 SUBSTITUTIONS = {
@@ -227,5 +229,13 @@ SUBSTITUTIONS = {
         ("hw/fabric.py", "m.d.sync += data.eq(read.data)", "m.d.comb += data.eq(read.data)",
          RAM),
         ("hw/pass_queue.py", "(~running | self.done)", "~running", PASSES),
+    ],
+    "cycles counted for the wrong end": [
+        ("hw/table_engine.py", "seen.tile_load & coming", "seen.tile_load", TABLE_NETWORKS),
+        ("hw/table_engine.py", "(seen.fetch | core.layer.pool)", "seen.fetch", TABLE_NETWORKS),
+        ("hw/column_walk.py", "self.use.busy.eq(taken & (due == 0))", "self.use.busy.eq(taken)",
+         TABLE_NETWORKS),
+        ("hw/brick.py", "self.i_acts.valid & ~held & enable", "self.i_acts.valid & ~held",
+         BRICK_NETWORKS),
     ],
 }  # fmt: skip

@@ -11,6 +11,19 @@ REQUEST = 200
 """Cycles that a request takes, and then some."""
 
 
+@pytest.fixture(scope="session")
+def check_counters():
+    """An accelerator counted as many cycles as were predicted, and for the same ends."""
+
+    def check(counters, predicted):
+        assert counters.cycles == predicted.total
+        for use in ("busy", "tile_load", "fetch"):
+            due = sum(getattr(spent, use) for spent in predicted.spent)
+            assert getattr(counters, use) == due, use
+
+    return check
+
+
 @pytest.fixture
 def check_resets(tmp_path):
     """Reset an accelerator at all times of a frame, and before one: the next frame is right."""

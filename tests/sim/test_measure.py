@@ -15,6 +15,7 @@ from downshift.sim.cycles import cycles
 from downshift.sim.layer_programs import layer_image, layer_passes
 from downshift.sim.measure import random_input
 from downshift.sim.random_networks import Feature, random_case, random_codes
+from downshift.sw.driver import FrameCounters, FrameResult
 from downshift.sw.result_cache import ResultCache
 
 SMALL = TableConfig(
@@ -24,8 +25,7 @@ SMALL = TableConfig(
 BRICK = find("icebreaker").config
 
 
-class Frame:
-    cycles, vectors, weight_words, output_wait = 100, 7, 5, 3
+COUNTERS = FrameCounters(cycles=100, busy=70, tile_load=11, fetch=12, weight_words=5)
 
 
 class Pretend:
@@ -44,9 +44,7 @@ class Pretend:
     def run(self, x, width):
         self.codes[width] = golden.run(self.graph, x[None], width)
         self.transport.write(bytes(11))
-        self.frame = Frame()
-        self.frame.logits = self.codes[width].logits[0]
-        return self.frame
+        return FrameResult(logits=self.codes[width].logits[0], counters=COUNTERS)
 
     def request(self, command, payload):
         assert command == Command.RUN
@@ -54,7 +52,7 @@ class Pretend:
         assert self.written == self.image.encode_input(
             random_input(self.graph, payload[0]), payload[0]
         )
-        return np.array([40, 0, 2, 0], "<u4").tobytes()
+        return np.array([40, 30, 1, 4, 2], "<u4").tobytes()
 
     def read_map(self, name, width):
         result = self.codes[width]
@@ -109,14 +107,18 @@ def test_frames_and_layers(simulate, case):
     frames, _ = simulate()
     assert list(frames) == list(case.graph.widths)
     for frame in frames.values():
-        assert (frame.cycles, frame.vectors, frame.weight_words) == (100, 7, 5)
-        assert (frame.output_wait, frame.bytes_sent, frame.bytes_received) == (3, 11, 0)
+        assert frame.counters == COUNTERS
+        assert (frame.bytes_sent, frame.bytes_received) == (11, 0)
         assert [*frame.layers] == [layer.name for layer in case.graph.layers]
         assert frame.mismatches == 0
         sizes = [np.prod(shape) for shape in case.graph.shapes[1:]]
         assert [layer.compared for layer in frame.layers.values()] == sizes
         for layer in frame.layers.values():
-            assert (layer.cycles, layer.weight_words, layer.mismatches) == (40, 2, 0)
+            assert layer.counters == FrameCounters(
+                cycles=40, busy=30, tile_load=1, fetch=4, weight_words=2
+            )
+            assert layer.counters.requantize == 5
+            assert layer.mismatches == 0
 
 
 def test_what_was_simulated_is_kept(simulate):

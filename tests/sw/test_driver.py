@@ -12,6 +12,7 @@ from downshift.hw.packing import unpack_codes
 from downshift.hw.protocol import (
     ERROR_SENTENCES,
     MAX_FRAME,
+    PROTOCOL_VERSION,
     Command,
     LinkError,
     decode_frame,
@@ -20,7 +21,7 @@ from downshift.hw.protocol import (
 from downshift.sim import golden
 from downshift.sim.random_networks import random_codes, random_network
 from downshift.sw.compiler import compile_graph
-from downshift.sw.driver import ATTEMPTS, Accelerator, AcceleratorError
+from downshift.sw.driver import ATTEMPTS, Accelerator, AcceleratorError, FrameCounters
 
 CONFIG = AcceleratorConfig(weight_depth=4096, program_depth=2048, parameter_depth=1024)
 GRAPH = random_network(np.random.default_rng(5))
@@ -33,7 +34,7 @@ class Model:
     `faults` maps the index of a request to what happens to its reply: a function of its bytes.
     """
 
-    def __init__(self, config=CONFIG, faults=None, error=None, protocol=1):
+    def __init__(self, config=CONFIG, faults=None, error=None, protocol=PROTOCOL_VERSION):
         self.config, self.faults, self.error = config, faults or {}, error
         self.protocol = protocol
         self.memory = bytearray(config.activation_bytes)
@@ -110,7 +111,7 @@ class Model:
         pixels = np.zeros((last.shape[0] * last.shape[1], last.pixel_bytes), np.uint8)
         pixels[:, : 4 * last.shape[2]] = logits.view(np.uint8).reshape(len(pixels), -1)
         self.memory[last.base : last.end] = pixels.tobytes()
-        return np.array([1234, 5, 6, 7], "<u4").tobytes()
+        return np.array([1234, 5, 6, 7, 8], "<u4").tobytes()
 
 
 def lost(reply):
@@ -151,7 +152,10 @@ def test_images_load_and_frames_run():
             expected = golden.run(GRAPH, x, width)
             assert np.array_equal(result.logits, expected.logits[index])
             assert result.label == expected.labels[index]
-            assert (result.cycles, result.vectors, result.weight_words) == (1234, 5, 6)
+            assert result.counters == FrameCounters(
+                cycles=1234, busy=5, tile_load=6, fetch=7, weight_words=8
+            )
+            assert (result.cycles, result.counters.requantize) == (1234, 1216)
 
 
 @pytest.mark.parametrize("fault", [lost, damaged, refused])
@@ -163,7 +167,7 @@ def test_a_request_is_sent_again_after_a_fault(fault):
 
 def test_noise_before_a_reply_costs_nothing():
     model = Model(faults={0: noisy})
-    assert Accelerator(model).information().protocol_version == 1
+    assert Accelerator(model).information().protocol_version == PROTOCOL_VERSION
     assert len(model.requests) == 1
 
 
@@ -230,7 +234,7 @@ def test_images_damaged_on_the_way_are_refused():
 
 
 def test_other_protocols_are_refused():
-    with pytest.raises(DownshiftError, match=r"^The accelerator speaks protocol 9, this release 1"):
+    with pytest.raises(DownshiftError, match=r"^The accelerator speaks protocol 9, this release 2"):
         Accelerator(Model(protocol=9)).load(IMAGE)
 
 
