@@ -108,11 +108,9 @@ class CodeGroups(wiring.Component):
         spare = Signal(data.ArrayLayout(8, CHAIN), reset_less=True)
         complete, tags = Signal(), Signal(VectorTags)
         group, words = Signal(range(LAST // CHAIN + 1)), Signal(range(CHAIN))
-        of_spare, last = Signal(), Signal()
+        of_spare, last = Signal(), Signal()  # known with the group before
         taken = Signal()
         m.d.comb += [
-            of_spare.eq(group == LAST // CHAIN),
-            last.eq(of_spare | ((group == LAST // CHAIN - 1) & (words != CHAIN - 1) & ~complete)),
             self.o.p.codes.as_value().eq(Mux(of_spare, spare.as_value(), word[: 8 * CHAIN])),
             self.o.p.complete.eq(of_spare & complete),
             self.o.p.tags.eq(tags),
@@ -120,7 +118,15 @@ class CodeGroups(wiring.Component):
             moves.eq(~room & (~self.o.valid | (taken & last))),
         ]
         with m.If(taken):
-            m.d.sync += [word.eq(word >> 8 * CHAIN), group.eq(group + 1)]
+            m.d.sync += [
+                word.eq(word.rotate_right(8 * CHAIN)),
+                group.eq(group + 1),
+                of_spare.eq(group == LAST // CHAIN - 1),
+                last.eq(
+                    (group == LAST // CHAIN - 1)
+                    | ((group == LAST // CHAIN - 2) & (words != CHAIN - 1) & ~complete)
+                ),
+            ]
             with m.If(last):
                 m.d.sync += [
                     self.o.valid.eq(0),
@@ -133,6 +139,8 @@ class CodeGroups(wiring.Component):
                 complete.eq(waiting.complete),
                 tags.eq(waiting.tags),
                 group.eq(0),
+                of_spare.eq(0),
+                last.eq(0),
                 self.o.valid.eq(1),
             ]
         with m.If(self.start):

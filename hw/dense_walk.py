@@ -71,9 +71,9 @@ class DenseWalk(wiring.Component):
         queued = Signal(range(QUEUED + 1))
         hold, adding = Signal(), Signal(CHAIN - 1)
         taken, complete = Signal(), Signal()
-        some = Signal()
+        some, free = Signal(), Signal(init=1)
         m.d.comb += [
-            groups.o.ready.eq(some & ~adding.any() & ~(groups.o.p.complete & hold)),
+            groups.o.ready.eq(some & free & ~(groups.o.p.complete & hold)),
             taken.eq(groups.o.valid & groups.o.ready),
             complete.eq(taken & groups.o.p.complete),
         ]
@@ -87,6 +87,7 @@ class DenseWalk(wiring.Component):
             load_place.eq(load_place + self.load),
             place.eq(place + taken),
             adding.eq(Mux(complete, 1, adding << 1)),
+            free.eq(~(complete | adding[:-1].any())),
         ]
         with m.If(taken):
             m.d.sync += first.eq(groups.o.p.complete)
@@ -109,6 +110,7 @@ class DenseWalk(wiring.Component):
             m.d.sync += [
                 *(count.eq(0) for count in (queued, some, load_place, place, promised, came)),
                 adding.eq(0),
+                free.eq(1),
                 first.eq(1),
             ]
 

@@ -13,6 +13,9 @@ from downshift.hw.table import row_order
 
 __all__ = ["OutputRows"]
 
+NEIGHBOURS = 4
+"""Rows that share a register."""
+
 
 class OutputRows(wiring.Component):
     """Accumulators of all rows to codes, `latency` cycles later.
@@ -66,9 +69,12 @@ class OutputRows(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        # Codes. What is stable during a pass comes in two steps.
-        told = registered(m, {"zero_point": self.zero_point, "out_max": self.out_max})
-        for row, parameters in enumerate(self.parameters):
+        # Codes. What is stable during a pass comes from neighbour to neighbour.
+        told = {"zero_point": self.zero_point, "out_max": self.out_max}
+        for index, row in enumerate(row_order(self.rows)):
+            if index % NEIGHBOURS == 0:
+                told = registered(m, told)
+            parameters = self.parameters[row]
             rescale = Rescale(acc_width=self.acc_width, fabric=self.fabric)
             m.submodules[f"rescale_{row}"] = shared(rescale, platform)
             product = Signal(24, name=f"product_{row}", reset_less=True)

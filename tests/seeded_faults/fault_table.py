@@ -213,7 +213,7 @@ SUBSTITUTIONS = {
     "words and passes mixed up": [
         ("hw/slot_sums.py", "ending & (tags.end | self.keep)", "ending & tags.end", SLOTS),
         ("hw/lane.py", "output.eq(third)", "output.eq(two)", LANES),
-        ("hw/dense_walk.py", "~adding.any() & ", "", LANES),
+        ("hw/dense_walk.py", "some & free & ", "some & ", LANES),
         ("hw/dense_walk.py", " & ~(groups.o.p.complete & hold)", "", LANES),
         ("hw/dense_walk.py", " & (queued <= self.few)", "", LANES),
         ("hw/code_groups.py", "words.eq(Mux(of_spare, 0, words + 1))", "words.eq(words + 1)",
