@@ -18,7 +18,7 @@ from downshift.sim.cycles import cycles
 from downshift.sim.frame_profile import LayerProfile, frame_profile, products_per_cycle
 from downshift.sim.measure import MeasuredFrame, measure
 from downshift.sw.compiler import compile_graph
-from downshift.sw.driver import FrameCounters
+from downshift.sw.frame_result import FrameCounters
 from downshift.sw.graph_file import load_graph
 from downshift.sw.image import Image
 from downshift.sw.integer_graph import IntegerGraph

@@ -8,7 +8,8 @@ import numpy as np
 
 from downshift.sim import golden
 from downshift.sim.runner import Simulation
-from downshift.sw.driver import Accelerator, FrameCounters
+from downshift.sw.driver import Accelerator
+from downshift.sw.frame_result import FrameCounters
 from downshift.sw.image import Image
 from downshift.sw.integer_graph import IntegerGraph
 

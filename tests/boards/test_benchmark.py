@@ -15,7 +15,7 @@ from downshift.sim.frame_profile import frame_profile
 from downshift.sim.measure import MeasuredFrame, MeasuredLayer
 from downshift.sim.random_networks import random_network
 from downshift.sw.compiler import compile_graph
-from downshift.sw.driver import FrameCounters
+from downshift.sw.frame_result import FrameCounters
 from downshift.sw.graph_file import save_graph
 from downshift.sw.reference_networks import REFERENCE_NETWORKS
 from downshift.sw.result_cache import ResultCache
