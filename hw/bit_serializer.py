@@ -86,7 +86,7 @@ class BitSerializer(wiring.Component):
         ]
         for lane in range(self.lanes):
             held = Signal(8, name=f"held_{lane}", reset_less=True)
-            m.d.sync += held.eq(Mux(load, word[lane], held << 1))
+            m.d.sync += held.eq(Mux(load, word[lane], held.rotate_left(1)))
 
             # A code serves one, two or all of the LUT-RAMs.
             halves = Mux(wide, held[7], held[3])

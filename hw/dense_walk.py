@@ -71,15 +71,19 @@ class DenseWalk(wiring.Component):
         queued = Signal(range(QUEUED + 1))
         hold, adding = Signal(), Signal(CHAIN - 1)
         taken, complete = Signal(), Signal()
-        some, free = Signal(), Signal(init=1)
+        some, meets = Signal(), Signal()
         m.d.comb += [
-            groups.o.ready.eq(some & free & ~(groups.o.p.complete & hold)),
+            groups.o.ready.eq(meets & ~(groups.o.p.complete & hold)),
             taken.eq(groups.o.valid & groups.o.ready),
             complete.eq(taken & groups.o.p.complete),
         ]
         following = Signal.like(queued)
         m.d.comb += following.eq(queued + self.load - taken)
-        m.d.sync += [queued.eq(following), some.eq(following != 0)]
+        m.d.sync += [
+            queued.eq(following),
+            some.eq(following != 0),
+            meets.eq((following != 0) & ~(complete | adding[:-1].any())),
+        ]
         load_place, place = (Signal(range(QUEUED), name=n) for n in ("load_place", "place"))
         first = Signal(init=1)
         tags = Signal(VectorTags)
@@ -87,7 +91,6 @@ class DenseWalk(wiring.Component):
             load_place.eq(load_place + self.load),
             place.eq(place + taken),
             adding.eq(Mux(complete, 1, adding << 1)),
-            free.eq(~(complete | adding[:-1].any())),
         ]
         with m.If(taken):
             m.d.sync += first.eq(groups.o.p.complete)
@@ -108,9 +111,11 @@ class DenseWalk(wiring.Component):
         m.d.comb += self.asks.eq(came & ~hold & ~promised[1] & (queued <= self.few))
         with m.If(self.start):
             m.d.sync += [
-                *(count.eq(0) for count in (queued, some, load_place, place, promised, came)),
+                *(
+                    count.eq(0)
+                    for count in (queued, some, meets, load_place, place, promised, came)
+                ),
                 adding.eq(0),
-                free.eq(1),
                 first.eq(1),
             ]
 

@@ -2,7 +2,6 @@
 
 from itertools import pairwise
 
-import numpy as np
 from amaranth import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -155,7 +154,8 @@ class TableArray(wiring.Component):
         # Vectors: one every `cycles`, while there are tables.
         held, ready = Signal(), Signal()
         taken, spent = Signal(), Signal(init=1)
-        wait = Signal.like(self.cycles)
+        wait, waited = Signal.like(self.cycles), Signal(init=1)
+        one, most_two = Signal(), Signal()  # of `cycles`, which are stable meanwhile
         planes = Signal.like(self.act_width)
         tags = Signal(VectorTags)
         m.d.comb += [
@@ -164,22 +164,28 @@ class TableArray(wiring.Component):
             fill.start.eq(fill.full & ~held & ~fill.busy & spent),
         ]
         with m.If(taken):
-            m.d.comb += self.takes.eq(~self.i_acts.p.tags.end & (self.cycles == 1))
+            m.d.comb += self.takes.eq(~self.i_acts.p.tags.end & one)
             m.d.sync += [
                 wait.eq(self.cycles - 1),
+                waited.eq(most_two),
                 planes.eq(self.act_width),
                 spent.eq(self.act_width == 1),
                 tags.eq(self.i_acts.p.tags),
                 held.eq(~self.i_acts.p.tags.end),
             ]
         with m.Else():
-            m.d.comb += self.takes.eq((held | fill.soon) & (wait <= 1))
+            m.d.comb += self.takes.eq((held | fill.soon) & waited)
             m.d.sync += [
                 wait.eq(wait - (wait != 0)),
+                waited.eq(wait <= 2),
                 planes.eq(planes - (planes != 0)),
                 spent.eq(planes <= 2),
             ]
-        m.d.sync += ready.eq(self.takes)
+        m.d.sync += [
+            ready.eq(self.takes),
+            one.eq(self.cycles == 1),
+            most_two.eq(self.cycles <= 2),
+        ]
         with m.If(fill.soon):
             m.d.sync += held.eq(1)
         m.d.comb += [
@@ -193,18 +199,16 @@ class TableArray(wiring.Component):
         address = Signal(data.ArrayLayout(by_table(LANES), self.segments))
         vector = self.i_acts.p.lanes
         for segment in range(self.segments):
-            word_bits = BitSerializer(lanes=WORD)
-            m.submodules[f"word_{segment}"] = shared(word_bits, platform)
-            m.d.comb += [
-                word_bits.pack.eq(self.pack),
-                word_bits.load.eq(taken),
-                *(word_bits.i[k].eq(vector[WORD * segment + k]) for k in range(WORD)),
-            ]
-            for quarter, table in np.ndindex(QUARTERS, TABLES):
-                lanes = range(LANES * quarter, LANES * (quarter + 1))
-                m.d.comb += address[segment][quarter][table].eq(
-                    Cat(word_bits.o[lane][table] for lane in lanes)
-                )
+            for quarter in range(QUARTERS):
+                bits = BitSerializer(lanes=LANES)
+                m.submodules[f"word_{segment}_{quarter}"] = shared(bits, platform)
+                m.d.comb += [bits.pack.eq(self.pack), bits.load.eq(taken)]
+                for lane in range(LANES):
+                    m.d.comb += bits.i[lane].eq(vector[WORD * segment + LANES * quarter + lane])
+                for table in range(TABLES):
+                    m.d.comb += address[segment][quarter][table].eq(
+                        Cat(bits.o[lane][table] for lane in range(LANES))
+                    )
         stages = [Signal(_Stage, name=f"stage_{k}") for k in range(self.latency - 2)]
         m.d.sync += [
             stages[0].restart.eq(spent),
