@@ -148,7 +148,11 @@ def _floorplan_steps(board: Board) -> tuple[Step, ...]:
 def place_step(
     board: Board, config: AcceleratorConfig | TableConfig, *, seed: int
 ) -> Step:
-    """Return the tool that places and routes the netlist, and writes ``report.json``."""
+    """Return the tool that places and routes the netlist, and writes ``report.json``.
+
+    The table style is placed by nextpnr's static placer: with an eighth less wire than by its
+    default, which makes the difference between designs that route and designs that do not.
+    """
     name, _ = constraints(board)
     place = [
         *board.place_options,
@@ -156,7 +160,7 @@ def place_step(
         *("--timing-allow-fail", "--report", "report.json"),
     ]
     if isinstance(config, TableConfig):
-        place += ["--router", "router2"]
+        place += ["--placer", "static", "--router", "router2"]
     if board.family == "ecp5":
         place += ["--lpf", name, "--textcfg", f"{TOP}.config"]
     else:

@@ -65,7 +65,7 @@ def test_the_table_style_is_made_of_what_the_family_has(tmp_path, name, fabric, 
     assert given["config"] == config
     assert type(given["fabric"]) is fabric
     script = (tmp_path / "build.sh").read_text()
-    assert "--router router2" in script
+    assert "--placer static --router router2" in script
     assert ("downshift.boards.floorplan" in script) == (name == "ulx3s-85f")
     assert "flatten" in (tmp_path / "synthesis.ys").read_text()
 
