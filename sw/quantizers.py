@@ -9,7 +9,9 @@ from downshift.sw.double_rounding import DoubleRounding
 __all__ = [
     "InputActivations",
     "LogitWeights",
+    "OffsetActivations",
     "PinnedActivations",
+    "PinnedOffsetActivations",
     "PinnedWeights",
     "SwitchableActivations",
     "SwitchableWeights",
@@ -57,6 +59,7 @@ class _UnsignedActivations(ExtendedInjector):
     tensor_quant = ActivationQuantizer
     signed = False
     narrow_range = False
+    offset = False
 
 
 class SwitchableWeights(_DoubleRoundedWeights, _PerChannel):
@@ -92,6 +95,22 @@ class PinnedActivations(_UnsignedActivations):
 
     pinned_width = 8
     fixed_scale = None
+
+
+class OffsetActivations(_UnsignedActivations):
+    """`act_quant` of activations that may be negative, with a trained zero point; takes `widths`."""
+
+    pinned_width = None
+    fixed_scale = None
+    offset = True
+
+
+class PinnedOffsetActivations(_UnsignedActivations):
+    """`act_quant` of 8-bit activations that may be negative; takes `widths`."""
+
+    pinned_width = 8
+    fixed_scale = None
+    offset = True
 
 
 class InputActivations(_UnsignedActivations):

@@ -5,7 +5,11 @@ from brevitas.nn import QuantConv2d, QuantLinear, QuantReLU
 
 from downshift.hw.errors import DownshiftError
 from downshift.hw.precision_switch import precision_switch
-from downshift.sw.activation_quantizer import ActivationQuantizer, least_squares_scale
+from downshift.sw.activation_quantizer import (
+    ActivationQuantizer,
+    least_squares_range,
+    least_squares_scale,
+)
 from downshift.sw.double_rounding import DoubleRounding
 from downshift.sw.quantizers import (
     LogitWeights,
@@ -82,6 +86,30 @@ def test_activation_gradients_are_those_of_lsq(width):
     torch.testing.assert_close(ours[1], theirs[1] / (999 * top) ** 0.5)
 
 
+@pytest.mark.parametrize("width", [8, 4, 2])
+@pytest.mark.parametrize("zero", [0.0, 0.3, 0.71, 1.0])
+def test_gradients_with_a_zero_point_are_those_of_the_straight_through_composition(width, zero):
+    x = torch.linspace(-3.01, 4, 999, dtype=torch.float64).requires_grad_()
+    out_grad = torch.sin(x.detach() * 9)
+    module = ActivationQuantizer((width,), offset=True).double()
+    top = (1 << width) - 1
+    module.scale.data[:] = 4.5 / top
+    module.zero.data[:] = zero
+    ours = torch.autograd.grad(module(x)[0], [x, module.scale, module.zero], out_grad)
+    scale = module.scale.detach().clone().requires_grad_()
+    place = module.zero.detach().clone().requires_grad_()
+    zero_point = place * top
+    zero_point = zero_point + (zero_point.round() - zero_point).detach()
+    assert zero_point.item() == module.zero_point
+    ramp = torch.minimum(torch.maximum(x / scale, -zero_point), top - zero_point)
+    value = (ramp + (ramp.round() - ramp).detach()) * scale
+    torch.testing.assert_close(module(x)[0], value)
+    theirs = torch.autograd.grad(value, [x, scale, place], out_grad)
+    torch.testing.assert_close(ours[0], theirs[0])
+    for mine, reference in zip(ours[1:], theirs[1:], strict=True):
+        torch.testing.assert_close(mine, reference / (999 * top) ** 0.5)
+
+
 def test_initial_scale_is_three_sigma():
     weight = torch.randn(4, 2, 3, 3, generator=torch.Generator().manual_seed(0))
     rows = weight.flatten(1)
@@ -106,6 +134,26 @@ def test_calibration_beats_every_neighbouring_scale():
         return ((x / s).round().clamp(0, 3) * s - x).square().sum()
 
     assert all(error(best) <= error(best * k) for k in (0.9, 0.95, 1.05, 1.1))
+
+
+@pytest.mark.parametrize("shift", [-2.0, -0.5, 0.0, 3.0])
+def test_calibration_finds_a_range_and_its_zero(shift):
+    x = torch.randn(4096, generator=torch.Generator().manual_seed(0)) + shift
+    scale, zero_point = least_squares_range(x, 15)
+
+    def error(s, z):
+        return (((x / s).round() + z).clamp(0, 15) - z).mul(s).sub(x).square().sum()
+
+    assert zero_point == zero_point.round()
+    best = error(scale, zero_point)
+    for s in (0.8, 0.9, 1.1, 1.25):
+        assert best < error(scale * s, zero_point)
+    for z in (zero_point - 2, zero_point + 2):
+        assert best < error(scale, z) or not 0 <= z <= 15
+
+
+def test_calibration_on_zeros_gives_a_range():
+    assert [float(value) for value in least_squares_range(torch.zeros(5), 3)] == [1.0, 2.0]
 
 
 def test_loading_a_state_keeps_scales_and_widths():
