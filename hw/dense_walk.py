@@ -8,6 +8,7 @@ from downshift.hw.code_groups import CodeGroups
 from downshift.hw.counters import CycleUse
 from downshift.hw.lane import LaneSteps
 from downshift.hw.mac import VectorTags
+from downshift.hw.skid_buffer import SkidBuffer
 from downshift.hw.word_chains import CHAIN, chain_word_layout
 
 __all__ = ["QUEUED", "DenseWalk"]
@@ -63,9 +64,11 @@ class DenseWalk(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.groups = groups = CodeGroups(segments=self.segments)
-        connect(m, wiring.flipped(self.i), groups.i)
-        m.d.comb += groups.start.eq(self.start)
+        m.submodules.code_groups = code_groups = CodeGroups(segments=self.segments)
+        m.submodules.groups = groups = SkidBuffer(shape=code_groups.o.p.shape())
+        connect(m, wiring.flipped(self.i), code_groups.i)
+        connect(m, code_groups.o, groups.i)
+        m.d.comb += code_groups.start.eq(self.start)
 
         # Groups meet weights; the last one of a vector, also the parameters of its tile.
         queued = Signal(range(QUEUED + 1))
@@ -121,7 +124,6 @@ class DenseWalk(wiring.Component):
 
         m.d.comb += [
             self.group.eq(groups.o.p.codes),
-            self.steps.control.dense.eq(1),
             self.steps.control.load.eq(self.load),
             self.steps.control.load_address.eq(load_place),
             self.steps.control.address.eq(place),

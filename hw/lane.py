@@ -11,7 +11,7 @@ from downshift.hw.fabric import Addition, Fabric
 from downshift.hw.mac import VectorTags
 from downshift.hw.word_chains import CHAIN
 
-__all__ = ["Lane", "LaneControl", "LaneSteps"]
+__all__ = ["Lane", "LaneControl", "LaneNeighbours", "LaneSteps"]
 
 
 class LaneControl(data.Struct):
@@ -24,7 +24,6 @@ class LaneControl(data.Struct):
     first: 1
     done: 1
     give: 1  # with `done`: the sum of the columns is complete
-    dense: 1  # multiply the group of codes that all lanes have, not a byte of its own
 
 
 class LaneSteps(data.Struct):
@@ -46,6 +45,9 @@ class Lane(wiring.Component):
     Members
     -------
     control : ``In(LaneControl)``
+        A cycle after what it speaks of.
+    dense : ``In(1)``
+        Multiply the group of codes that all lanes have, not a byte of its own; stable meanwhile.
     load_data : ``In(ArrayLayout(8, 3))``
         Weights of the columns.
     code, group : ``In(8)``, ``In(ArrayLayout(8, 3))``
@@ -61,6 +63,7 @@ class Lane(wiring.Component):
         super().__init__(
             {
                 "control": In(LaneControl),
+                "dense": In(1),
                 "load_data": In(data.ArrayLayout(8, CHAIN)),
                 "code": In(8),
                 "group": In(data.ArrayLayout(8, CHAIN)),
@@ -72,18 +75,18 @@ class Lane(wiring.Component):
         m = Module()
 
         # Cycles 2 and 3: inputs have registers of their own. Cycle 4: weights.
-        controls = [Signal(LaneControl, name=f"control_{k}") for k in range(2)]
+        control = Signal(LaneControl)
         loads = [Signal.like(self.load_data, name=f"load_{k}", reset_less=True) for k in range(2)]
-        control, load_data = controls[-1], loads[-1]
+        load_data = loads[-1]
         codes = [Signal.like(self.group, name=f"codes_{k}", reset_less=True) for k in range(3)]
         first, valid = (Signal(3, name=n, reset_less=True) for n in ("firsts", "valids"))
         done, give = (Signal(4, reset_less=True, name=n) for n in ("dones", "gives"))
         m.d.sync += [
-            Cat(controls).eq(Cat(self.control, *controls)),
+            control.eq(self.control),
             Cat(loads).eq(Cat(self.load_data, *loads)),
             codes[0]
             .as_value()
-            .eq(Mux(self.control.dense, self.group.as_value(), self.code.replicate(CHAIN))),
+            .eq(Mux(self.dense, self.group.as_value(), self.code.replicate(CHAIN))),
             *(later.eq(earlier) for earlier, later in pairwise(codes)),
             valid.eq(Cat(control.valid, valid)),
             first.eq(Cat(control.first, first)),
@@ -141,4 +144,18 @@ class Lane(wiring.Component):
         with m.If(give[3]):
             m.d.sync += output.eq(third)
         m.d.comb += self.o.eq(output ^ (1 << self.sum_width - 1))
+        return m
+
+
+class LaneNeighbours(wiring.Component):
+    """What lanes that are next to each other are told, a cycle later."""
+
+    i: In(LaneControl)
+    o: Out(LaneControl)
+
+    def elaborate(self, platform):
+        m = Module()
+        told = Signal(LaneControl)
+        m.d.sync += told.eq(self.i)
+        m.d.comb += self.o.eq(told)
         return m

@@ -12,14 +12,18 @@ from downshift.hw.counters import CycleUse
 from downshift.hw.dense_walk import DenseWalk
 from downshift.hw.fabric import Fabric
 from downshift.hw.generate import shared
-from downshift.hw.lane import Lane, LaneControl, LaneSteps
+from downshift.hw.lane import Lane, LaneControl, LaneNeighbours, LaneSteps
 from downshift.hw.lanes_layer import LanesLayer
 from downshift.hw.mac import VectorTags
 from downshift.hw.map_layout import WORD_BYTES
+from downshift.hw.table import row_order
 from downshift.hw.window import im2col
 from downshift.hw.word_chains import CHAIN, chain_word_layout
 
 __all__ = ["Lanes", "depthwise_sums"]
+
+NEIGHBOURS = 4
+"""Lanes that share a register."""
 
 
 def depthwise_sums(words, weights, *, stride):
@@ -170,11 +174,16 @@ class Lanes(wiring.Component):
             word.eq(self.i.p.word),
             group.eq(vectors.group),
         ]
-        for index in range(WORD_BYTES):
+        for position, index in enumerate(row_order(WORD_BYTES)):
+            if position % NEIGHBOURS == 0:
+                told = LaneNeighbours()
+                m.submodules[f"told_{position}"] = shared(told, platform)
+                m.d.comb += told.i.eq(control)
             lane = Lane(sum_width=self.sum_width, fabric=self.fabric)
             m.submodules[f"lane_{index}"] = shared(lane, platform)
             m.d.comb += [
-                lane.control.eq(control),
+                lane.control.eq(told.o),
+                lane.dense.eq(dense),
                 lane.load_data.eq(weights[index]),
                 lane.code.eq(word[index]),
                 lane.group.eq(group),

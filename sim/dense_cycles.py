@@ -119,14 +119,18 @@ class _Codes:
         self.asked = 0
         self.left = deque([-Fetch.room] * Fetch.room, maxlen=Fetch.room)
         self.waiting: list[bool] = []  # groups of the word that waits: whether they end a vector
-        self.offered: deque[bool] = deque()  # groups that are left of the word before it
+        self.left_of_word: deque[bool] = deque()  # groups of the word before it
+        self.offered: deque[bool] = deque()  # groups in the skid buffer
 
     def step(self, time: int, taken: bool) -> None:
         """End a cycle, in which a group was taken or not."""
+        moves = self.left_of_word and len(self.offered) < 2
         if taken:
             self.offered.popleft()
-        if self.waiting and not self.offered:
-            self.offered.extend(self.waiting)
+        if moves:
+            self.offered.append(self.left_of_word.popleft())
+        if self.waiting and not self.left_of_word:
+            self.left_of_word.extend(self.waiting)
             self.waiting = []
         elif not self.waiting and self.words:
             asked = max(self.asked + 1, self.left[0] + 2)
