@@ -98,7 +98,7 @@ class PinnedActivations(_UnsignedActivations):
 
 
 class OffsetActivations(_UnsignedActivations):
-    """`act_quant` of activations that may be negative, with a trained zero point; takes `widths`."""
+    """`act_quant` of activations that may be negative: zero has a trained code; takes `widths`."""
 
     pinned_width = None
     fixed_scale = None

@@ -7,16 +7,21 @@ from torch import nn
 from downshift.hw.errors import DownshiftError
 from downshift.hw.mac import accumulator_bounds
 from downshift.hw.requantize import requantize
+from downshift.hw.table_config import TableConfig
 from downshift.sim import golden
 from downshift.sw.activation_quantizer import ActivationQuantizer
+from downshift.sw.compiler import compile_graph
 from downshift.sw.double_rounding import DoubleRounding
 from downshift.sw.fixed_point import fixed_point
 from downshift.sw.freeze import Frozen
 from downshift.sw.lowering import lower
+from downshift.sw.network_blocks import network_blocks
 from downshift.sw.quantizers import (
     InputActivations,
     LogitWeights,
+    OffsetActivations,
     PinnedActivations,
+    PinnedOffsetActivations,
     SwitchableActivations,
     SwitchableWeights,
 )
@@ -63,6 +68,54 @@ CHAINS = {
 INPUT_SHAPE = (8, 6, 2)
 
 
+def signed(quant=OffsetActivations):
+    return QuantIdentity(act_quant=quant, widths=WIDTHS)
+
+
+class Residual(nn.Module):
+    """Sums with what is quantized already: after a relu, and before one."""
+
+    def __init__(self):
+        super().__init__()
+        self.entrance = nn.Sequential(source(), conv(2, 4, 3, padding=1), norm(4), relu())
+        self.same = nn.Sequential(conv(4, 4, 3, padding=1, bias=False), norm(4))
+        self.same_relu, self.relu = relu(), relu(PinnedActivations)
+        self.skip = nn.Sequential(conv(4, 6, 1, stride=2), norm(6), signed())
+        self.down = nn.Sequential(conv(4, 6, 3, stride=2, padding=1, bias=False), norm(6))
+        self.exit = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), logits(6))
+
+    def forward(self, x):
+        x = self.entrance(x)
+        x = self.same_relu(self.same(x) + x)
+        return self.exit(self.relu(torch.add(self.skip(x), self.down(x))))
+
+
+class Bottleneck(nn.Module):
+    """Maps without a relu, depthwise and grouped convolutions, and a mean by hand."""
+
+    def __init__(self):
+        super().__init__()
+        self.entrance = nn.Sequential(source(), conv(2, 4, 1), norm(4), signed())
+        self.expand = nn.Sequential(conv(4, 8, 1, bias=False), norm(8), relu())
+        self.depthwise = nn.Sequential(conv(8, 8, 3, padding=1, groups=8), norm(8), relu())
+        self.project = nn.Sequential(conv(8, 4, 1, bias=False), norm(4))
+        self.sum = signed(PinnedOffsetActivations)
+        self.grouped = nn.Sequential(conv(4, 6, 3, groups=2), relu(), nn.Dropout())
+        self.last = logits(6)
+
+    def forward(self, x):
+        x = self.entrance(x)
+        x = self.sum(x + self.project(self.depthwise(self.expand(x))))
+        return self.last(self.grouped(x).mean((2, 3)))
+
+
+NETWORKS = {
+    **{name: lambda chain=chain: nn.Sequential(source(), *chain) for name, chain in CHAINS.items()},
+    "residual": Residual,
+    "bottleneck": Bottleneck,
+}
+
+
 def power_of_two(model, seed=0):
     """Fill a chain with numbers that floating point and fixed point both hold exactly."""
     rng = torch.Generator().manual_seed(seed)
@@ -82,6 +135,8 @@ def power_of_two(model, seed=0):
             module.scale.data = powers(module.scale.shape, -8, -6)
         elif isinstance(module, ActivationQuantizer) and isinstance(module.scale, nn.Parameter):
             module.scale.data = torch.tensor([2.0 ** (1 - min(w, 6)) for w in WIDTHS])
+            if module.offset:
+                module.zero.data = torch.rand(len(WIDTHS), generator=rng)
         elif isinstance(module, nn.BatchNorm2d):
             module.eps = 0.0
             module.weight.data = powers(module.weight.shape, -2, 0)
@@ -91,9 +146,9 @@ def power_of_two(model, seed=0):
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", CHAINS)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_lowering_is_exact_where_floats_are(name, width):
-    model = power_of_two(nn.Sequential(source(), *CHAINS[name]))
+    model = power_of_two(NETWORKS[name]())
     frozen = Frozen(lower(model, input_shape=INPUT_SHAPE))
     x = torch.randint(0, 256, (20, 2, 8, 6), generator=torch.Generator().manual_seed(1))
     ours = frozen(x.byte(), width)
@@ -102,10 +157,11 @@ def test_lowering_is_exact_where_floats_are(name, width):
     set_widths(model, width)
     with torch.no_grad():
         real = model(x.double() / 16)
-    scales = [m.scale[m.index] for m in model.modules() if isinstance(m, ActivationQuantizer)]
-    last = model[-1].weight_quant.tensor_quant
-    step = scales[-1] * last.scale * 2 ** (8 - last.width)
-    assert torch.equal((real / step).round().int(), ours.logits)
+    block = network_blocks(model)[1][-1]
+    last, quantizer = block.layer.weight_quant.tensor_quant, block.entering
+    step = quantizer.scale[quantizer.index] * last.scale * 2 ** (8 - last.width)
+    pixels = np.prod(frozen.graph.shape_of(block.source)[:2]) if block.average else 1
+    assert torch.equal((real / step * pixels).round().int(), ours.logits)
     assert real.std() > 0
 
 
@@ -150,7 +206,7 @@ REFUSED = {
     r"^A network must end with a layer that gives logits$": POOLED,
     r"^Layer 1: a QuantLinear on a map needs a Flatten before it$": [logits(2)],
     r"^Layer 2 expects 7 inputs, a map of shape \(8, 6, 2\) comes in$": [nn.Flatten(), logits(7)],
-    r"^Layer 1: groups and dilation must be 1$": [conv(2, 2, 3, groups=2), relu(), logits(2)],
+    r"^Layer 1: dilation must be 1$": [conv(2, 2, 3, dilation=2), relu(), nn.Flatten(), logits(2)],
     r"^Layer 1 gives logits, which must share one scale: ": [conv(2, 2, 3)],
     r"^Layer 1: weights must be quantized by DoubleR": [QuantConv2d(2, 2, 3), relu(), logits(2)],
     r"^Module 2 must be quantized by SwitchableActiv": [conv(2, 2, 3), QuantReLU(), logits(2)],
@@ -161,6 +217,73 @@ REFUSED = {
 def test_what_cannot_be_lowered_is_named(message):
     with pytest.raises(DownshiftError, match=message):
         lower_small(*REFUSED[message])
+
+
+class Parts(nn.Module):
+    """Modules, and a forward of one's own."""
+
+    def __init__(self, forward):
+        super().__init__()
+        self.source, self.signed, self.relu = source(), signed(), relu()
+        self.one, self.two, self.norm = conv(2, 4, 1), conv(2, 4, 1), norm(4)
+        self.offset_relu, self.mean = relu(OffsetActivations), nn.AdaptiveAvgPool2d((4, 3))
+        self.last = logits(4)
+        self.call = forward
+
+    def forward(self, x):
+        x = self.call(self, self.source(x))
+        return self.last(x.mean(dim=(2, 3)))
+
+
+FORWARDS = {
+    r"^Operation add adds what two and one give; quantize one of them before, by a QuantIdent": (
+        lambda net, x: net.relu(net.two(x) + net.one(x))
+    ),
+    r"^Module relu of type QuantReLU takes what 1 more take; quantize it before$": (
+        lambda net, x: (y := net.one(x)) is not None and net.relu(y) + net.signed(y)
+    ),
+    r"^Operation add cannot be lowered in its place; ": lambda net, x: net.relu(net.one(x)) + x,
+    r"^Operation sub cannot be lowered in its place; ": lambda net, x: net.one(x) - x,
+    r"^Module norm of type SwitchableBatchNorm2d cannot be lowered in its place; ": (
+        lambda net, x: net.norm(net.relu(net.one(x)))
+    ),
+    r"^Module offset_relu of type QuantReLU gives nothing below zero: use act_quant=Switchabl": (
+        lambda net, x: net.offset_relu(net.one(x))
+    ),
+    r"^Module mean of type AdaptiveAvgPool2d must give one pixel, not \(4, 3\)$": (
+        lambda net, x: net.mean(net.relu(net.one(x)))
+    ),
+    r"^Operation mean must take the mean of all pixels, over \(2, 3\)$": (
+        lambda net, x: net.relu(net.one(x)).mean(1)
+    ),
+    r"^Module source of type QuantIdentity cannot be lowered in its place; ": (
+        lambda net, x: net.source(net.relu(net.one(x)))
+    ),
+    r"^The network cannot be traced by torch.fx: .*; its forward must not depend on values$": (
+        lambda net, x: net.relu(net.one(x)) if x.sum() > 0 else x
+    ),
+}
+
+
+@pytest.mark.parametrize("message", FORWARDS)
+def test_what_cannot_be_lowered_in_its_place_is_named(message):
+    with pytest.raises(DownshiftError, match=message):
+        lower(Parts(FORWARDS[message]), input_shape=INPUT_SHAPE)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_what_is_lowered_compiles_for_tables(name):
+    graph = lower(power_of_two(NETWORKS[name]()), input_shape=INPUT_SHAPE)
+    assert compile_graph(graph, TableConfig()).widths == WIDTHS
+
+
+def test_a_residual_that_counts_too_often_is_named():
+    model = power_of_two(Residual())
+    for norm_ in model.same[1].norms.values():
+        norm_.running_var.data[:] = 1e12
+    message = r"^Layer same.0 at width 8: a code of the residual entrance.1 would count \d+ to \d+ "
+    with pytest.raises(DownshiftError, match=message):
+        lower(model, input_shape=INPUT_SHAPE)
 
 
 def test_accumulators_beyond_int32_are_named():
