@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from downshift.sw.activation_quantizer import ActivationQuantizer
-from downshift.sw.switchable import SwitchableBatchNorm2d, set_widths
+from downshift.sw.switchable import SwitchableBatchNorm, set_widths
 
 __all__ = ["calibrate", "recalibrate_norms"]
 
@@ -39,7 +39,7 @@ def recalibrate_norms(
     model.train()
     for width in widths:
         set_widths(model, width)
-        norms = [m.norm for m in model.modules() if isinstance(m, SwitchableBatchNorm2d)]
+        norms = [m.norm for m in model.modules() if isinstance(m, SwitchableBatchNorm)]
         momenta = [norm.momentum for norm in norms]
         for norm in norms:
             norm.reset_running_stats()

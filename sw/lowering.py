@@ -35,7 +35,7 @@ def lower(
         multiplier / 2**shift  =  m  =  k * s_w * 2**d * s_a / s_o
         bias                   =  rhe((beta + k * (layer bias - mean)) / s_o / m)
 
-    A batch norm's gain is positive by construction (see `SwitchableBatchNorm2d`), hence so is m.
+    A batch norm's gain is positive by construction (see `SwitchableBatchNorm`), hence so is m.
     The bias also takes off what zero points add to the sums. A residual of scale ``s_r`` counts
     ``rhe(2**r * s_r / (k * s_w * 2**d * s_a))`` for each code, in sums that are shifted by r.
 

@@ -12,13 +12,13 @@ from torch import fx, nn
 from downshift.hw.errors import DownshiftError
 from downshift.sw.activation_quantizer import ActivationQuantizer
 from downshift.sw.layer import INPUT
-from downshift.sw.switchable import SwitchableBatchNorm2d
+from downshift.sw.switchable import SwitchableBatchNorm
 
 __all__ = ["Block", "network_blocks"]
 
 QUANTIZERS = (QuantIdentity, QuantReLU)
 LAYERS = (QuantConv2d, QuantLinear)
-KNOWN = (*QUANTIZERS, *LAYERS, SwitchableBatchNorm2d)
+KNOWN = (*QUANTIZERS, *LAYERS, SwitchableBatchNorm)
 """Modules that are taken whole."""
 ADDITIONS = (operator.add, operator.iadd, torch.add)
 
@@ -38,7 +38,7 @@ class Block:
     """Whether it was flattened before it entered."""
     average: bool
     """Whether the mean of its pixels enters."""
-    norm: SwitchableBatchNorm2d | None = None
+    norm: SwitchableBatchNorm | None = None
     residual: str | None = None
     """Map that is added to the sums."""
     added: ActivationQuantizer | None = None
@@ -74,7 +74,7 @@ class _Input:
 def network_blocks(model: nn.Module) -> tuple[ActivationQuantizer, list[Block]]:
     """Find the layers of a network.
 
-    Layers are `QuantConv2d` and `QuantLinear`; behind each an optional `SwitchableBatchNorm2d`, an
+    Layers are `QuantConv2d` and `QuantLinear`; behind each an optional `SwitchableBatchNorm`, an
     optional sum with a map that is quantized already, then `QuantReLU` or `QuantIdentity`, and an
     optional `MaxPool2d`. Before a `QuantLinear`, the mean over all pixels or a `Flatten`. Dropout
     and identities vanish. The last layer gives logits.
@@ -190,12 +190,16 @@ class _Walk:
         return value
 
     def _pool(self, where, module, node, value):
-        if not isinstance(value, _Map) or value.block is None or value.block.pool or value.flat:
+        # The largest of some sums has the largest code: a pool may come before the quantizer.
+        block = value.block if isinstance(value, _Sums | _Map) else None
+        if isinstance(value, _Map) and (value.flat or value.average):
+            raise _misplaced(where)
+        if block is None or block.pool or block.residual:
             raise _misplaced(where)
         self._only(node.args[0], where)
         if _pair(module.padding) != (0, 0) or _pair(module.dilation) != (1, 1) or module.ceil_mode:
             raise DownshiftError(f"{where} must have no padding, dilation or ceil_mode")
-        value.block.pool = module
+        block.pool = module
         return value
 
     def _mean(self, where, module, node, value):
@@ -264,7 +268,7 @@ class _Walk:
 MODULE_STEPS = (
     (QUANTIZERS, _Walk._quantize),
     (LAYERS, _Walk._multiply),
-    (SwitchableBatchNorm2d, _Walk._normalise),
+    (SwitchableBatchNorm, _Walk._normalise),
     (nn.MaxPool2d, _Walk._pool),
     (nn.AdaptiveAvgPool2d, _Walk._mean),
     (nn.Flatten, _Walk._flatten_module),
@@ -278,7 +282,7 @@ OPERATION_STEPS = (
 """What becomes of which modules, and of which functions and methods."""
 NO_ENTRANCE = "A network must begin with a QuantIdentity that quantizes its input"
 PLACES = (
-    "a network is QuantIdentity, then layers: QuantConv2d or QuantLinear, SwitchableBatchNorm2d, a "
+    "a network is QuantIdentity, then layers: QuantConv2d or QuantLinear, SwitchableBatchNorm, a "
     "sum with a quantized map, QuantReLU or QuantIdentity, MaxPool2d, and before a QuantLinear "
     "AdaptiveAvgPool2d or Flatten"
 )

@@ -8,14 +8,21 @@ from downshift.hw.errors import DownshiftError
 from downshift.sw.activation_quantizer import ActivationQuantizer
 from downshift.sw.double_rounding import DoubleRounding
 
-__all__ = ["SwitchableBatchNorm2d", "scale_parameters", "set_widths", "start_from_float"]
+__all__ = [
+    "SwitchableBatchNorm",
+    "SwitchableBatchNorm1d",
+    "SwitchableBatchNorm2d",
+    "scale_parameters",
+    "set_widths",
+    "start_from_float",
+]
 
 SMALLEST_GAIN = 2.0**-10
 """Least factor of a normalised channel: the requantizer's multiplier is unsigned and never zero."""
 
 
-class SwitchableBatchNorm2d(nn.Module):
-    """A full batch norm for each width of the network.
+class SwitchableBatchNorm(nn.Module):
+    """A full batch norm for each width of the network: what its two shapes have in common.
 
     The factor of every channel is kept positive, at least `SMALLEST_GAIN`. It folds into an
     unsigned multiplier, and a sign cannot move into the weights: they are stored once for all
@@ -31,19 +38,21 @@ class SwitchableBatchNorm2d(nn.Module):
     Attributes
     ----------
     norms : ModuleDict
-        One `torch.nn.BatchNorm2d` by width.
+        One of torch's batch norms by width.
     width : int
         Running network width.
     """
 
+    kind: type[nn.Module]
+
     def __init__(self, num_features: int, *, widths: tuple[int, ...]):
         super().__init__()
         self.num_features = num_features
-        self.norms = nn.ModuleDict({str(width): nn.BatchNorm2d(num_features) for width in widths})
+        self.norms = nn.ModuleDict({str(width): self.kind(num_features) for width in widths})
         self.width = widths[0]
 
     @property
-    def norm(self) -> nn.BatchNorm2d:
+    def norm(self) -> nn.BatchNorm1d | nn.BatchNorm2d:
         """The batch norm of the running width."""
         return self.norms[str(self.width)]
 
@@ -59,14 +68,14 @@ class SwitchableBatchNorm2d(nn.Module):
             raise DownshiftError(f"Batch norms were trained at widths {have}, not {width!r}")
         self.width = width
 
-    def start_from(self, norm: nn.BatchNorm2d) -> None:
+    def start_from(self, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
         """Copy an FP32 batch norm into that of every width."""
         for own in self.norms.values():
             own.load_state_dict(norm.state_dict())
             own.eps = norm.eps
 
     def forward(self, x):
-        """Normalise; (n, num_features, height, width)."""
+        """Normalise; (n, num_features, height, width), or without the last two."""
         norm = self.norm
         if not self.training:
             return F.batch_norm(
@@ -75,6 +84,18 @@ class SwitchableBatchNorm2d(nn.Module):
         # A projection, so that the gradient can still pull the factor up again.
         norm.weight.data.clamp_min_(SMALLEST_GAIN)
         return norm(x)
+
+
+class SwitchableBatchNorm2d(SwitchableBatchNorm):
+    """A batch norm of maps for each width of the network; (n, num_features, height, width)."""
+
+    kind = nn.BatchNorm2d
+
+
+class SwitchableBatchNorm1d(SwitchableBatchNorm):
+    """A batch norm of vectors for each width of the network; (n, num_features)."""
+
+    kind = nn.BatchNorm1d
 
 
 def set_widths(model: nn.Module, width: int) -> None:
@@ -96,7 +117,7 @@ def set_widths(model: nn.Module, width: int) -> None:
         If some part does not run at `width`.
     """
     for module in model.modules():
-        if isinstance(module, DoubleRounding | ActivationQuantizer | SwitchableBatchNorm2d):
+        if isinstance(module, DoubleRounding | ActivationQuantizer | SwitchableBatchNorm):
             module.select(width)
 
 

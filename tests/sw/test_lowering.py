@@ -25,7 +25,11 @@ from downshift.sw.quantizers import (
     SwitchableActivations,
     SwitchableWeights,
 )
-from downshift.sw.switchable import SwitchableBatchNorm2d, set_widths
+from downshift.sw.switchable import (
+    SwitchableBatchNorm1d,
+    SwitchableBatchNorm2d,
+    set_widths,
+)
 
 WIDTHS = (8, 5, 2)
 
@@ -59,6 +63,11 @@ CHAINS = {
         *[conv(2, 5, (3, 2), stride=(2, 1), padding=(1, 0)), relu(), nn.MaxPool2d((2, 3), (1, 2))],
         *[nn.Sequential(conv(5, 3, 1, bias=False), norm(3), nn.Identity()), relu()],
         *[nn.Dropout(), nn.Flatten(), logits(18)],
+    ],
+    "pool first": [
+        *[conv(2, 3, 3, padding=1), nn.MaxPool2d(2), norm(3), relu()],
+        *[nn.Flatten(), QuantLinear(36, 5, bias=False, weight_quant=SwitchableWeights)],
+        *[SwitchableBatchNorm1d(5, widths=WIDTHS), relu(), logits(5)],
     ],
     "linear": [
         *[nn.Flatten(), QuantLinear(96, 7, bias=True, weight_quant=SwitchableWeights), relu()],
@@ -137,7 +146,7 @@ def power_of_two(model, seed=0):
             module.scale.data = torch.tensor([2.0 ** (1 - min(w, 6)) for w in WIDTHS])
             if module.offset:
                 module.zero.data = torch.rand(len(WIDTHS), generator=rng)
-        elif isinstance(module, nn.BatchNorm2d):
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             module.eps = 0.0
             module.weight.data = powers(module.weight.shape, -2, 0)
             module.running_var.data = powers(module.weight.shape, 0, 1) ** 2
