@@ -154,7 +154,7 @@ class _Preparation:
     def _normalise(self, node: fx.Node) -> None:
         (source,) = node.all_input_nodes
         if source in self.maps or len(source.users) > 1 or not self._is_bare(source):
-            source = self._multiply_by_one(node, self._as_map(source))
+            source = self._multiply_by_one(node, source)
         norm = self._module(node)
         if not norm.affine or norm.running_mean is None:
             raise _unsupported(f"{_title(node, self.network)} without factors and statistics")
@@ -167,7 +167,7 @@ class _Preparation:
     def _rectify(self, node: fx.Node) -> None:
         (source,) = node.all_input_nodes
         if source in self.maps or len(source.users) > 1:
-            self._multiply_by_one(node, self._as_map(source))
+            self._multiply_by_one(node, source)
         self._replace(node, QuantReLU(act_quant=SwitchableActivations, widths=self.widths))
         self.maps.add(node)
 
@@ -176,7 +176,7 @@ class _Preparation:
         if len(terms) != 2:
             raise _unsupported(f"{_title(node, self.network)} of anything but two maps")
         sums = [term for term in terms if term not in self.maps and len(term.users) == 1]
-        kept = sums[-1] if sums else self._multiply_by_one(node, self._as_map(terms[0]))
+        kept = sums[-1] if sums else self._multiply_by_one(node, terms[0])
         for term in node.all_input_nodes:
             if term is not kept:
                 self._as_map(term)
@@ -208,18 +208,22 @@ class _Preparation:
             pinned = QuantIdentity(act_quant=PinnedOffsetActivations, widths=self.widths)
         self._replace(entering, pinned)
 
-    def _as_map(self, node: fx.Node) -> fx.Node:
+    def _as_map(self, node: fx.Node, act_quant=OffsetActivations) -> fx.Node:
         """The node, or what quantizes it for all that take it."""
         if node in self.maps:
             return node
         name = f"{node.target if node.op == 'call_module' else node.name}_codes".replace(".", "_")
-        quantizer = QuantIdentity(act_quant=OffsetActivations, widths=self.widths)
+        quantizer = QuantIdentity(act_quant=act_quant, widths=self.widths)
         codes = self._insert(node, name, quantizer)
         self.maps.add(codes)
         return codes
 
     def _multiply_by_one(self, node: fx.Node, source: fx.Node) -> fx.Node:
-        """Put a layer between a map and a node that needs sums; it multiplies each channel by 1."""
+        """Put a layer between a map and a node that needs sums; it multiplies each channel by 1.
+
+        What is quantized for its sake has 8 bits: so does a sum that goes on to the next block.
+        """
+        source = self._as_map(source, PinnedOffsetActivations)
         layer = self._layer_before(source)
         if not isinstance(layer, QuantConv2d):
             raise _unsupported(f"{_title(node, self.network)} behind what is quantized already")
