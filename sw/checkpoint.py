@@ -7,13 +7,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from downshift.hw.errors import DownshiftError
 from downshift.sw.atomic_write import write_atomically
 from downshift.sw.integer_graph import IntegerGraph
 from downshift.sw.lowering import lower
+from downshift.sw.prepare import prepare
 from downshift.sw.scale_optimizer import RateScaling
-from downshift.sw.small_net import QuantNet, linear_inputs
+from downshift.sw.small_net import FloatNet, linear_inputs
 from downshift.sw.training import Training, TrainingConfig
 
 __all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
@@ -29,16 +31,18 @@ class Checkpoint:
 
     name: str
     """Stem of its file."""
-    model: QuantNet
+    model: nn.Module
     """In evaluation mode, at its highest width."""
     config: TrainingConfig
     """What it was trained with."""
+    input_shape: tuple[int, int, int]
+    """(height, width, channels)."""
     float_accuracy: float
     """Share of the test images that its FP32 forerunner labelled right, 0…1."""
 
     def graph(self, name: str | None = None) -> IntegerGraph:
         """Lower the network to integers, under its own name unless told another."""
-        return lower(self.model, input_shape=self.model.input_shape, name=name or self.name)
+        return lower(self.model, input_shape=self.input_shape, name=name or self.name)
 
 
 def save_checkpoint(path: Path, training: Training, config: TrainingConfig) -> None:
@@ -63,9 +67,9 @@ def save_checkpoint(path: Path, training: Training, config: TrainingConfig) -> N
         "model": MODEL,
         "config": asdict(config) | {"rate_scaling": config.rate_scaling.value},
         "float_accuracy": training.float_accuracy,
-        "input_shape": training.model.input_shape,
-        "input_scale": training.model.input_scale,
-        "classes": training.model.classes,
+        "input_shape": training.input_shape,
+        "input_scale": training.input_scale,
+        "classes": training.classes,
         "state": training.model.state_dict(),
     }
     # Through memory: torch reports a full disk as a RuntimeError, a plain write as an OSError.
@@ -117,17 +121,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
             f"Checkpoint {path} holds the model {content.get('model')!r}, not {MODEL!r}; {again}"
         )
     try:
-        config, model = _rebuilt(content)
-        accuracy = float(content["float_accuracy"])
+        checkpoint = _rebuilt(path.stem, content)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, DownshiftError):
         raise DownshiftError(
             f"Checkpoint {path} does not fit the model {MODEL!r} of this program; {again}"
         ) from None
-    return Checkpoint(name=path.stem, model=model, config=config, float_accuracy=accuracy)
+    return checkpoint
 
 
-def _rebuilt(content: dict) -> tuple[TrainingConfig, QuantNet]:
-    """Configuration and network of a checkpoint; raises many things if they do not fit."""
+def _rebuilt(name: str, content: dict) -> Checkpoint:
+    """Network of a checkpoint, and what belongs to it; raises many things if they do not fit."""
     fields = dict(content["config"])
     fields |= {
         "widths": tuple(fields["widths"]),
@@ -146,6 +149,12 @@ def _rebuilt(content: dict) -> tuple[TrainingConfig, QuantNet]:
             raise ValueError(size)
     # Initial weights are drawn, then overwritten: the caller's generator must not notice.
     with torch.random.fork_rng(devices=[]):
-        model = QuantNet(shape, classes, config.widths, scale)
+        model = prepare(FloatNet(shape, classes), widths=config.widths, input_scale=scale)
     model.load_state_dict(state)
-    return config, model.eval()
+    return Checkpoint(
+        name=name,
+        model=model.eval(),
+        config=config,
+        input_shape=shape,
+        float_accuracy=float(content["float_accuracy"]),
+    )

@@ -1,6 +1,5 @@
 """Networks that run at several widths: batch norm per width, and one call that sets them all."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -14,7 +13,6 @@ __all__ = [
     "SwitchableBatchNorm2d",
     "scale_parameters",
     "set_widths",
-    "start_from_float",
 ]
 
 SMALLEST_GAIN = 2.0**-10
@@ -129,39 +127,3 @@ def scale_parameters(model: nn.Module) -> list[nn.Parameter]:
         if isinstance(module, DoubleRounding | ActivationQuantizer)
         and isinstance(module.scale, nn.Parameter)
     ]
-
-
-@torch.no_grad()
-def start_from_float(model: nn.Module, float_model: nn.Module) -> None:
-    """Start a quantized network from a trained FP32 one with the same names.
-
-    Weights and biases are copied and weight scales set from them; each batch norm is copied to
-    every width. A channel with a negative batch norm factor is negated together with the weights
-    before it, which leaves the function unchanged and the factor positive.
-
-    Parameters
-    ----------
-    model : nn.Module
-        Quantized chain; its layers carry the names of `float_model`.
-    float_model : nn.Module
-        Chain of `Conv2d`, `Linear`, `BatchNorm2d` and modules without parameters.
-    """
-    layer = None
-    for name, source in float_model.named_modules():
-        if isinstance(source, nn.Conv2d | nn.Linear):
-            layer = model.get_submodule(name)
-            layer.weight.copy_(source.weight)
-            if source.bias is not None:
-                layer.bias.copy_(source.bias)
-            layer.weight_quant.tensor_quant.start_from(layer.weight)
-        elif isinstance(source, nn.BatchNorm2d):
-            target = model.get_submodule(name)
-            target.start_from(source)
-            sign = torch.where(source.weight < 0, -1.0, 1.0)
-            for norm in target.norms.values():
-                norm.weight.mul_(sign)
-                norm.running_mean.mul_(sign)
-            layer.weight.mul_(sign.view(-1, *[1] * (layer.weight.ndim - 1)))
-            if layer.bias is not None:
-                layer.bias.mul_(sign)
-            layer.weight_quant.tensor_quant.start_from(layer.weight)

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from downshift.hw.errors import DownshiftError
 from downshift.sw.calibration import calibrate, recalibrate_norms
 from downshift.sw.datasets import Images
+from downshift.sw.prepare import prepare
 from downshift.sw.scale_optimizer import RateScaling, ScaleAdam, adapted_rate
-from downshift.sw.small_net import FloatNet, QuantNet
-from downshift.sw.switchable import scale_parameters, set_widths, start_from_float
+from downshift.sw.small_net import FloatNet
+from downshift.sw.switchable import scale_parameters, set_widths
 
 __all__ = [
     "Training",
@@ -86,10 +87,15 @@ class TrainingConfig:
 class Training:
     """What a training run gives."""
 
-    model: QuantNet
+    model: nn.Module
     """Trained at all widths, in evaluation mode, at the highest."""
     float_model: FloatNet
     """The FP32 network it started from."""
+    input_shape: tuple[int, int, int]
+    """(height, width, channels)."""
+    input_scale: float
+    """Real value of one input code."""
+    classes: int
     scale_rates: dict[int, list[float]]
     """Mean learning rate of the scales in each epoch, by width."""
     float_accuracy: float
@@ -128,9 +134,8 @@ def train_small_net(
 
     with _surroundings(config):
         float_model = FloatNet(data.input_shape, data.classes)
-        model = QuantNet(data.input_shape, data.classes, config.widths, data.input_scale)
         train_float(float_model, images, labels, config, report=report)
-        start_from_float(model, float_model)
+        model = prepare(float_model, widths=config.widths, input_scale=data.input_scale)
         rates = train_quantized(
             model,
             images,
@@ -141,6 +146,9 @@ def train_small_net(
     return Training(
         model=model,
         float_model=float_model,
+        input_shape=data.input_shape,
+        input_scale=data.input_scale,
+        classes=data.classes,
         scale_rates=rates,
         float_accuracy=float_accuracy(float_model, data.test_images, data.test_labels),
     )

@@ -5,8 +5,8 @@ from tiny_graph import make_graph
 from downshift.sw.calibration import calibrate, recalibrate_norms
 from downshift.sw.datasets import load_digits
 from downshift.sw.graph_file import save_graph
-from downshift.sw.small_net import FloatNet, QuantNet
-from downshift.sw.switchable import start_from_float
+from downshift.sw.prepare import prepare
+from downshift.sw.small_net import FloatNet
 from downshift.sw.training import TrainingConfig, train_small_net
 
 SHORT = TrainingConfig(float_epochs=3, quantized_epochs=2)
@@ -44,9 +44,8 @@ def untrained(digits):
     """Random weights, calibrated: codes spread over the whole range."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        model = QuantNet(digits.input_shape, 10, (8, 6, 4, 2), digits.input_scale)
         float_model = FloatNet(digits.input_shape, 10)
-    start_from_float(model, float_model)
+    model = prepare(float_model, widths=(8, 6, 4, 2), input_scale=digits.input_scale)
     calibrate(model, digits.train_images[:256], (8, 6, 4, 2))
     recalibrate_norms(model, digits.train_images, (8, 6, 4, 2))
     return model.eval()

@@ -3,14 +3,14 @@ import torch
 
 from downshift.hw.errors import DownshiftError
 from downshift.sw.checkpoint import load_checkpoint, save_checkpoint
+from downshift.sw.prepare import prepare
 from downshift.sw.scale_optimizer import RateScaling, ScaleAdam, adapted_rate
-from downshift.sw.small_net import FloatNet, QuantNet
+from downshift.sw.small_net import FloatNet
 from downshift.sw.switchable import (
     SMALLEST_GAIN,
     SwitchableBatchNorm2d,
     scale_parameters,
     set_widths,
-    start_from_float,
 )
 from downshift.sw.training import TrainingConfig, float_accuracy, train_small_net
 
@@ -18,7 +18,11 @@ TINY = TrainingConfig(float_epochs=1, quantized_epochs=1, widths=(8, 2))
 
 
 def quant_net():
-    return QuantNet((8, 8, 1), 10, (8, 6, 4, 2), 1 / 16)
+    return prepared(FloatNet((8, 8, 1), 10))
+
+
+def prepared(float_net):
+    return prepare(float_net, widths=(8, 6, 4, 2), input_scale=1 / 16)
 
 
 def states_equal(a, b):
@@ -112,12 +116,12 @@ def test_unknown_widths_are_refused():
 
 
 def test_negative_factors_move_into_the_weights(digits):
-    source, model = FloatNet((8, 8, 1), 10), quant_net()
+    source = FloatNet((8, 8, 1), 10)
     for norm in (source.norm1, source.norm2):
         norm.weight.data = torch.linspace(-1, 1, norm.num_features)
         norm.running_mean.data = torch.linspace(-0.1, 0.1, norm.num_features)
         norm.bias.data = torch.linspace(0.3, -0.2, norm.num_features)
-    start_from_float(model, source)
+    model = prepared(source)
     target = FloatNet((8, 8, 1), 10)
     state = {k.replace("norms.8.", ""): v for k, v in model.state_dict().items()}
     target.load_state_dict({k: state[k] for k in target.state_dict()})
