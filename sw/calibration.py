@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from downshift.sw.activation_quantizer import ActivationQuantizer
-from downshift.sw.switchable import SwitchableBatchNorm, set_widths
+from downshift.sw.switchable import SwitchableBatchNorm
+from downshift.sw.widths import set_widths
 
 __all__ = ["calibrate", "recalibrate_norms"]
 

@@ -1,5 +1,6 @@
 """The frozen network: the integer graph's arithmetic in torch, written a second time."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -144,7 +145,13 @@ class Frozen(nn.Module):
         return (result.labels == labels).double().mean().item()
 
 
-def freeze(model: nn.Module, *, input_shape: tuple[int, int, int], name: str = "network") -> Frozen:
+def freeze(
+    model: nn.Module,
+    *,
+    input_shape: tuple[int, int, int],
+    name: str = "network",
+    assignments: Mapping[int, int | Mapping[str, int]] | None = None,
+) -> Frozen:
     """Freeze a trained network: `Frozen` on what `lower` makes of it.
 
     Parameters
@@ -155,12 +162,14 @@ def freeze(model: nn.Module, *, input_shape: tuple[int, int, int], name: str = "
         Shape of one input.
     name : str
         Name of the graph.
+    assignments : mapping, optional
+        What each of its widths means, as of `lower`.
 
     Returns
     -------
     Frozen
     """
-    return Frozen(lower(model, input_shape=input_shape, name=name))
+    return Frozen(lower(model, input_shape=input_shape, name=name, assignments=assignments))
 
 
 def double_rounded(stored: Tensor, width: int) -> Tensor:

@@ -13,7 +13,7 @@ from downshift.sw.double_rounding import DoubleRounding
 from downshift.sw.fixed_point import fixed_point
 from downshift.sw.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph, Layer, Pool, Setting
 from downshift.sw.network_blocks import Block, network_blocks
-from downshift.sw.switchable import set_widths
+from downshift.sw.widths import kept_widths, set_widths
 
 __all__ = ["lower"]
 
@@ -23,6 +23,7 @@ def lower(
     *,
     input_shape: tuple[int, int, int],
     name: str = "network",
+    assignments: Mapping[int, int | Mapping[str, int]] | None = None,
     provenance: Mapping[str, str] | None = None,
 ) -> IntegerGraph:
     """Turn a trained network into integers, at every width it was built with.
@@ -47,6 +48,10 @@ def lower(
         Shape of one input.
     name : str
         Name of the graph.
+    assignments : mapping of int to int or mapping of str to int, optional
+        Widths of the graph, 2…8, each with what it means: what `set_widths` takes. Layers that a
+        mapping leaves out have the width itself. By default every width that the network was built
+        with means itself.
     provenance : mapping of str to str
         Copied into the graph.
 
@@ -68,16 +73,16 @@ def lower(
     if len({source.scale[i].item() for i in range(len(source.widths))}) > 1:
         raise DownshiftError("The input has a scale for each width: give its quantizer fixed_scale")
 
-    before = source.widths[source.index]
-    try:
-        for width in source.widths:
-            set_widths(model, width)
+    assignments = assignments or {width: width for width in source.widths}
+    with kept_widths(model):
+        for width, means in assignments.items():
+            if isinstance(means, Mapping):
+                means = {**{block.path: width for block in blocks}, **means}
+            set_widths(model, means)
             for index, (block, layer) in enumerate(zip(blocks, layers, strict=True)):
                 setting = _setting(block, layer, shapes[block.source], width)
                 settings = {**layer.settings, width: setting}
                 layers[index] = replace(layer, settings=settings)
-    finally:
-        set_widths(model, before)
     return IntegerGraph(
         name=name,
         input_shape=tuple(input_shape),

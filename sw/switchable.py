@@ -1,4 +1,4 @@
-"""Networks that run at several widths: batch norm per width, and one call that sets them all."""
+"""Networks that run at several widths: a batch norm for each, and the scales that they share."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,7 +12,6 @@ __all__ = [
     "SwitchableBatchNorm1d",
     "SwitchableBatchNorm2d",
     "scale_parameters",
-    "set_widths",
 ]
 
 SMALLEST_GAIN = 2.0**-10
@@ -94,29 +93,6 @@ class SwitchableBatchNorm1d(SwitchableBatchNorm):
     """A batch norm of vectors for each width of the network; (n, num_features)."""
 
     kind = nn.BatchNorm1d
-
-
-def set_widths(model: nn.Module, width: int) -> None:
-    """Set one network width on every switchable part of `model`.
-
-    Pinned quantizers keep their bits: a layer made with `PinnedWeights` or `LogitWeights` runs its
-    weights at 8 bits whatever the network does, and `PinnedActivations` stay 8-bit codes.
-
-    Parameters
-    ----------
-    model : nn.Module
-        Holds Brevitas layers with the quantizers of `downshift.sw.quantizers`.
-    width : int
-        Network width, one of those it was built with.
-
-    Raises
-    ------
-    DownshiftError
-        If some part does not run at `width`.
-    """
-    for module in model.modules():
-        if isinstance(module, DoubleRounding | ActivationQuantizer | SwitchableBatchNorm):
-            module.select(width)
 
 
 def scale_parameters(model: nn.Module) -> list[nn.Parameter]:

@@ -15,7 +15,8 @@ from downshift.sw.datasets import Images
 from downshift.sw.prepare import prepare
 from downshift.sw.scale_optimizer import RateScaling, ScaleAdam, adapted_rate
 from downshift.sw.small_net import FloatNet
-from downshift.sw.switchable import scale_parameters, set_widths
+from downshift.sw.switchable import scale_parameters
+from downshift.sw.widths import set_widths
 
 __all__ = [
     "Training",

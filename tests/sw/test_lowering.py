@@ -28,8 +28,8 @@ from downshift.sw.quantizers import (
 from downshift.sw.switchable import (
     SwitchableBatchNorm1d,
     SwitchableBatchNorm2d,
-    set_widths,
 )
+from downshift.sw.widths import set_widths
 
 WIDTHS = (8, 5, 2)
 

@@ -11,7 +11,7 @@ from downshift.sw.calibration import calibrate
 from downshift.sw.compiler import compile_graph
 from downshift.sw.freeze import freeze
 from downshift.sw.prepare import prepare
-from downshift.sw.switchable import set_widths
+from downshift.sw.widths import set_widths
 
 WIDTHS = (8, 4, 2)
 SHAPE = (12, 12, 3)

@@ -10,9 +10,9 @@ from downshift.sw.switchable import (
     SMALLEST_GAIN,
     SwitchableBatchNorm2d,
     scale_parameters,
-    set_widths,
 )
 from downshift.sw.training import TrainingConfig, float_accuracy, train_small_net
+from downshift.sw.widths import set_widths
 
 TINY = TrainingConfig(float_epochs=1, quantized_epochs=1, widths=(8, 2))
 
