@@ -2,15 +2,22 @@
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from downshift.hw.conv_layer import ConvLayer
 from downshift.hw.descriptor import descriptor_fields
 from downshift.hw.sequencer import program_layers
 from downshift.hw.table_config import TableConfig
+from downshift.sim import golden
 from downshift.sim.cycles import cycles
 from downshift.sim.random_networks import Feature, random_case
 from downshift.sim.runner import build_simulation
-from downshift.sim.verify import verify
+from downshift.sim.verify import Case, verify
+from downshift.sw.calibration import calibrate, recalibrate_norms
+from downshift.sw.compiler import compile_graph
+from downshift.sw.freeze import freeze
+from downshift.sw.prepare import prepare
 
 CONFIG = TableConfig(
     segments=3, activation_depth=1024, weight_depth=4096, parameter_depth=1024, sum_depth=64,
@@ -100,3 +107,57 @@ def test_rtl_equals_golden(simulation, cases, check_counters, tmp_path):
 
 def test_a_reset_in_mid_frame_leaves_nothing(simulation, check_resets):
     check_resets(simulation, random_case(3025, CONFIG, images=1, features=SKIP).graph)
+
+
+class Blocks(nn.Module):
+    """An inverted bottleneck, and a residual block with norms before its convolutions."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2), nn.BatchNorm2d(8), nn.ReLU6())
+        self.bottleneck = nn.Sequential(
+            *[nn.Conv2d(8, 20, 1, bias=False), nn.BatchNorm2d(20), nn.ReLU6()],
+            *[nn.Conv2d(20, 20, 3, padding=1, groups=20), nn.BatchNorm2d(20), nn.ReLU6()],
+            *[nn.Conv2d(20, 8, 1, bias=False), nn.BatchNorm2d(8)],
+        )
+        self.skip = nn.Conv2d(8, 24, 1, stride=2)
+        self.residual = nn.Sequential(
+            *[nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 24, 3, stride=2, padding=1)],
+            *[nn.BatchNorm2d(24), nn.ReLU(), nn.Conv2d(24, 24, 3, padding=1, groups=2)],
+        )
+        self.exit = nn.Sequential(nn.BatchNorm2d(24), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+        self.last = nn.Sequential(nn.Flatten(), nn.Linear(24, 10))
+
+    def forward(self, x):
+        x = self.stem(x)
+        x = x + self.bottleneck(x)
+        return self.last(self.exit(self.skip(x) + self.residual(x)))
+
+
+def test_pytorch_equals_golden_equals_rtl(simulation, check_counters, tmp_path):
+    torch.manual_seed(0)
+    widths, x = (8, 4, 2), torch.randint(0, 256, (4, 3, 15, 13))
+    model = prepare(Blocks(), widths=widths, input_scale=1 / 255)
+    calibrate(model, x / 255, widths)
+    recalibrate_norms(model, x / 255, widths)
+    mixed = {
+        "stem.0": 4, "bottleneck.0": 2, "bottleneck.3": 8, "bottleneck.6": 4, "skip": 2,
+        "residual_0_ones": 8, "residual.2": 2, "residual.5": 4, "exit_0_ones": 8, "last.1": 8,
+    }  # fmt: skip
+    assignments = {width: width for width in widths} | {5: mixed}
+    frozen = freeze(model.eval(), input_shape=(15, 13, 3), assignments=assignments)
+    image = compile_graph(frozen.graph, CONFIG)
+    codes = x.byte()
+    case = Case(
+        graph=frozen.graph,
+        image=image,
+        x=codes.permute(0, 2, 3, 1).numpy(),
+        schedule=[(0, width) for width in assignments],
+    )
+    (reports,) = verify(simulation, [case], tmp_path)
+    for width, report in reports.items():
+        logits = golden.run(case.graph, case.x, width).logits
+        assert np.array_equal(frozen(codes, width).logits.numpy(), logits)
+        assert report.mismatches == 0
+        assert report.codes_compared > 1000
+        check_counters(report.counters[0], cycles(image, width))
