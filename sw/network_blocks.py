@@ -1,11 +1,9 @@
 """The structure of a network: its modules, traced, cut into the layers that an accelerator runs."""
 
-import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-import torch
 from brevitas.nn import QuantConv2d, QuantIdentity, QuantLinear, QuantReLU
 from torch import fx, nn
 
@@ -13,6 +11,7 @@ from downshift.hw.errors import DownshiftError
 from downshift.sw.activation_quantizer import ActivationQuantizer
 from downshift.sw.layer import INPUT
 from downshift.sw.switchable import SwitchableBatchNorm
+from downshift.sw.tracing import ADDITIONS, FLATTENINGS, MEANS, trace
 
 __all__ = ["Block", "network_blocks"]
 
@@ -20,7 +19,6 @@ QUANTIZERS = (QuantIdentity, QuantReLU)
 LAYERS = (QuantConv2d, QuantLinear)
 KNOWN = (*QUANTIZERS, *LAYERS, SwitchableBatchNorm)
 """Modules that are taken whole."""
-ADDITIONS = (operator.add, operator.iadd, torch.add)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -100,11 +98,6 @@ def network_blocks(model: nn.Module) -> tuple[ActivationQuantizer, list[Block]]:
     return walk.source, walk.blocks
 
 
-class _Tracer(fx.Tracer):
-    def is_leaf_module(self, module, path):
-        return isinstance(module, KNOWN) or super().is_leaf_module(module, path)
-
-
 @dataclass(eq=False)
 class _Walk:
     """Through the nodes of a traced network, in order."""
@@ -115,13 +108,7 @@ class _Walk:
     values: dict[fx.Node, object] = field(default_factory=dict)
 
     def __post_init__(self):
-        try:
-            self.graph = _Tracer().trace(self.model)
-        except Exception as error:  # whatever the user's own forward runs into
-            raise DownshiftError(
-                f"The network cannot be traced by torch.fx: {error}; its forward must not depend "
-                "on values"
-            ) from None
+        self.graph = trace(self.model, whole=KNOWN)
 
     def visit(self, node: fx.Node) -> None:
         """Give the node its value."""
@@ -219,9 +206,15 @@ class _Walk:
         return self._average(where, node, value)
 
     def _flatten_module(self, where, module, node, value):
-        return self._flatten(where, node, value)
+        return self._flatten(where, node, value, module.start_dim, module.end_dim)
 
-    def _flatten(self, where, node, value):
+    def _flatten_method(self, where, node, value):
+        dims = dict(zip(("start_dim", "end_dim"), node.args[1:], strict=False)) | node.kwargs
+        return self._flatten(where, node, value, dims.get("start_dim", 0), dims.get("end_dim", -1))
+
+    def _flatten(self, where, node, value, start, end):
+        if (start, end) != (1, -1):
+            raise DownshiftError(f"{where} must flatten all but the first dimension")
         if not isinstance(value, _Map):
             raise _misplaced(where)
         return _Map(
@@ -230,6 +223,7 @@ class _Walk:
         )  # fmt: skip
 
     def _pass(self, where, module, node, value):
+        self._only(node.args[0], where)
         return value
 
     def _add(self, where, node, value):
@@ -242,6 +236,8 @@ class _Walk:
                 f"{where} adds what {paths} give; quantize one of them before, by a QuantIdentity "
                 "with OffsetActivations"
             )
+        if node.kwargs or len(node.args) != 2:
+            raise _misplaced(f"{where} with options")
         if not sums or not maps or sums[0].block.residual or maps[0].flat or maps[0].average:
             raise _misplaced(where)
         self._only(node.args[terms.index(sums[0])], where)
@@ -275,9 +271,9 @@ MODULE_STEPS = (
     ((nn.Identity, nn.Dropout), _Walk._pass),
 )
 OPERATION_STEPS = (
-    ((*ADDITIONS, "add", "add_"), _Walk._add),
-    ((torch.flatten, "flatten"), _Walk._flatten),
-    ((torch.mean, "mean"), _Walk._mean_method),
+    (ADDITIONS, _Walk._add),
+    (FLATTENINGS, _Walk._flatten_method),
+    (MEANS, _Walk._mean_method),
 )
 """What becomes of which modules, and of which functions and methods."""
 NO_ENTRANCE = "A network must begin with a QuantIdentity that quantizes its input"

@@ -1,7 +1,6 @@
 """Preparation: an ordinary FP32 network becomes one that runs at several widths."""
 
 import copy
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -23,6 +22,7 @@ from downshift.sw.quantizers import (
     SwitchableWeights,
 )
 from downshift.sw.switchable import SwitchableBatchNorm1d, SwitchableBatchNorm2d
+from downshift.sw.tracing import ADDITIONS, FLATTENINGS, MEANS, trace
 
 __all__ = ["prepare"]
 
@@ -32,9 +32,6 @@ MODULES_OF = {
     F.relu: nn.ReLU, torch.relu: nn.ReLU, "relu": nn.ReLU, F.relu6: nn.ReLU6,
 }  # fmt: skip
 """Functions and methods that become modules."""
-ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
-MEANS = (torch.mean, "mean")
-FLATTENINGS = (torch.flatten, "flatten")
 VANISHING = (nn.Identity, nn.Dropout)
 
 
@@ -68,14 +65,7 @@ def prepare(model: nn.Module, *, widths: tuple[int, ...], input_scale: float) ->
     DownshiftError
         If the network holds what cannot be quantized; names it by its path and type.
     """
-    try:
-        graph = fx.Tracer().trace(model)
-    except Exception as error:  # whatever the user's own forward runs into
-        raise DownshiftError(
-            f"The network cannot be traced by torch.fx: {error}; its forward must not depend on "
-            "values"
-        ) from None
-    network = fx.GraphModule(copy.deepcopy(model), graph)
+    network = fx.GraphModule(copy.deepcopy(model), trace(model))
     _Preparation(network, tuple(widths), input_scale).run()
     network.graph.lint()
     network.recompile()

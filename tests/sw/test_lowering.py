@@ -236,6 +236,7 @@ class Parts(nn.Module):
         self.source, self.signed, self.relu = source(), signed(), relu()
         self.one, self.two, self.norm = conv(2, 4, 1), conv(2, 4, 1), norm(4)
         self.offset_relu, self.mean = relu(OffsetActivations), nn.AdaptiveAvgPool2d((4, 3))
+        self.vanishes, self.pool = nn.Identity(), nn.MaxPool2d(2)
         self.last = logits(4)
         self.call = forward
 
@@ -264,6 +265,15 @@ FORWARDS = {
     ),
     r"^Operation mean must take the mean of all pixels, over \(2, 3\)$": (
         lambda net, x: net.relu(net.one(x)).mean(1)
+    ),
+    r"^Operation add with options cannot be lowered in its place; ": (
+        lambda net, x: net.relu(torch.add(net.one(x), net.signed(net.two(x)), alpha=2))
+    ),
+    r"^Operation flatten must flatten all but the first dimension$": (
+        lambda net, x: torch.flatten(net.relu(net.one(x)))
+    ),
+    r"^Module vanishes of type Identity takes what 1 more take; quantize it before$": (
+        lambda net, x: net.pool(net.vanishes(y := net.relu(net.one(x)))) + y
     ),
     r"^Module source of type QuantIdentity cannot be lowered in its place; ": (
         lambda net, x: net.source(net.relu(net.one(x)))
