@@ -24,6 +24,21 @@ def check_counters():
     return check
 
 
+@pytest.fixture(scope="session")
+def check_frames(check_counters):
+    """Every value of every frame was golden's, and every frame took what was predicted."""
+
+    def check(case, reports):
+        for width, report in reports.items():
+            where = f"{case.graph.name} at width {width}"
+            assert report.mismatches == 0, where
+            assert report.logits_compared > 0, where
+            for counters in report.counters:
+                check_counters(counters, cycles(case.image, width))
+
+    return check
+
+
 @pytest.fixture
 def check_resets(tmp_path):
     """Reset an accelerator at all times of a frame, and before one: the next frame is right."""
