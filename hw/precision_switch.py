@@ -20,7 +20,7 @@ def precision_switch(codes, *, width, stored_width=STORED_WIDTH):
     codes : int array
         Stored weights, signed, `stored_width` bits.
     width : int
-        Bits of the result, 2…`stored_width`.
+        Bits of the result, 1…`stored_width`; 1 bit is the sign, and zero counts as positive.
     stored_width : int
         Bits of `codes`, at most 8.
 
@@ -28,7 +28,8 @@ def precision_switch(codes, *, width, stored_width=STORED_WIDTH):
     -------
     int8 array
         ``clip(rhe(codes / 2**(stored_width - width)), -2**(width-1), 2**(width-1) - 1)``, always
-        from the stored codes: cascading through a width between gives other numbers.
+        from the stored codes: cascading through a width between gives other numbers. At 1 bit, -1
+        or 1.
 
     Raises
     ------
@@ -44,17 +45,21 @@ def precision_switch(codes, *, width, stored_width=STORED_WIDTH):
     --------
     >>> precision_switch([-128, -33, -32, 31, 32, 96, 127], width=2).tolist()
     [-2, -1, 0, 0, 0, 1, 1]
+    >>> precision_switch([-128, -1, 0, 127], width=1).tolist()
+    [-1, -1, 1, 1]
     """
     if not 2 <= stored_width <= STORED_WIDTH:
         raise ValueError(f"Stored width must be in 2..{STORED_WIDTH}, not {stored_width!r}")
-    if not 2 <= width <= stored_width:
-        raise ValueError(f"Width must be in 2..{stored_width}, not {width!r}")
+    if not 1 <= width <= stored_width:
+        raise ValueError(f"Width must be in 1..{stored_width}, not {width!r}")
     codes = np.asarray(codes)
     limit = 1 << (stored_width - 1)
     if codes.size and not (codes.min() >= -limit and codes.max() < limit):
         raise ValueError(
             f"Codes must be in {-limit}..{limit - 1}, not {codes.min()}..{codes.max()}"
         )
+    if width == 1:
+        return np.where(codes < 0, -1, 1).astype(np.int8)
     top = 1 << (width - 1)
     rounded = shift_half_even(codes, stored_width - width)
     return np.clip(rounded, -top, top - 1).astype(np.int8)

@@ -27,7 +27,7 @@ def requantize(acc, *, bias, multiplier, shift, zero_point, width):
     zero_point : int
         Code of zero, 0…255, added after rounding.
     width : int
-        Bits of the codes, 2…8.
+        Bits of the codes, 1…8.
 
     Returns
     -------

@@ -23,7 +23,7 @@ class ActivationQuantizer(nn.Module):
     Parameters
     ----------
     widths : tuple of int
-        Network widths, 2…8.
+        Network widths, 1…8.
     pinned_width : int or None
         Bits of the codes at every network width; None follows the network. The scales stay
         separate: each width normalises its batches by itself.

@@ -34,9 +34,11 @@ def compile_graph(graph: IntegerGraph, config: AcceleratorConfig | TableConfig) 
     Raises
     ------
     DownshiftError
-        If a layer is more than a link of a chain (names it), the network does not fit (says what is
-        short, and by how much), or a sum could leave int32 (names the layer and width).
+        If a layer is more than a link of a chain or has numbers of 1 bit (names it), the network
+        does not fit (says what is short, and by how much), or a sum could leave int32 (names the
+        layer and width).
     """
+    _check_widths(graph)
     if isinstance(config, TableConfig):
         return compile_tables(graph, config)
     _check_chain(graph)
@@ -77,6 +79,17 @@ def compile_graph(graph: IntegerGraph, config: AcceleratorConfig | TableConfig) 
         weights=weights.tobytes(),
         parameters=parameters.tobytes(),
     )
+
+
+def _check_widths(graph: IntegerGraph) -> None:
+    """Refuse what no array multiplies."""
+    for layer in graph.layers:
+        for width, setting in layer.settings.items():
+            if 1 in (setting.weight_width, setting.in_width, setting.out_width):
+                raise DownshiftError(
+                    f"Layer {layer.name} at width {width} has weights or codes of 1 bit, and "
+                    "accelerators run 2 to 8; train without that width"
+                )
 
 
 def _check_chain(graph: IntegerGraph) -> None:

@@ -13,8 +13,9 @@ class DoubleRounding(nn.Module):
     """Quantize weights to `stored_width` bits, then derive the running width from those codes.
 
     Forward gives ``clip(rhe(clip(rhe(W / s)) / 2**d)) * s * 2**d`` with ``d = stored_width -
-    width``: exactly what the precision switch computes from the stored codes. The gradient of the
-    weights is straight-through inside the running range; that of the scale is exact.
+    width``: exactly what the precision switch computes from the stored codes. At 1 bit it is their
+    sign. The gradient of the weights is straight-through inside the running range; that of the
+    scale is exact.
 
     Parameters
     ----------
@@ -26,6 +27,8 @@ class DoubleRounding(nn.Module):
         Bits of the stored codes, 2…8.
     pinned_width : int or None
         Width at which the layer always runs; None follows the network.
+    compat : {None, "paper"}
+        Whose gradient the scale gets; "paper" is for reproduction only.
 
     Attributes
     ----------
@@ -37,14 +40,22 @@ class DoubleRounding(nn.Module):
     Notes
     -----
     Huang et al., *Nearly Lossless Adaptive Bit Switching*, arXiv 2502.01199. Its released code
-    drops the factor ``2**d`` of the scale's gradient and sums it over all channels; this does not.
+    drops the factor ``2**d`` of the scale's gradient, takes the residual of a single rounding and
+    gives every channel the sum over all: ``compat="paper"`` does the same.
     """
 
-    def __init__(self, tracked_parameter_list, per_channel, stored_width=8, pinned_width=None):
+    def __init__(
+        self, tracked_parameter_list, per_channel, stored_width=8, pinned_width=None, compat=None
+    ):
         super().__init__()
+        if not 2 <= stored_width <= 8:
+            raise DownshiftError(f"Weights are stored in 2 to 8 bits, not {stored_width!r}")
+        if compat not in (None, "paper"):
+            raise DownshiftError(f'compat must be None or "paper", not {compat!r}')
         self.per_channel = per_channel
         self.stored_width = stored_width
         self.pinned_width = pinned_width
+        self.compat = compat
         self.width = pinned_width or stored_width
         (weight,) = tracked_parameter_list
         self.scale = nn.Parameter(self._initial_scale(weight.detach()))
@@ -52,8 +63,8 @@ class DoubleRounding(nn.Module):
 
     def select(self, width: int) -> None:
         """Run as the network's `width` asks: at `width` bits, unless pinned."""
-        if not 2 <= width <= self.stored_width:
-            raise DownshiftError(f"Weights run at 2 to {self.stored_width} bits, not {width!r}")
+        if self.pinned_width is None and not 1 <= width <= self.stored_width:
+            raise DownshiftError(f"Weights run at 1 to {self.stored_width} bits, not {width!r}")
         self.width = self.pinned_width or width
 
     def start_from(self, weight: Tensor) -> None:
@@ -67,7 +78,8 @@ class DoubleRounding(nn.Module):
 
     def forward(self, weight):
         """Quantized weights, their scale, zero point and width, as Brevitas' proxies expect."""
-        quantized = _DoubleRound.apply(weight, self.scale, self.width, self.stored_width)
+        round_ = _PaperDoubleRound if self.compat else _DoubleRound
+        quantized = round_.apply(weight, self.scale, self.width, self.stored_width)
         step = self.scale.detach() * 2.0 ** (self.stored_width - self.width)
         return quantized, step, self._zero_point, torch.tensor(float(self.width))
 
@@ -92,8 +104,7 @@ class _DoubleRound(torch.autograd.Function):
     def forward(ctx, weight, scale, width, stored_width):
         step = scale * 2.0 ** (stored_width - width)  # exact, as is every power of two below
         stored = _stored_codes(weight, scale, stored_width)
-        top = 1 << (width - 1)
-        codes = stored.mul_(2.0 ** (width - stored_width)).round_().clamp_(-top, top - 1)
+        codes = _running_codes(stored, width, stored_width)
         ctx.save_for_backward(weight, step, codes)
         ctx.width, ctx.stored_width = width, stored_width
         return codes * step
@@ -102,16 +113,45 @@ class _DoubleRound(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad):
         weight, step, codes = ctx.saved_tensors
-        top = 1 << (ctx.width - 1)
+        low, high = _limits(ctx.width)
         x = weight / step
-        inside = (x >= -top) & (x <= top - 1)
+        inside = (x >= low) & (x <= high)
         # LSQ's g = 1 / sqrt(N * Qp) beside the 2**Δ of the chain rule.
         n = weight.numel() // step.numel()
-        factor = 2.0 ** (ctx.stored_width - ctx.width) * (n * (top - 1)) ** -0.5
+        factor = 2.0 ** (ctx.stored_width - ctx.width) * (n * high) ** -0.5
         residual = (codes - x * inside).mul_(grad)
         dims = list(range(1, weight.ndim)) if step.ndim else None
         grad_scale = residual.sum(dims, keepdim=step.ndim > 0).mul_(factor)
         return grad * inside, grad_scale, None, None
+
+
+class _PaperDoubleRound(_DoubleRound):
+    """The same numbers forward, and backward what the released code of the paper computes."""
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        weight, step, _ = ctx.saved_tensors
+        low, high = _limits(ctx.width)
+        x = weight / step
+        inside = (x >= low) & (x <= high)
+        residual = x.round().clamp_(low, high) - x * inside
+        total = residual.mul_(grad).sum() * (weight.numel() * high) ** -0.5
+        return grad * inside, total.expand_as(step), None, None
+
+
+def _limits(width: int) -> tuple[int, int]:
+    """Least and largest running code."""
+    top = 1 << (width - 1)
+    return (-top, top - 1) if width > 1 else (-1, 1)
+
+
+def _running_codes(stored: Tensor, width: int, stored_width: int) -> Tensor:
+    """What the precision switch makes of stored codes, in place but for 1 bit."""
+    if width == 1:
+        return torch.where(stored < 0, -1.0, 1.0).to(stored)
+    low, high = _limits(width)
+    return stored.mul_(2.0 ** (width - stored_width)).round_().clamp_(low, high)
 
 
 def _stored_codes(weight: Tensor, scale: Tensor, stored_width: int) -> Tensor:

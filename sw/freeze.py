@@ -173,14 +173,14 @@ def freeze(
 
 
 def double_rounded(stored: Tensor, width: int) -> Tensor:
-    """Weights of `width` bits from stored ones, by add, shift and tie repair.
+    """Weights of `width` bits from stored ones, by add, shift and tie repair; of 1 bit by sign.
 
     Parameters
     ----------
     stored : int8 tensor
         Stored codes.
     width : int
-        Bits of the result, 2…8.
+        Bits of the result, 1…8.
 
     Returns
     -------
@@ -191,6 +191,8 @@ def double_rounded(stored: Tensor, width: int) -> Tensor:
     >>> double_rounded(torch.tensor([-128, -33, -32, 31, 32, 96, 127]), 2).tolist()
     [-2, -1, 0, 0, 0, 1, 1]
     """
+    if width == 1:
+        return torch.where(stored < 0, -1, 1).to(torch.int8)
     drop = torch.tensor(8 - width)
     top = 1 << (width - 1)
     return rounded_shift(stored.long(), drop).clamp(-top, top - 1).to(torch.int8)

@@ -20,7 +20,7 @@ NUMBERS = (
 """Integers of a layer at one width."""
 MAX_SIDE = 1 << 16
 """Longest side of a map, a stride or a window that a file may ask for."""
-WIDTHS = range(2, 9)
+WIDTHS = range(1, 9)
 
 
 def tensor_name(layer: str, field: str, width: int | None = None) -> str:
@@ -126,7 +126,7 @@ def _layer(entry: Any, index: int, left: dict[str, np.ndarray]) -> Layer:
         raise DownshiftError(f"{where} has no settings")
     for width in settings:
         if width not in map(str, WIDTHS):
-            raise DownshiftError(f"{where}: a width must be 2 to 8 bits, not {width!r:.60}")
+            raise DownshiftError(f"{where}: a width must be 1 to 8 bits, not {width!r:.60}")
     return Layer(
         name=name,
         weight=_take(left, tensor_name(name, "weight"), np.int8, shape, where),
@@ -161,7 +161,7 @@ def _setting(
             raise DownshiftError(f"{where}: {name} must be in 0..{most}, not {entry[name]!r:.60}")
     if entry["out_width"] not in (*WIDTHS, LOGIT_WIDTH):
         raise DownshiftError(
-            f"{where}: out_width must be 2 to 8, or 32 for logits, not {entry['out_width']}"
+            f"{where}: out_width must be 1 to 8, or 32 for logits, not {entry['out_width']}"
         )
 
     def take(field: str, dtype: type) -> np.ndarray:

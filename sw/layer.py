@@ -37,11 +37,11 @@ class Setting:
     """
 
     weight_width: int
-    """Bits of the running weights, 2…8."""
+    """Bits of the running weights, 1…8; of 1 bit they are -1 and 1."""
     in_width: int
-    """Bits of the input codes, 2…8."""
+    """Bits of the input codes, 1…8."""
     out_width: int
-    """Bits of the output codes, 2…8; 32 for logits."""
+    """Bits of the output codes, 1…8; 32 for logits."""
     zero_point_in: int
     """Code of zero in the input, which also pads."""
     zero_point_out: int

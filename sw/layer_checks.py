@@ -109,9 +109,9 @@ def check_setting(layer: Layer, width: int, setting: Setting, *, last: bool) -> 
         Names the layer and the width.
     """
     where = f"Layer {layer.name} at width {width}"
-    if not 2 <= setting.weight_width <= 8 or not 2 <= setting.in_width <= 8:
+    if not 1 <= setting.weight_width <= 8 or not 1 <= setting.in_width <= 8:
         raise DownshiftError(
-            f"{where}: weights and input must have 2 to 8 bits, "
+            f"{where}: weights and input must have 1 to 8 bits, "
             f"not {setting.weight_width} and {setting.in_width}"
         )
     for name, dtype in (("bias", np.int32), ("multiplier", np.uint16), ("shift", np.uint8)):
@@ -125,9 +125,9 @@ def check_setting(layer: Layer, width: int, setting: Setting, *, last: bool) -> 
         if layer.pool is not None:
             raise DownshiftError(f"{where}: logits cannot be pooled")
         return
-    if not 2 <= setting.out_width <= 8:
+    if not 1 <= setting.out_width <= 8:
         raise DownshiftError(
-            f"{where}: codes must have 2 to 8 bits, not {setting.out_width}; "
+            f"{where}: codes must have 1 to 8 bits, not {setting.out_width}; "
             "only the last layer gives logits"
         )
     if not 0 <= setting.zero_point_out < 1 << setting.out_width:

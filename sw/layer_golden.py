@@ -63,7 +63,7 @@ def accumulate(layer: Layer, x, *, weight_width: int, zero_point: int) -> np.nda
         Its settings are not used.
     x : uint8 array, shape (n, height, width, channels)
     weight_width : int
-        Bits of the running weights, 2…8.
+        Bits of the running weights, 1…8.
     zero_point : int
         Code of zero, which pads.
 

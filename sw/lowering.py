@@ -8,6 +8,7 @@ from brevitas.nn import QuantConv2d
 from torch import nn
 
 from downshift.hw.errors import DownshiftError
+from downshift.hw.precision_switch import precision_switch
 from downshift.sw.activation_quantizer import ActivationQuantizer
 from downshift.sw.double_rounding import DoubleRounding
 from downshift.sw.fixed_point import fixed_point
@@ -96,8 +97,8 @@ def _bare_layer(block: Block, shape: tuple[int, int, int]) -> Layer:
     """The layer without its settings, after checking its options."""
     module, where = block.layer, f"Layer {block.path}"
     quantizer = module.weight_quant.tensor_quant
-    if not isinstance(quantizer, DoubleRounding) or quantizer.stored_width != 8:
-        raise DownshiftError(f"{where}: weights must be quantized by DoubleRounding, stored 8-bit")
+    if not isinstance(quantizer, DoubleRounding):
+        raise DownshiftError(f"{where}: weights must be quantized by DoubleRounding")
     if module.input_quant.is_quant_enabled or module.output_quant.is_quant_enabled:
         raise DownshiftError(f"{where}: quantize activations in QuantIdentity and QuantReLU only")
     if module.bias_quant.is_quant_enabled:
@@ -108,7 +109,8 @@ def _bare_layer(block: Block, shape: tuple[int, int, int]) -> Layer:
         )
     if not all(bool(p.isfinite().all()) for p in module.parameters()):
         raise DownshiftError(f"{where}: its parameters must be finite; train it again")
-    weight = quantizer.codes(module.weight).numpy()
+    # The switch finds codes of fewer bits at the top of a byte: it then gives what it would there.
+    weight = quantizer.codes(module.weight).numpy() << (8 - quantizer.stored_width)
     stride, padding, groups = (1, 1), (0, 0), 1
     if isinstance(module, QuantConv2d):
         if _pair(module.dilation) != (1, 1):
@@ -162,6 +164,11 @@ def _setting(block: Block, layer: Layer, shape: tuple[int, int, int], width: int
     """Integers of a layer at the width that the model runs at; `shape` is that of what enters."""
     where = f"Layer {block.path} at width {width}"
     quantizer, entering = block.layer.weight_quant.tensor_quant, block.entering
+    if quantizer.width == 1 and getattr(block.layer, "groups", 1) != layer.groups:
+        raise DownshiftError(
+            f"{where}: weights of 1 bit have no zero for other groups; leave the width out, or "
+            "make the layer dense or depthwise"
+        )
     drop = quantizer.stored_width - quantizer.width
     pixels = shape[0] * shape[1] if layer.average else 1
     acc_scale = _float64(quantizer.scale).reshape(-1) * 2.0**drop * _scale(entering) / pixels
@@ -171,9 +178,8 @@ def _setting(block: Block, layer: Layer, shape: tuple[int, int, int], width: int
         raise DownshiftError(f"{where}: scales must be positive and finite; train it again")
     step = gain * acc_scale  # real value of one in the sums
 
-    top = 1 << (quantizer.width - 1)
-    running = np.clip(np.rint(layer.weight / 2.0**drop), -top, top - 1)
-    running = running.reshape(layer.out_channels, -1)
+    running = precision_switch(layer.weight, width=quantizer.width)
+    running = running.reshape(layer.out_channels, -1).astype(np.float64)
     codes = ((1 << entering.width) - 1) * pixels
     low = np.minimum(running, 0).sum(axis=1) * codes
     high = np.maximum(running, 0).sum(axis=1) * codes
@@ -243,7 +249,7 @@ def _affine(block: Block, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
 
 def _residual_shift(weight_width: int, in_width: int) -> int:
     """Bits by which sums are shifted for a residual: as high as accelerators have them anyway."""
-    shift = 8 - weight_width
+    shift = 8 - max(weight_width, 2)
     return min(shift, 2) if in_width <= 2 else shift
 
 

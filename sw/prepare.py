@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,7 @@ from downshift.sw.quantizers import (
 )
 from downshift.sw.switchable import SwitchableBatchNorm1d, SwitchableBatchNorm2d
 from downshift.sw.tracing import ADDITIONS, FLATTENINGS, MEANS, trace
+from downshift.sw.width_list import check_widths
 
 __all__ = ["prepare"]
 
@@ -35,13 +37,23 @@ MODULES_OF = {
 VANISHING = (nn.Identity, nn.Dropout)
 
 
-def prepare(model: nn.Module, *, widths: tuple[int, ...], input_scale: float) -> fx.GraphModule:
+def prepare(
+    model: nn.Module,
+    *,
+    widths: tuple[int, ...],
+    input_scale: float,
+    pin_ends: bool = True,
+    per_channel: bool = True,
+    stored_width: int = 8,
+    compat: str | None = None,
+) -> fx.GraphModule:
     """Give an FP32 network quantizers that switch between widths.
 
     Convolutions and linear layers get weights of `downshift.sw.quantizers`, batch norms one norm
     for each width, and every relu a quantizer. What no relu follows, but a layer or a sum takes,
     gets a quantizer with a zero point. First and last layer have 8 bits at every width, and so has
-    what enters the last one. A relu that ends at 6 becomes one whose end is learned.
+    what enters the last one, unless told otherwise. A relu that ends at 6 becomes one whose end is
+    learned.
 
     Parameters
     ----------
@@ -53,6 +65,14 @@ def prepare(model: nn.Module, *, widths: tuple[int, ...], input_scale: float) ->
         Network widths, highest first.
     input_scale : float
         Real value of one input code, 8 bits.
+    pin_ends : bool
+        Whether first and last layer have 8 bits at every width.
+    per_channel : bool
+        One weight scale per output channel, or one per layer; logits always share theirs.
+    stored_width : int
+        Bits of the stored codes of layers that follow the width; none of `widths` is above it.
+    compat : {None, "paper"}
+        Whose gradient weight scales get, as of `DoubleRounding`.
 
     Returns
     -------
@@ -63,10 +83,13 @@ def prepare(model: nn.Module, *, widths: tuple[int, ...], input_scale: float) ->
     Raises
     ------
     DownshiftError
-        If the network holds what cannot be quantized; names it by its path and type.
+        If the network holds what cannot be quantized; names it by its path and type. If the widths
+        do not fall, or are out of range.
     """
+    check_widths(widths, stored_width)
     network = fx.GraphModule(copy.deepcopy(model), trace(model))
-    _Preparation(network, tuple(widths), input_scale).run()
+    options = {"per_channel": per_channel, "stored_width": stored_width, "compat": compat}
+    _Preparation(network, tuple(widths), input_scale, pin_ends, options).run()
     network.graph.lint()
     network.recompile()
     return network
@@ -79,6 +102,9 @@ class _Preparation:
     network: fx.GraphModule
     widths: tuple[int, ...]
     input_scale: float
+    pin_ends: bool
+    options: dict[str, Any]
+    """Of weights that follow the width."""
     maps: set[fx.Node] = field(default_factory=set)
     """Nodes that give codes; all others give sums, but for the input."""
     layers: list[fx.Node] = field(default_factory=list)
@@ -138,7 +164,7 @@ class _Preparation:
         self._take_map(node)
         self.maps.discard(node)
         float_layer = self._module(node)
-        self._replace(node, quantized_layer(float_layer, SwitchableWeights))
+        self._replace(node, quantized_layer(float_layer, SwitchableWeights, **self.options))
         self.layers.append(node)
 
     def _normalise(self, node: fx.Node) -> None:
@@ -184,7 +210,12 @@ class _Preparation:
         last = node.all_input_nodes[0]
         if last not in self.layers:
             raise DownshiftError("A network must end with a Conv2d or Linear that gives logits")
-        self._requantize_weights(self.layers[0], PinnedWeights)
+        if not self.pin_ends:
+            options = self.options | {"per_channel": False, "pinned_width": None}
+            self._requantize_weights(last, LogitWeights, **options)
+            return
+        per_channel = self.options["per_channel"]
+        self._requantize_weights(self.layers[0], PinnedWeights, per_channel=per_channel)
         self._requantize_weights(last, LogitWeights)
         entering = last.all_input_nodes[0]
         while not isinstance(self._module_or_none(entering), QuantReLU | QuantIdentity):
@@ -255,8 +286,8 @@ class _Preparation:
                 )
             source = source.all_input_nodes[0]
 
-    def _requantize_weights(self, node: fx.Node, weight_quant) -> None:
-        self._replace(node, quantized_layer(self._module(node), weight_quant))
+    def _requantize_weights(self, node: fx.Node, weight_quant, **options) -> None:
+        self._replace(node, quantized_layer(self._module(node), weight_quant, **options))
 
     def _insert(self, node: fx.Node, name: str, module: nn.Module) -> fx.Node:
         """Put a module behind a node, for all that take it."""

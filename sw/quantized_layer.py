@@ -10,18 +10,22 @@ __all__ = ["make_positive", "quantized_layer"]
 
 
 @torch.no_grad()
-def quantized_layer(layer: nn.Conv2d | nn.Linear, weight_quant) -> QuantConv2d | QuantLinear:
-    """Make the same layer with quantized weights; weights and bias are copies."""
+def quantized_layer(
+    layer: nn.Conv2d | nn.Linear, weight_quant, **options
+) -> QuantConv2d | QuantLinear:
+    """Make the same layer with quantized weights; weights and bias are copies.
+
+    Options are those of `DoubleRounding`; they take precedence over what `weight_quant` says.
+    """
     bias = layer.bias is not None
+    options = {"weight_quant": weight_quant} | {f"weight_{k}": v for k, v in options.items()}
     if isinstance(layer, nn.Linear):
-        quantized = QuantLinear(
-            layer.in_features, layer.out_features, bias=bias, weight_quant=weight_quant
-        )
+        quantized = QuantLinear(layer.in_features, layer.out_features, bias=bias, **options)
     else:
         quantized = QuantConv2d(
             layer.in_channels, layer.out_channels, layer.kernel_size, stride=layer.stride,
             padding=layer.padding, dilation=layer.dilation, groups=layer.groups, bias=bias,
-            padding_mode=layer.padding_mode, weight_quant=weight_quant,
+            padding_mode=layer.padding_mode, **options,
         )  # fmt: skip
     quantized.weight.copy_(layer.weight)
     if bias:

@@ -44,6 +44,7 @@ class _DoubleRoundedWeights(ExtendedInjector):
     tensor_quant = DoubleRounding
     signed = True
     narrow_range = False
+    compat = None
 
 
 class _PerChannel(ExtendedInjector):

@@ -30,7 +30,7 @@ class SwitchableBatchNorm(nn.Module):
     num_features : int
         Channels.
     widths : tuple of int
-        Network widths, 2…8.
+        Network widths, 1…8.
 
     Attributes
     ----------

@@ -16,6 +16,7 @@ from downshift.sw.prepare import prepare
 from downshift.sw.scale_optimizer import RateScaling, ScaleAdam, adapted_rate
 from downshift.sw.small_net import FloatNet
 from downshift.sw.switchable import scale_parameters
+from downshift.sw.width_list import check_widths
 from downshift.sw.widths import set_widths
 
 __all__ = [
@@ -42,7 +43,7 @@ class TrainingConfig:
     """
 
     widths: tuple[int, ...] = (8, 6, 4, 2)
-    """Network widths in bits, 2…8, highest first: the order in which a batch visits them."""
+    """Network widths in bits, 1…8, highest first: the order in which a batch visits them."""
     seed: int = 0
     """Of initial weights and batch order."""
     batch_size: int = 64
@@ -66,10 +67,7 @@ class TrainingConfig:
     in the same order on every machine."""
 
     def __post_init__(self):
-        if not self.widths or any(not 2 <= width <= 8 for width in self.widths):
-            raise DownshiftError(f"Widths must be in 2..8, not {self.widths!r}")
-        if list(self.widths) != sorted(set(self.widths), reverse=True):
-            raise DownshiftError(f"Widths must fall, each named once, not {self.widths!r}")
+        check_widths(self.widths)
         for name in (
             "batch_size",
             "float_epochs",

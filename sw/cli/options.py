@@ -28,8 +28,8 @@ class WidthsType(click.ParamType):
         except ValueError:
             self.fail(f"Widths must be numbers separated by commas, not {value!r}", param, ctx)
         for width in widths:
-            if not 2 <= width <= 8:
-                self.fail(f"Width must be in 2..8, not {width}", param, ctx)
+            if not 1 <= width <= 8:
+                self.fail(f"Width must be in 1..8, not {width}", param, ctx)
         if len(set(widths)) < len(widths):
             self.fail(f"Widths must each be named once, not {value!r}", param, ctx)
         return widths

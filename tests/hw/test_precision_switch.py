@@ -14,7 +14,7 @@ PAIRS = [(stored, width) for stored in range(2, 9) for width in range(2, stored 
     [(-128, 2, -2), (-97, 2, -2), (-96, 2, -2), (-95, 2, -1), (32, 2, 0), (33, 2, 1), (96, 2, 1),
      (-32, 2, 0), (-33, 2, -1), (8, 4, 0), (24, 4, 2), (-8, 4, 0), (-24, 4, -2), (127, 4, 7),
      (2, 6, 0), (6, 6, 2), (-2, 6, 0), (127, 6, 31), (127, 8, 127), (-128, 8, -128), (1, 7, 0),
-     (3, 7, 2), (-1, 7, 0), (-3, 7, -2)],
+     (3, 7, 2), (-1, 7, 0), (-3, 7, -2), (-128, 1, -1), (-1, 1, -1), (0, 1, 1), (127, 1, 1)],
 )  # fmt: skip
 def test_hand_worked(code, width, result):
     assert precision_switch(code, width=width) == result
@@ -55,8 +55,8 @@ def test_block_equals_golden_on_every_code(width, gaps):
 @pytest.mark.parametrize(
     ("codes", "arguments", "message"),
     [
-        (0, {"width": 1}, r"^Width must be in 2..8, not 1$"),
-        (0, {"width": 5, "stored_width": 4}, r"^Width must be in 2..4, not 5$"),
+        (0, {"width": 0}, r"^Width must be in 1..8, not 0$"),
+        (0, {"width": 5, "stored_width": 4}, r"^Width must be in 1..4, not 5$"),
         (0, {"width": 2, "stored_width": 9}, r"^Stored width must be in 2..8, not 9$"),
         ([5, 8], {"width": 2, "stored_width": 4}, r"^Codes must be in -8..7, not 5..8$"),
     ],

@@ -81,7 +81,7 @@ def test_a_plot(bench, tmp_path):
         (["mine.safetensors", "--seeds", "1,x"], 2, "Seeds must be numbers separated by commas, "),
         (["mine.safetensors", "--seeds", "1,1"], 2, "Seeds must each be named once, not '1,1'"),
         (["mine.safetensors", "--seeds", "-1"], 2, "Seeds must be in 0..2147483647, not '-1'"),
-        (["mine.safetensors", "--widths", "9"], 2, "Width must be in 2..8, not 9"),
+        (["mine.safetensors", "--widths", "9"], 2, "Width must be in 1..8, not 9"),
         ([], 2, "Missing argument 'NETWORK'"),
     ],
 )

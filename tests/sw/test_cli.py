@@ -88,7 +88,7 @@ def test_starts_at_once(arguments):
         (["export", "missing.pt"], 1, "missing.pt"),
         (["export", "missing.safetensors"], 1, "missing.safetensors"),
         (["train", "--data", "missing.npz"], 1, "missing.npz"),
-        (["train", "--widths", "9,4"], 2, "Width must be in 2..8, not 9"),
+        (["train", "--widths", "9,4"], 2, "Width must be in 1..8, not 9"),
         (["train", "--widths", "4,x"], 2, "Widths must be numbers separated by commas, not '4,x'"),
         (["train", "--widths", "4,4"], 2, "Widths must each be named once, not '4,4'"),
         (["train", "--seed", "-1"], 2, "'--seed'"),

@@ -43,7 +43,7 @@ def with_metadata(saved, change):
         ),
         (
             lambda m: m["layers"][0]["settings"]["4"].update(in_width=9),
-            "Layer conv at width 4: weights and input must have 2 to 8 bits, not 4 and 9",
+            "Layer conv at width 4: weights and input must have 1 to 8 bits, not 4 and 9",
         ),
         (
             lambda m: m["layers"][0]["settings"]["4"].update(zero_point_out=-1),
@@ -101,7 +101,7 @@ def with_metadata(saved, change):
         ),
         (
             lambda m: m["layers"][0]["settings"].update({"9": {}}),
-            "layer 'conv': a width must be 2 to 8 bits, not '9'",
+            "layer 'conv': a width must be 1 to 8 bits, not '9'",
         ),
         (
             lambda m: m.update(input_scale=float("nan")),

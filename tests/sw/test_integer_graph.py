@@ -194,7 +194,7 @@ REFUSED = {
     ),
     "logits in the middle": (
         with_setting("right", out_width=LOGIT_WIDTH),
-        ("Layer right at width 4: codes must have 2 to 8 bits, not 32; "
+        ("Layer right at width 4: codes must have 1 to 8 bits, not 32; "
         "only the last layer gives logits"),
     ),
     "codes at the end": (

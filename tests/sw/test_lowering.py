@@ -31,7 +31,7 @@ from downshift.sw.switchable import (
 )
 from downshift.sw.widths import set_widths
 
-WIDTHS = (8, 5, 2)
+WIDTHS = (8, 5, 2, 1)
 
 
 def source():
@@ -143,7 +143,10 @@ def power_of_two(model, seed=0):
         if isinstance(module, DoubleRounding):
             module.scale.data = powers(module.scale.shape, -8, -6)
         elif isinstance(module, ActivationQuantizer) and isinstance(module.scale, nn.Parameter):
-            module.scale.data = torch.tensor([2.0 ** (1 - min(w, 6)) for w in WIDTHS])
+            # At 1 bit small enough that a bias is still a whole number of steps.
+            module.scale.data = torch.tensor(
+                [2.0 ** (1 - min(w, 6) if w > 1 else -2) for w in WIDTHS]
+            )
             if module.offset:
                 module.zero.data = torch.rand(len(WIDTHS), generator=rng)
         elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -154,11 +157,13 @@ def power_of_two(model, seed=0):
     return model.double().eval()
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    ("name", "width"),
+    [(name, w) for name in NETWORKS for w in WIDTHS if (name, w) != ("bottleneck", 1)],
+)
 def test_lowering_is_exact_where_floats_are(name, width):
     model = power_of_two(NETWORKS[name]())
-    frozen = Frozen(lower(model, input_shape=INPUT_SHAPE))
+    frozen = Frozen(lower(model, input_shape=INPUT_SHAPE, assignments={width: width}))
     x = torch.randint(0, 256, (20, 2, 8, 6), generator=torch.Generator().manual_seed(1))
     ours = frozen(x.byte(), width)
     theirs = golden.run(frozen.graph, x.byte().permute(0, 2, 3, 1).numpy(), width)
@@ -172,6 +177,11 @@ def test_lowering_is_exact_where_floats_are(name, width):
     pixels = np.prod(frozen.graph.shape_of(block.source)[:2]) if block.average else 1
     assert torch.equal((real / step * pixels).round().int(), ours.logits)
     assert real.std() > 0
+
+
+def test_grouped_layers_of_one_bit_are_refused():
+    with pytest.raises(DownshiftError, match=r"^Layer grouped.0 at width 1: weights of 1 bit have"):
+        lower(power_of_two(Bottleneck()), input_shape=INPUT_SHAPE)
 
 
 def test_lowering_leaves_the_running_width(untrained):
@@ -292,8 +302,10 @@ def test_what_cannot_be_lowered_in_its_place_is_named(message):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_what_is_lowered_compiles_for_tables(name):
-    graph = lower(power_of_two(NETWORKS[name]()), input_shape=INPUT_SHAPE)
-    assert compile_graph(graph, TableConfig()).widths == WIDTHS
+    runnable = {width: width for width in WIDTHS if width > 1}
+    model = power_of_two(NETWORKS[name]())
+    graph = lower(model, input_shape=INPUT_SHAPE, assignments=runnable)
+    assert compile_graph(graph, TableConfig()).widths == tuple(runnable)
 
 
 def test_a_residual_that_counts_too_often_is_named():

@@ -5,11 +5,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from downshift.hw.errors import DownshiftError
+from downshift.hw.precision_switch import precision_switch
 from downshift.hw.table_config import TableConfig
 from downshift.sim import golden
 from downshift.sw.calibration import calibrate
 from downshift.sw.compiler import compile_graph
-from downshift.sw.freeze import freeze
+from downshift.sw.freeze import Frozen, freeze
 from downshift.sw.prepare import prepare
 from downshift.sw.widths import set_widths
 
@@ -171,6 +172,64 @@ def test_first_and_last_layer_have_8_bits(pair):
         assert settings[0].weight_width == settings[-1].weight_width == settings[-1].in_width == 8
         assert {s.weight_width for s in settings[1:-1]} <= {8, width}
         assert width in {s.weight_width for s in settings}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"widths": (4, 3, 1), "stored_width": 4},
+        {"widths": (8, 1), "pin_ends": False, "per_channel": False},
+        {"widths": (6, 2), "stored_width": 6, "pin_ends": False},
+    ],
+)
+def test_other_stored_widths_and_ends_freeze_to_what_golden_computes(options):
+    torch.manual_seed(0)
+    widths = options["widths"]
+    prepared = prepare(PostActivation(), input_scale=1 / 255, **options)
+    calibrate(prepared, images(64), widths)
+    graph = freeze(prepared.eval(), input_shape=SHAPE).graph
+    frozen, codes = Frozen(graph), images(8).mul(255).byte()
+    for width in widths:
+        theirs = golden.run(graph, codes.permute(0, 2, 3, 1).numpy(), width)
+        assert np.array_equal(frozen(codes, width).logits.numpy(), theirs.logits)
+        assert graph.layers[1].settings[width].weight_width == width
+    pinned = options.get("pin_ends", True)
+    assert all(
+        layer.settings[widths[-1]].weight_width == (8 if pinned else widths[-1])
+        for layer in (graph.layers[0], graph.layers[-1])
+    )
+
+
+def test_codes_of_few_bits_lie_at_the_top_of_a_byte():
+    model = prepare(PostActivation(), widths=(4, 2), input_scale=1 / 255, stored_width=4)
+    layer = freeze(model.eval(), input_shape=SHAPE).graph.layers[1]
+    stored = model.conv1.weight_quant.tensor_quant.codes(model.conv1.weight).numpy()
+    assert np.array_equal(layer.weight, stored * 16)
+    for width in (4, 2):
+        running = precision_switch(stored, width=width, stored_width=4)
+        assert np.array_equal(precision_switch(layer.weight, width=width), running)
+
+
+def test_accelerators_refuse_one_bit():
+    model = prepare(PostActivation(), widths=(8, 1), input_scale=1 / 255).eval()
+    graph = freeze(model, input_shape=SHAPE).graph
+    with pytest.raises(DownshiftError, match=r"^Layer conv at width 1 has weights or codes of 1 b"):
+        compile_graph(graph, TableConfig())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"widths": (2, 8)}, r"^Widths must fall, each named once, not \(2, 8\)$"),
+        ({"widths": (8, 0)}, r"^Widths must be in 1..8, not \(8, 0\)$"),
+        ({"widths": (8, 4), "stored_width": 4}, r"^Widths must be in 1..4, not \(8, 4\)$"),
+        ({"widths": (8,), "stored_width": 9}, r"^Weights are stored in 2 to 8 bits, not 9$"),
+        ({"widths": (8,), "compat": "old"}, r'^compat must be None or "paper", not \'old\'$'),
+    ],
+)
+def test_options_that_cannot_work_are_refused(options, message):
+    with pytest.raises(DownshiftError, match=message):
+        prepare(PostActivation(), input_scale=1 / 255, **options)
 
 
 REFUSED = {

@@ -18,7 +18,7 @@ from downshift.sw.quantizers import (
     SwitchableWeights,
 )
 
-PAIRS = [(low, high) for high in range(2, 9) for low in range(2, high + 1)]
+PAIRS = [(low, high) for high in range(2, 9) for low in range(1, high + 1)]
 
 
 def quantizer(weight, scale, *, width, stored_width=8, per_channel=True):
@@ -43,17 +43,23 @@ def test_double_rounding_is_the_precision_switch_on_every_code(low, high):
     assert torch.equal(step, scale * 2 ** (high - low))
 
 
+def limits(width):
+    return (-1, 1) if width == 1 else (-(1 << (width - 1)), (1 << (width - 1)) - 1)
+
+
 def straight_through(weight, scale, *, width, stored_width=8):
     """The composition that autograd can follow, roundings bridged by detach."""
-    top = 1 << (width - 1)
+    low, high = limits(width)
     drop = stored_width - width
     stored = (weight / scale).round().clamp(-(1 << (stored_width - 1)), (1 << stored_width - 1) - 1)
-    codes = (stored / 2**drop).round().clamp(-top, top - 1)
-    ramp = (weight / (scale * 2**drop)).clamp(-top, top - 1)
+    codes = (stored / 2**drop).round().clamp(low, high)
+    if width == 1:
+        codes = torch.where(stored < 0, -1.0, 1.0)
+    ramp = (weight / (scale * 2**drop)).clamp(low, high)
     return (ramp + (codes - ramp).detach()) * scale * 2**drop
 
 
-@pytest.mark.parametrize("width", range(2, 9))
+@pytest.mark.parametrize("width", range(1, 9))
 @pytest.mark.parametrize("per_channel", [True, False])
 def test_gradients_are_those_of_the_straight_through_composition(width, per_channel):
     generator = torch.Generator().manual_seed(width)
@@ -68,7 +74,24 @@ def test_gradients_are_those_of_the_straight_through_composition(width, per_chan
     theirs = torch.autograd.grad(value, [weight, reference_scale], out_grad)
     n = 27 if per_channel else 135
     torch.testing.assert_close(ours[0], theirs[0])
-    torch.testing.assert_close(ours[1], theirs[1] / (n * ((1 << (width - 1)) - 1)) ** 0.5)
+    torch.testing.assert_close(ours[1], theirs[1] / (n * limits(width)[1]) ** 0.5)
+
+
+@pytest.mark.parametrize("width", [8, 4, 2])
+def test_the_papers_gradient_is_one_sum_for_all_channels(width):
+    generator = torch.Generator().manual_seed(width)
+    weight, grad = torch.randn(2, 3, 4, generator=generator, dtype=torch.float64)
+    scale = torch.linspace(0.01, 0.03, 3, dtype=torch.float64).view(3, 1).requires_grad_()
+    module = DoubleRounding([weight], per_channel=True, compat="paper").double()
+    module.scale.data = scale.detach()
+    module.select(width)
+    module(weight)[0].backward(grad)
+    low, high = limits(width)
+    x = weight / (scale.detach() * 2 ** (8 - width))
+    # LSQ of one rounding, in units of the running step.
+    residual = torch.where((x >= low) & (x <= high), x.round() - x, x.clamp(low, high))
+    total = (residual * grad).sum() / (12 * high) ** 0.5
+    torch.testing.assert_close(module.scale.grad, total.expand(3, 1))
 
 
 @pytest.mark.parametrize("width", [8, 4, 2])
@@ -185,7 +208,7 @@ def test_leaves_set_widths_and_scales(quant, shape, width):
 
 
 def test_widths_that_do_not_exist_are_refused():
-    with pytest.raises(DownshiftError, match=r"^Weights run at 2 to 8 bits, not 9$"):
+    with pytest.raises(DownshiftError, match=r"^Weights run at 1 to 8 bits, not 9$"):
         DoubleRounding([torch.ones(1, 1)], per_channel=True).select(9)
     with pytest.raises(DownshiftError, match=r"^Activations were trained at widths 8, 4, not 6$"):
         ActivationQuantizer((8, 4)).select(6)

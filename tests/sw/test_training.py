@@ -62,7 +62,7 @@ def test_a_rate_that_diverges_names_the_step(digits):
     ("field", "value", "message"),
     [
         ("widths", (2, 8), r"^Widths must fall, each named once, not \(2, 8\)$"),
-        ("widths", (9, 2), r"^Widths must be in 2..8, not \(9, 2\)$"),
+        ("widths", (9, 2), r"^Widths must be in 1..8, not \(9, 2\)$"),
         ("batch_size", 0, r"^batch_size must be positive, not 0$"),
         ("float_rate", float("nan"), r"^float_rate must be positive, not nan$"),
         ("threads", 0, r"^threads must be positive, not 0$"),
