@@ -19,6 +19,8 @@ class Bars:
 
     def report(self, name: str, done: float | None, total: float | None, text: str = "") -> None:
         """Show how far a step is; without numbers, that it goes on."""
+        if not self._bars:
+            self._progress.start()
         if name not in self._bars:
             self._bars[name] = self._progress.add_task(name, total=None, text="")
         known = {} if done is None else {"completed": done, "total": total}
@@ -31,18 +33,33 @@ class Bars:
 
 @contextmanager
 def progress_bars() -> Iterator[Bars]:
-    """Show bars on standard error while the body runs; only lines if it is no terminal."""
+    """Show bars on standard error while the body runs; only lines if it is no terminal.
+
+    Nothing is shown before the first report.
+    """
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description:<10}"),
         BarColumn(bar_width=24),
         TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
         TextColumn("{task.fields[text]}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    progress = Progress(*columns, console=Console(stderr=True))
+    try:
         yield Bars(progress)
+    finally:
+        if progress.live.is_started:
+            progress.stop()
 
 
 def print_json(value: Any) -> None:

@@ -135,31 +135,33 @@ def _train(out: Path, bars: Bars) -> dict[str, Any]:
     """Train, save the checkpoint, lower, and give the test split as codes."""
     import torch
 
-    from downshift.sw.checkpoint import save_checkpoint
-    from downshift.sw.datasets import load_digits
+    from downshift.sw.data.digits import load_digits
     from downshift.sw.freeze import freeze
-    from downshift.sw.training import TrainingConfig, train_small_net
+    from downshift.sw.training.checkpoint import save_checkpoint
+    from downshift.sw.training.config import TrainingConfig
+    from downshift.sw.training.run import train
 
     bars.report("train", None, None, "loading PyTorch")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # routing needs the other cores
     try:
-        config = TrainingConfig()
-        data = load_digits()
-        training = train_small_net(
-            config,
-            data=data,
+        images = load_digits()
+        training = train(
+            TrainingConfig(),
+            images,
             progress=lambda done, total, text: bars.report("train", done, total, text),
         )
     finally:
         torch.set_num_threads(threads)
-    save_checkpoint(out / "digits.pt", training, config)
-    frozen = freeze(training.model, input_shape=data.input_shape, name="digits")
-    codes = frozen.quantize(data.test_images).permute(0, 2, 3, 1).contiguous()
+    if training.interrupted:
+        raise KeyboardInterrupt
+    save_checkpoint(out / "digits.pt", training)
+    graph = freeze(training.model, input_shape=images.input_shape, name="digits").graph
+    codes = images.test.codes.permute(0, 2, 3, 1).contiguous()
     return {
-        "graph": frozen.graph,
+        "graph": graph,
         "codes": codes.numpy(),
-        "labels": data.test_labels.numpy(),
+        "labels": images.test.labels.numpy(),
         "float_accuracy": training.float_accuracy,
     }
 

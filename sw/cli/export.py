@@ -30,7 +30,7 @@ def export(model, board, out, as_json):
     if model.suffix == ".safetensors":
         graph = load_graph(model)
     else:
-        from downshift.sw.checkpoint import load_checkpoint
+        from downshift.sw.training.checkpoint import load_checkpoint
 
         graph = load_checkpoint(model).graph()
     content = compile_graph(graph, config).to_bytes()

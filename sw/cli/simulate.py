@@ -34,7 +34,7 @@ def simulate(model, board, input_path, images, widths, out, as_json):
     """
     from downshift.boards import find
     from downshift.sim.cosimulation import cosimulate
-    from downshift.sw.datasets import load_codes
+    from downshift.sw.data.codes import load_codes
     from downshift.sw.graph_file import load_graph
 
     graph = load_graph(model)

@@ -14,10 +14,10 @@ from downshift.sim.cycles import cycles
 from downshift.sim.random_networks import Feature, random_case
 from downshift.sim.runner import build_simulation
 from downshift.sim.verify import Case, verify
-from downshift.sw.calibration import calibrate, recalibrate_norms
 from downshift.sw.compiler import compile_graph
 from downshift.sw.freeze import freeze
 from downshift.sw.prepare import prepare
+from downshift.sw.training.calibration import calibrate, recalibrate_norms
 
 CONFIG = TableConfig(
     segments=3, activation_depth=1024, weight_depth=4096, parameter_depth=1024, sum_depth=64,

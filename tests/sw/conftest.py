@@ -2,12 +2,13 @@ import pytest
 import torch
 from tiny_graph import make_graph
 
-from downshift.sw.calibration import calibrate, recalibrate_norms
-from downshift.sw.datasets import load_digits
+from downshift.sw.data.digits import load_digits
 from downshift.sw.graph_file import save_graph
+from downshift.sw.networks.small import SmallNet
 from downshift.sw.prepare import prepare
-from downshift.sw.small_net import FloatNet
-from downshift.sw.training import TrainingConfig, train_small_net
+from downshift.sw.training.calibration import calibrate, recalibrate_norms
+from downshift.sw.training.config import TrainingConfig
+from downshift.sw.training.run import train
 
 SHORT = TrainingConfig(float_epochs=3, quantized_epochs=2)
 
@@ -36,7 +37,7 @@ def digits():
 
 @pytest.fixture(scope="session")
 def short_training(digits):
-    return train_small_net(SHORT, data=digits)
+    return train(SHORT, digits)
 
 
 @pytest.fixture(scope="session")
@@ -44,8 +45,9 @@ def untrained(digits):
     """Random weights, calibrated: codes spread over the whole range."""
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        float_model = FloatNet(digits.input_shape, 10)
+        float_model = SmallNet(digits.input_shape, 10)
     model = prepare(float_model, widths=(8, 6, 4, 2), input_scale=digits.input_scale)
-    calibrate(model, digits.train_images[:256], (8, 6, 4, 2))
-    recalibrate_norms(model, digits.train_images, (8, 6, 4, 2))
+    images = digits.real(digits.train.codes)
+    calibrate(model, images[:256], (8, 6, 4, 2))
+    recalibrate_norms(model, images, (8, 6, 4, 2))
     return model.eval()

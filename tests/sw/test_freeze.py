@@ -39,7 +39,7 @@ def test_rounding_equals_golden(value, shift):
 def test_frozen_is_golden_on_every_code(model, width, digits, short_training, untrained):
     model = untrained if model == "untrained" else short_training.model
     frozen = freeze(model, input_shape=(8, 8, 1))
-    x = frozen.quantize(digits.test_images)
+    x = digits.test.codes
     ours = frozen(x, width)
     theirs = golden.run(frozen.graph, x.permute(0, 2, 3, 1).numpy(), width)
     assert np.array_equal(ours.logits.numpy(), theirs.logits)
@@ -65,7 +65,7 @@ def test_frozen_is_golden_on_random_networks(seed, features):
 
 def test_pixels_are_their_own_input_codes(digits, untrained):
     frozen = freeze(untrained, input_shape=(8, 8, 1))
-    assert torch.equal(frozen.quantize(digits.test_images), (digits.test_images * 16).byte())
+    assert torch.equal(frozen.quantize(digits.real(digits.test.codes)), digits.test.codes)
 
 
 def test_inputs_that_do_not_fit_are_refused(untrained):

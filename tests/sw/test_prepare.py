@@ -8,10 +8,10 @@ from downshift.hw.errors import DownshiftError
 from downshift.hw.precision_switch import precision_switch
 from downshift.hw.table_config import TableConfig
 from downshift.sim import golden
-from downshift.sw.calibration import calibrate
 from downshift.sw.compiler import compile_graph
 from downshift.sw.freeze import Frozen, freeze
 from downshift.sw.prepare import prepare
+from downshift.sw.training.calibration import calibrate
 from downshift.sw.widths import set_widths
 
 WIDTHS = (8, 4, 2)

@@ -1,28 +1,24 @@
+import csv
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
 import pytest
 import torch
+from torch import nn
 
 from downshift.hw.errors import DownshiftError
-from downshift.sw.checkpoint import load_checkpoint, save_checkpoint
-from downshift.sw.prepare import prepare
-from downshift.sw.scale_optimizer import RateScaling, ScaleAdam, adapted_rate
-from downshift.sw.small_net import FloatNet
-from downshift.sw.switchable import (
-    SMALLEST_GAIN,
-    SwitchableBatchNorm2d,
-    scale_parameters,
-)
-from downshift.sw.training import TrainingConfig, float_accuracy, train_small_net
-from downshift.sw.widths import set_widths
+from downshift.sw.training.batches import moved
+from downshift.sw.training.config import Distillation, Stepping, TrainingConfig
+from downshift.sw.training.distillation import Lesson
+from downshift.sw.training.evaluation import accuracies, first_without_numbers
+from downshift.sw.training.joint import JointPhase
+from downshift.sw.training.run import train
+from downshift.sw.training.scale_optimizer import RateScaling, ScaleAdam, ScaleRates
 
-TINY = TrainingConfig(float_epochs=1, quantized_epochs=1, widths=(8, 2))
-
-
-def quant_net():
-    return prepared(FloatNet((8, 8, 1), 10))
-
-
-def prepared(float_net):
-    return prepare(float_net, widths=(8, 6, 4, 2), input_scale=1 / 16)
+TINY = TrainingConfig(float_epochs=1, quantized_epochs=2, widths=(8, 2))
 
 
 def states_equal(a, b):
@@ -30,32 +26,205 @@ def states_equal(a, b):
     return list(a) == list(b) and all(torch.equal(a[k], b[k]) for k in a)
 
 
+@pytest.fixture(scope="module")
+def few(digits):
+    """Digits for runs of seconds."""
+    return replace(digits, train=digits.train.take(320), validation=digits.validation.take(50))
+
+
+@pytest.fixture(scope="module")
+def tiny(few):
+    return train(TINY, few)
+
+
 def test_a_short_training_learns_at_every_width(short_training, digits):
-    model = short_training.model
-    for width in (8, 6, 4, 2):
-        set_widths(model, width)
-        assert float_accuracy(model, digits.test_images, digits.test_labels) > 0.85
+    shares = accuracies(short_training.model, digits.test, (8, 6, 4, 2), input_scale=1 / 16)
+    assert min(shares.values()) > 0.85
+    assert short_training.float_accuracy > 0.85
 
 
-def test_equal_seeds_give_equal_networks_and_touch_nothing_global(digits):
+def test_equal_seeds_give_equal_networks_and_touch_nothing_global(few, tiny):
     before, threads = torch.get_rng_state(), torch.get_num_threads()
-    first, second = (train_small_net(TINY, data=digits) for _ in range(2))
-    assert states_equal(first.model, second.model)
-    assert first.scale_rates == second.scale_rates
+    again = train(TINY, few)
+    assert states_equal(again.model, tiny.model)
+    assert again.rows == tiny.rows
     assert torch.equal(before, torch.get_rng_state())
     assert threads == torch.get_num_threads()
+    assert not states_equal(train(replace(TINY, seed=1), few).model, tiny.model)
 
 
-def test_progress_counts_both_phases(digits):
+def test_progress_counts_both_phases(few):
     calls = []
-    train_small_net(TINY, data=digits, progress=lambda *call: calls.append(call))
-    assert [call[:2] for call in calls] == [(1, 2), (2, 2)]
+    train(TINY, few, progress=lambda *call: calls.append(call))
+    assert [call[:2] for call in calls] == [(1, 3), (2, 3), (3, 3)]
 
 
-def test_a_rate_that_diverges_names_the_step(digits):
-    config = TrainingConfig(float_epochs=1, quantized_epochs=1, float_rate=1e38)
-    with pytest.raises(DownshiftError, match=r"^Loss became nan at step \d+ in FP32: lower the"):
-        train_small_net(config, data=digits)
+def test_the_log_says_what_an_epoch_was(few, tiny, tmp_path):
+    train(TINY, few, folder=tmp_path)
+    with (tmp_path / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["phase"], row["epoch"]) for row in rows] == [
+        ("float", "1"), ("joint", "1"), ("joint", "2"),
+    ]  # fmt: skip
+    assert {name: float(rows[0][name]) for name in ("loss", "accuracy", "rate", "update_ratio")}
+    for width in (8, 2):
+        for name in ("loss", "scale_rate", "accuracy"):
+            assert float(rows[1][f"{name}_{width}"]) > 0
+    assert float(rows[2]["scale_drift"]) > float(rows[1]["scale_drift"]) > 0
+    assert float(rows[1]["scale_rate_2"]) < float(rows[1]["scale_rate_8"]) / 100
+    assert any((tmp_path / "events").iterdir())
+    assert json.loads((tmp_path / "config.json").read_text())["widths"] == [8, 2]
+
+
+class StopError(Exception):
+    """Ends a run in the middle."""
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+@pytest.mark.parametrize("scaling", ["intent", "measured"])
+def test_a_run_that_resumes_ends_with_the_same_numbers(few, tmp_path, epochs, scaling):
+    config = replace(TINY, float_epochs=2, rate_scaling=RateScaling(scaling))
+
+    def stop(done, total, text):
+        if done == epochs + 1:
+            raise StopError
+
+    with pytest.raises(StopError):
+        train(config, few, folder=tmp_path, progress=stop)
+    resumed = train(config, few, folder=tmp_path, resume=True)
+    whole = train(config, few)
+    assert states_equal(resumed.model, whole.model)
+    assert states_equal(resumed.float_model, whole.float_model)
+    assert resumed.rows == whole.rows
+
+
+def test_ctrl_c_leaves_a_network_and_a_run_that_resumes(few, tiny, tmp_path, monkeypatch):
+    learn, steps = JointPhase.learn, []
+
+    def interrupt(self, batch, share):
+        steps.append(batch.step)
+        if len(steps) == 8:
+            raise KeyboardInterrupt
+        return learn(self, batch, share)
+
+    monkeypatch.setattr(JointPhase, "learn", interrupt)
+    training = train(TINY, few, folder=tmp_path)
+    assert training.interrupted and not training.model.training
+    assert len(training.rows) == 2
+    resumed = train(TINY, few, folder=tmp_path, resume=True)
+    assert states_equal(resumed.model, tiny.model) and not resumed.interrupted
+
+
+def test_runs_are_not_mixed_up(few, tmp_path):
+    with pytest.raises(DownshiftError, match=r"^There is no run in .* to resume: .*config.json: "):
+        train(TINY, few, folder=tmp_path, resume=True)
+    train(TINY, few, folder=tmp_path)
+    with pytest.raises(DownshiftError, match=r" holds a run; resume it, or choose another$"):
+        train(TINY, few, folder=tmp_path)
+    with pytest.raises(DownshiftError, match=r" was started with other settings; give those in "):
+        train(replace(TINY, seed=3), few, folder=tmp_path, resume=True)
+    state = tmp_path / "state.pt"
+    for content, message in ((b"?", "is damaged or no state"), (None, "is of another program")):
+        if content is None:
+            torch.save({"format": "other"}, state)
+        else:
+            state.write_bytes(content)
+        with pytest.raises(DownshiftError, match=rf"^State .*state.pt {message}"):
+            train(TINY, few, folder=tmp_path, resume=True)
+
+
+def test_patience_ends_a_run_that_gets_no_better(few):
+    config = replace(TINY, quantized_epochs=30, quantized_rate=1e-12, patience=2)
+    rows = [row for row in train(config, few).rows if row["phase"] == "joint"]
+    means = [row["accuracy_8"] + row["accuracy_2"] for row in rows]
+    assert 3 <= len(rows) < 30
+    assert means.index(max(means)) == len(rows) - 3
+
+
+def test_a_network_of_ones_own_trains(few):
+    model = nn.Sequential(
+        *[nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.1)],
+        *[nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10)],
+    )
+    before = model[0].weight.detach().clone()
+    training = train(replace(TINY, float_epochs=0), few, model=model)
+    assert not training.named
+    assert torch.equal(model[0].weight, before)  # what is trained is a copy
+    assert not torch.equal(training.model.get_submodule("0").weight, before)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"stepping": Stepping.SUM},
+        {"distillation": Distillation.CHAIN, "temperature": 2.0},
+        {"rate_scaling": RateScaling.MEASURED},
+        {"autocast": True},
+        {"channels_last": True},
+        {"augmentation": "crop"},
+        {"paper_gradients": True},
+        {"widths": (4, 2, 1), "stored_width": 4, "pin_ends": False, "per_channel": False},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_every_setting_learns(few, tiny, changes):
+    training = train(replace(TINY, quantized_epochs=6, **changes), few)
+    for width in training.config.widths:
+        assert training.rows[-1][f"accuracy_{width}"] > 0.3
+    assert not states_equal(training.model, tiny.model)
+
+
+def test_labels_teach_with_the_share_that_is_left():
+    logits = torch.tensor([[[2.0, 0.0]], [[1.0, 0.5]], [[0.2, 0.4]]])
+    labels = torch.tensor([1])
+
+    def losses(distillation, temperature=1.0):
+        lesson = Lesson(labels, distillation, share=0.25, temperature=temperature)
+        return [lesson.loss(z) for z in logits]
+
+    def expected(pupil, teacher, t=1.0):
+        hard = -pupil.log_softmax(1)[0, 1]
+        soft = -((teacher / t).softmax(1) * (pupil / t).log_softmax(1)).sum() * t * t
+        return 0.75 * hard + 0.25 * soft
+
+    a, b, c = logits
+    hard = [-z.log_softmax(1)[0, 1] for z in logits]
+    torch.testing.assert_close(losses(Distillation.NONE), hard)
+    star = [hard[0], expected(b, a), expected(c, a)]
+    torch.testing.assert_close(losses(Distillation.STAR), star)
+    chain = [hard[0], expected(b, a, 2.0), expected(c, b, 2.0)]
+    torch.testing.assert_close(losses(Distillation.CHAIN, 2.0), chain)
+
+
+def test_images_move_and_mirror():
+    codes = torch.arange(1, 41, dtype=torch.uint8).view(1, 1, 5, 8).repeat(300, 2, 1, 1)
+    out = moved(codes, torch.Generator().manual_seed(0), flip=True)
+    assert torch.equal(out[:, 0], out[:, 1])
+    padded = torch.nn.functional.pad(codes[0, 0], (4, 4, 4, 4))
+    places = {
+        padded[y : y + 5, x : x + 8].flip(1 if f else ()).numpy().tobytes()
+        for y in range(9) for x in range(9) for f in (0, 1)
+    }  # fmt: skip
+    seen = {image.numpy().tobytes() for image in out[:, 0]}
+    assert seen <= places and len(seen) > 100
+
+
+def test_a_rate_that_diverges_names_step_and_module(few):
+    with pytest.raises(DownshiftError, match=r"^Loss became nan at step \d+ in FP32; the first "):
+        train(replace(TINY, float_rate=1e38), few)
+    with pytest.raises(DownshiftError, match=r"at step \d+ at width \d; the first module .* is c"):
+        train(replace(TINY, quantized_rate=1e38), few)
+
+
+def test_the_first_module_without_numbers_is_found():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2), nn.ReLU()))
+    x = torch.ones(1, 2)
+    assert first_without_numbers(model, x) == ""
+    model[1][0].bias.data[0] = float("inf")
+    assert first_without_numbers(model, x) == "1.0"
+    model[1][0].bias.data[0] = 3e38
+    model[1][0].weight.data.fill_(3e38)
+    assert first_without_numbers(model, x * 9e9) == "1.0"
 
 
 @pytest.mark.parametrize(
@@ -66,11 +235,23 @@ def test_a_rate_that_diverges_names_the_step(digits):
         ("batch_size", 0, r"^batch_size must be positive, not 0$"),
         ("float_rate", float("nan"), r"^float_rate must be positive, not nan$"),
         ("threads", 0, r"^threads must be positive, not 0$"),
+        ("float_epochs", -1, r"^float_epochs must not be negative, not -1$"),
+        ("teacher_share", 1.5, r"^teacher_share must be in 0..1, not 1.5$"),
+        ("network", "vgg", r"^There is no network 'vgg'; choose one of small, lenet, "),
     ],
 )
 def test_configurations_that_cannot_work_are_refused(field, value, message):
     with pytest.raises(DownshiftError, match=message):
         TrainingConfig(**{field: value})
+
+
+def test_devices_that_are_not_there_are_refused(few):
+    with pytest.raises(DownshiftError, match=r"^There is no device 'cuda:7' here; use cpu$"):
+        train(TINY, few, device="cuda:7")
+
+
+def rates(scaling, **kwargs):
+    return ScaleRates(scaling, **{"widths": (8, 7, 6, 5, 4, 3, 2), "stored_width": 8} | kwargs)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +260,9 @@ def test_configurations_that_cannot_work_are_refused(field, value, message):
 def test_scale_rates_follow_the_width(width, eta):
     def rate(scaling, *gradients):
         gradients = [torch.tensor(g) for g in gradients]
-        return adapted_rate(2.0, width=width, stored_width=8, gradients=gradients, scaling=scaling)
+        given = rates(scaling).at(width, 2.0, gradients)
+        assert given == [given[0]] * len(gradients)
+        return given[0]
 
     assert rate(RateScaling.NONE, [0.5]) == 2
     assert rate(RateScaling.CONSTANT, [0.5]) == pytest.approx(2 * eta)
@@ -92,102 +275,48 @@ def test_scales_stay_positive_and_widths_keep_their_moments():
     optimizer = ScaleAdam([scale])
     for width in (8, 2) * 50:
         scale.grad = torch.tensor([1.0, 1.0]) if width == 8 else torch.tensor([-1e6, 0.0])
-        optimizer.step(width=width, rate=0.5)
+        optimizer.step(width=width, rates=[0.5])
     # Equal and opposite steps, though one gradient is a million times the other.
     torch.testing.assert_close(scale.detach()[0], torch.tensor(1.0))
     assert 0 < scale[1] < 1e-6
 
 
-def test_pins_hold_at_every_width():
-    model = quant_net()
-    for width in (8, 6, 4, 2):
-        set_widths(model, width)
-        layers = (model.conv1, model.conv2, model.linear)
-        assert [x.weight_quant.tensor_quant.width for x in layers] == [8, width, 8]
-        relus = (model.input, model.relu1, model.relu2)
-        proxies = [x.act_quant.fused_activation_quant_proxy for x in relus]
-        assert [p.tensor_quant.width for p in proxies] == [8, width, 8]
-        assert model.norm1.width == model.norm2.width == width
+def test_measured_rates_follow_the_gradients_of_each_scale():
+    measured = rates(RateScaling.MEASURED)
+    for _ in range(600):
+        measured.at(8, 1.0, [torch.tensor([3.0, 4.0]), torch.tensor(1.0), None])
+        at_4 = measured.at(4, 1.0, [torch.tensor([30.0, 40.0]), torch.tensor(0.5), None])
+    # A tenth where gradients are ten times as large; never above that of the weights.
+    assert at_4 == [pytest.approx(0.1), 1.0, 1.0]
+    assert rates(RateScaling.MEASURED).at(2, 1.0, [torch.tensor(float("1e30"))])[0] > 0
 
 
-def test_unknown_widths_are_refused():
-    with pytest.raises(DownshiftError, match=r"were trained at widths 8, 6, 4, 2, not 5$"):
-        set_widths(quant_net(), 5)
+PARALLEL = """
+import sys, torch
+from dataclasses import replace
+from downshift.sw.data.digits import load_digits
+from downshift.sw.training.config import TrainingConfig
+from downshift.sw.training.run import train
+digits = load_digits()
+few = replace(digits, train=digits.train.take(640), validation=digits.validation.take(50))
+config = TrainingConfig(float_epochs=3, quantized_epochs=2, widths=(8, 2))
+training = train(config, few)
+import os
+torch.save(training.model.state_dict(), sys.argv[1] + os.environ["RANK"])
+print(training.rows[-1]["accuracy_2"])
+"""
 
 
-def test_negative_factors_move_into_the_weights(digits):
-    source = FloatNet((8, 8, 1), 10)
-    for norm in (source.norm1, source.norm2):
-        norm.weight.data = torch.linspace(-1, 1, norm.num_features)
-        norm.running_mean.data = torch.linspace(-0.1, 0.1, norm.num_features)
-        norm.bias.data = torch.linspace(0.3, -0.2, norm.num_features)
-    model = prepared(source)
-    target = FloatNet((8, 8, 1), 10)
-    state = {k.replace("norms.8.", ""): v for k, v in model.state_dict().items()}
-    target.load_state_dict({k: state[k] for k in target.state_dict()})
-    images = digits.test_images[:32]
-    torch.testing.assert_close(target.eval()(images), source.eval()(images))
-    assert all(norm.weight.min() >= 0 for norm in (target.norm1, target.norm2))
-
-
-def test_factors_are_kept_positive():
-    norm = SwitchableBatchNorm2d(2, widths=(8, 2))
-    norm.norm.weight.data[:] = torch.tensor([-3.0, 2.0])
-    assert norm.gain.tolist() == [SMALLEST_GAIN, 2.0]
-    norm(torch.ones(2, 2, 3, 3))
-    assert norm.norm.weight.tolist() == [SMALLEST_GAIN, 2.0]
-
-
-def test_the_fixed_input_scale_is_not_learned():
-    # Three layers and the two activations between them.
-    assert len(scale_parameters(quant_net())) == 5
-
-
-def test_checkpoints_return_what_was_saved(tmp_path, short_training):
-    config = TrainingConfig(rate_scaling=RateScaling.CONSTANT)
-    save_checkpoint(tmp_path / "a.pt", short_training, config)
-    loaded = load_checkpoint(tmp_path / "a.pt")
-    assert loaded.config == config
-    assert loaded.float_accuracy == short_training.float_accuracy
-    assert states_equal(loaded.model, short_training.model)
-    assert [file.name for file in tmp_path.iterdir()] == ["a.pt"]
-
-
-def contents(**changes):
-    content = {"format": "downshift-checkpoint", "version": 2, "model": "small net"}
-    return content | {"config": {}, "float_accuracy": 0.5, "state": {}} | changes
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ([1, 2], "is no Downshift checkpoint; run"),
-        (contents(version=7), "has version 7, this program reads 2; run"),
-        (contents(model="vgg"), "holds the model 'vgg', not 'small net'; run"),
-        (contents(), "does not fit the model 'small net' of this program; run"),
-    ],
-)
-def test_checkpoints_that_are_something_else_are_refused(content, message, tmp_path):
-    torch.save(content, tmp_path / "a.pt")
-    with pytest.raises(DownshiftError, match=message):
-        load_checkpoint(tmp_path / "a.pt")
-
-
-def test_checkpoints_that_cannot_be_read_are_named(tmp_path, short_training):
-    path = tmp_path / "a.pt"
-    with pytest.raises(DownshiftError, match=r"^Checkpoint .*a.pt cannot be read: No such file"):
-        load_checkpoint(path)
-    save_checkpoint(path, short_training, TrainingConfig())
-    whole = path.read_bytes()
-    middle = len(whole) // 2
-    flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
-    for damaged in (b"", b"text", whole[:middle], flipped):
-        path.write_bytes(damaged)
-        with pytest.raises(DownshiftError, match=r"a.pt is damaged or no checkpoint; run"):
-            load_checkpoint(path)
-
-
-def test_checkpoints_of_another_shape_are_refused(tmp_path, short_training):
-    save_checkpoint(tmp_path / "a.pt", short_training, TrainingConfig(widths=(8, 4)))
-    with pytest.raises(DownshiftError, match="does not fit the model 'small net'"):
-        load_checkpoint(tmp_path / "a.pt")
+def test_two_processes_learn_the_same_network(tmp_path):
+    (tmp_path / "run.py").write_text(PARALLEL)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    done = subprocess.run(
+        [*command, "--standalone", "run.py", "state"],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    first, second = (torch.load(tmp_path / f"state{r}", weights_only=True) for r in (0, 1))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    accuracies = [float(line) for line in done.stdout.split()]
+    assert len(accuracies) == 2 and min(accuracies) > 0.5

@@ -5,9 +5,9 @@ from torch import nn
 
 from downshift.hw.errors import DownshiftError
 from downshift.sim import golden
-from downshift.sw.calibration import calibrate, recalibrate_norms
 from downshift.sw.freeze import freeze
 from downshift.sw.prepare import prepare
+from downshift.sw.training.calibration import calibrate, recalibrate_norms
 from downshift.sw.widths import kept_widths, set_widths, switchable_layers
 
 WIDTHS = (8, 6, 4, 2)
@@ -23,8 +23,9 @@ def net(digits):
         *[nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(216, 10)],
     )
     prepared = prepare(model, widths=WIDTHS, input_scale=digits.input_scale)
-    calibrate(prepared, digits.train_images[:64], WIDTHS)
-    recalibrate_norms(prepared, digits.train_images[:256], WIDTHS)
+    images = digits.real(digits.train.codes[:256])
+    calibrate(prepared, images[:64], WIDTHS)
+    recalibrate_norms(prepared, images, WIDTHS)
     return prepared.eval()
 
 
@@ -69,7 +70,7 @@ def test_assignments_freeze_to_what_golden_computes(net, digits):
         4: [(8, 4), (6, 6), (4, 8), (8, 32)],
         2: [(8, 4), (4, 4), (4, 8), (8, 32)],
     }
-    codes = frozen.quantize(digits.test_images[:20])
+    codes = digits.test.codes[:20]
     x = codes.permute(0, 2, 3, 1).numpy()
     for width, means in assignments.items():
         ours, theirs = frozen(codes, width), golden.run(frozen.graph, x, width)
@@ -78,7 +79,7 @@ def test_assignments_freeze_to_what_golden_computes(net, digits):
             if isinstance(means, dict):
                 means = {**dict.fromkeys(("0", "3", "6"), width), **means}
             set_widths(net, means)
-            floats = net(digits.test_images[:20])
+            floats = net(digits.real(digits.test.codes[:20]))
         # In floating point the same, but for ties that its roundings turn.
         assert (floats.argmax(1) == ours.labels).double().mean() > 0.8
 

@@ -2,12 +2,12 @@
 
 from torch import nn
 
-from downshift.hw.errors import DownshiftError
+from downshift.sw.networks.checks import check_images
 
-__all__ = ["FloatNet", "linear_inputs"]
+__all__ = ["SmallNet"]
 
 
-class FloatNet(nn.Sequential):
+class SmallNet(nn.Sequential):
     """The network in FP32; 84,224 multiply-accumulates for a digit of 8 x 8 pixels.
 
     Parameters
@@ -24,9 +24,10 @@ class FloatNet(nn.Sequential):
     """
 
     def __init__(self, input_shape: tuple[int, int, int], classes: int):
-        inputs = linear_inputs(input_shape, classes)
+        check_images(input_shape, classes, at_least=4)
+        height, width, channels = input_shape
         super().__init__()
-        self.conv1 = nn.Conv2d(input_shape[2], 16, 3, padding=1, bias=False)  # (n, 16, h, w)
+        self.conv1 = nn.Conv2d(channels, 16, 3, padding=1, bias=False)  # (n, 16, h, w)
         self.norm1 = nn.BatchNorm2d(16)
         self.relu1 = nn.ReLU()
         self.pool1 = nn.MaxPool2d(2)  # (n, 16, h // 2, w // 2)
@@ -34,17 +35,5 @@ class FloatNet(nn.Sequential):
         self.norm2 = nn.BatchNorm2d(32)
         self.relu2 = nn.ReLU()
         self.pool2 = nn.MaxPool2d(2)  # (n, 32, h // 4, w // 4)
-        self.flatten = nn.Flatten()  # (n, inputs)
-        self.linear = nn.Linear(inputs, classes)  # (n, classes)
-
-
-def linear_inputs(input_shape: tuple[int, int, int], classes: int) -> int:
-    """Inputs of the linear layer, after checking what the network is made for."""
-    height, width, channels = input_shape
-    if min(height, width) < 4 or channels < 1:
-        raise DownshiftError(
-            f"Images must have at least 4 x 4 pixels and 1 channel, not {tuple(input_shape)!r}"
-        )
-    if classes < 2:
-        raise DownshiftError(f"Classes must be at least 2, not {classes!r}")
-    return 32 * (height // 4) * (width // 4)
+        self.flatten = nn.Flatten()
+        self.linear = nn.Linear(32 * (height // 4) * (width // 4), classes)  # (n, classes)

@@ -30,12 +30,27 @@ def calibrate(model: nn.Module, images: Tensor, widths: tuple[int, ...]) -> None
 
 @torch.no_grad()
 def recalibrate_norms(
-    model: nn.Module, images: Tensor, widths: tuple[int, ...], *, batch_size: int = 256
+    model: nn.Module,
+    images: Tensor,
+    widths: tuple[int, ...],
+    *,
+    input_scale: float = 1.0,
+    batch_size: int = 256,
 ) -> None:
-    """Take the running statistics of every batch norm afresh, over all of `images`.
+    """Take the running statistics of every batch norm afresh.
 
     While training, they trail behind weights that the other widths move too. The model is left in
     training mode.
+
+    Parameters
+    ----------
+    model : nn.Module
+    images : tensor, shape (n, channels, height, width)
+        All of them count; real values, or codes.
+    widths : tuple of int
+    input_scale : float
+        Real value of one unit of `images`.
+    batch_size : int
     """
     model.train()
     for width in widths:
@@ -46,6 +61,6 @@ def recalibrate_norms(
             norm.reset_running_stats()
             norm.momentum = None  # a plain average
         for batch in images.split(batch_size):
-            model(batch)
+            model(batch.float() * input_scale)
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

@@ -2,7 +2,6 @@
 
 import io
 import math
-import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,16 +12,15 @@ from downshift.hw.errors import DownshiftError
 from downshift.sw.atomic_write import write_atomically
 from downshift.sw.integer_graph import IntegerGraph
 from downshift.sw.lowering import lower
-from downshift.sw.prepare import prepare
-from downshift.sw.scale_optimizer import RateScaling
-from downshift.sw.small_net import FloatNet, linear_inputs
-from downshift.sw.training import Training, TrainingConfig
+from downshift.sw.networks import build_network
+from downshift.sw.training.config import TrainingConfig
+from downshift.sw.training.run import Training, switchable
+from downshift.sw.training.torch_file import read_torch_file
 
 __all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
 
 FORMAT = "downshift-checkpoint"
-VERSION = 2
-MODEL = "small net"
+VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,7 +43,7 @@ class Checkpoint:
         return lower(self.model, input_shape=self.input_shape, name=name or self.name)
 
 
-def save_checkpoint(path: Path, training: Training, config: TrainingConfig) -> None:
+def save_checkpoint(path: Path, training: Training) -> None:
     """Write a trained network; an interrupted write leaves what was there before.
 
     Parameters
@@ -53,19 +51,22 @@ def save_checkpoint(path: Path, training: Training, config: TrainingConfig) -> N
     path : Path
         Overwritten if it exists.
     training : Training
-    config : TrainingConfig
-        What it was trained with.
 
     Raises
     ------
     DownshiftError
-        If the file cannot be written.
+        If the file cannot be written, or the network is one that no name stands for.
     """
+    if not training.named:
+        raise DownshiftError(
+            "A checkpoint cannot hold a network of your own; freeze it, and keep its graph by "
+            "save_graph"
+        )
+    config = asdict(training.config)
     content = {
         "format": FORMAT,
         "version": VERSION,
-        "model": MODEL,
-        "config": asdict(config) | {"rate_scaling": config.rate_scaling.value},
+        "config": {name: _plain(value) for name, value in config.items()},
         "float_accuracy": training.float_accuracy,
         "input_shape": training.input_shape,
         "input_scale": training.input_scale,
@@ -96,60 +97,40 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     path = Path(path)
     again = "run `downshift train` to make one"
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DownshiftError(
-            f"Checkpoint {path} cannot be read: {error.strerror or error}; {again}"
-        ) from None
-    try:
-        # torch does not look at the checksums that it writes.
-        if (member := zipfile.ZipFile(io.BytesIO(data)).testzip()) is not None:
-            raise ValueError(member)
-        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except Exception:  # whatever unpickling meets in a damaged file
-        raise DownshiftError(f"Checkpoint {path} is damaged or no checkpoint; {again}") from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    content = read_torch_file(path, what="Checkpoint", again=again)
+    if content.get("format") != FORMAT:
         raise DownshiftError(f"File {path} is no Downshift checkpoint; {again}")
     if content.get("version") != VERSION:
         raise DownshiftError(
             f"Checkpoint {path} has version {content.get('version')!r}, "
             f"this program reads {VERSION}; {again}"
         )
-    if content.get("model") != MODEL:
-        raise DownshiftError(
-            f"Checkpoint {path} holds the model {content.get('model')!r}, not {MODEL!r}; {again}"
-        )
     try:
         checkpoint = _rebuilt(path.stem, content)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError, DownshiftError):
         raise DownshiftError(
-            f"Checkpoint {path} does not fit the model {MODEL!r} of this program; {again}"
+            f"Checkpoint {path} does not fit any network of this program; {again}"
         ) from None
     return checkpoint
 
 
 def _rebuilt(name: str, content: dict) -> Checkpoint:
     """Network of a checkpoint, and what belongs to it; raises many things if they do not fit."""
-    fields = dict(content["config"])
-    fields |= {
-        "widths": tuple(fields["widths"]),
-        "rate_scaling": RateScaling(fields["rate_scaling"]),
-    }
-    config = TrainingConfig(**fields)
+    config = TrainingConfig.from_fields(content["config"])
     height, width, channels = (int(size) for size in content["input_shape"])
     shape, classes, state = (height, width, channels), int(content["classes"]), content["state"]
     scale = float(content["input_scale"])
     if not (math.isfinite(scale) and scale > 0):
         raise ValueError(scale)
     # Before sizes that no weights stand behind are allocated.
-    sizes = {"conv1": (16, channels, 3, 3), "linear": (classes, linear_inputs(shape, classes))}
-    for layer, size in sizes.items():
-        if tuple(state[f"{layer}.weight"].shape) != size:
-            raise ValueError(size)
+    with torch.device("meta"):
+        sizes = build_network(config.network, shape, classes).named_parameters()
+    for path, parameter in sizes:
+        if parameter.ndim > 1 and tuple(state[path].shape) != tuple(parameter.shape):
+            raise ValueError(path)
     # Initial weights are drawn, then overwritten: the caller's generator must not notice.
     with torch.random.fork_rng(devices=[]):
-        model = prepare(FloatNet(shape, classes), widths=config.widths, input_scale=scale)
+        model = switchable(build_network(config.network, shape, classes), config, scale)
     model.load_state_dict(state)
     return Checkpoint(
         name=name,
@@ -158,3 +139,8 @@ def _rebuilt(name: str, content: dict) -> Checkpoint:
         input_shape=shape,
         float_accuracy=float(content["float_accuracy"]),
     )
+
+
+def _plain(value):
+    """Drop the class of an enumeration's member, which a safe load would refuse."""
+    return str(value) if isinstance(value, str) else value

@@ -1,0 +1,1 @@
+"""Data sets: images or maps of features as codes of 8 bits, and their labels."""
