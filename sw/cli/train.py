@@ -63,17 +63,17 @@ DATASETS = "digits, mnist, fashion_mnist, cifar10, keywords"
     help="Settings as in a run's config.json; options take precedence.",
 )  # fmt: skip
 @click.option(
-    "--run", "folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+    "--run-dir", "folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
     help="Keep settings, log and state of the run there.",
 )  # fmt: skip
-@click.option("--resume", is_flag=True, help="Go on with the run in --run.")
+@click.option("--resume", is_flag=True, help="Go on with the run in --run-dir.")
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda, …")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Of PyTorch; default 1.")
 @json_option
 def train(out, dataset, data, config_file, folder, resume, device, as_json, epochs, **options):
     """Train a network: in FP32, then one set of int8 weights for all widths.
 
-    Ctrl-C ends a run with what has been learned so far; with --run, it can go on later by --resume.
+    Ctrl-C ends a run with what has been learned so far; with --run-dir, it can go on later by --resume.
     """
     from downshift.sw.atomic_write import check_writable
     from downshift.sw.data.named import load_dataset
@@ -82,7 +82,7 @@ def train(out, dataset, data, config_file, folder, resume, device, as_json, epoc
     from downshift.sw.training.run import train
 
     if resume and folder is None:
-        raise click.UsageError("--resume needs --run DIR, the folder of the run")
+        raise click.UsageError("--resume needs --run-dir DIR, the folder of the run")
     if epochs is not None:
         options = {"quantized_epochs": epochs} | options
         options["float_epochs"] = options["float_epochs"] or epochs
