@@ -73,7 +73,7 @@ DATASETS = "digits, mnist, fashion_mnist, cifar10, keywords"
 def train(out, dataset, data, config_file, folder, resume, device, as_json, epochs, **options):
     """Train a network: in FP32, then one set of int8 weights for all widths.
 
-    Ctrl-C ends a run with what has been learned so far; with --run-dir, it can go on later by --resume.
+    Ctrl-C ends a run with what has been learned so far; with --run-dir, --resume goes on later.
     """
     from downshift.sw.atomic_write import check_writable
     from downshift.sw.data.named import load_dataset
