@@ -85,6 +85,8 @@ class ActivationQuantizer(nn.Module):
     def forward(self, x):
         """Quantized activations, their scale, zero point and width, as Brevitas' proxies expect."""
         top = (1 << self.width) - 1
+        if x.dtype in (torch.bfloat16, torch.float16):
+            x = x.float()  # eight bits of a mantissa would round before the codes do
         if self.calibrating:
             self._calibrate(x.detach(), top)
         scale = self.scale[self.index]
@@ -192,10 +194,12 @@ class _Lsq(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad):
         x, scale, codes = ctx.saved_tensors
+        # In place where it can be: fresh memory costs as much as the arithmetic.
         x = x / scale
-        inside = (x >= 0) & (x <= ctx.top)
+        inside = (x >= 0).logical_and_(x <= ctx.top)
+        residual = torch.sub(codes, x.mul_(inside), out=x)
         factor = (x.numel() * ctx.top) ** -0.5
-        grad_scale = torch.dot((codes - x * inside).view(-1), grad.reshape(-1)) * factor
+        grad_scale = torch.dot(residual.reshape(-1), grad.reshape(-1)) * factor
         return grad * inside, grad_scale, None
 
 
@@ -218,7 +222,7 @@ class _LsqOffset(torch.autograd.Function):
         place = x / scale
         inside = (place >= -zero_point) & (place <= ctx.top - zero_point)
         factor = (x.numel() * ctx.top) ** -0.5
-        residual = codes - zero_point - place * inside
+        residual = torch.sub(codes - zero_point, place.mul_(inside), out=place)
         grad_scale = torch.dot(residual.reshape(-1), grad.reshape(-1)) * factor
         # Only what is clipped moves with the zero point; that is rounded straight through.
         grad_zero = (grad * ~inside).sum() * (-ctx.top * factor) * scale

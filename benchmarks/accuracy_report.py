@@ -1,0 +1,128 @@
+"""Tables and pictures of what `accuracy.py` has measured."""
+
+from collections import defaultdict
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("agg")
+from matplotlib import pyplot as plt
+
+__all__ = ["write_report"]
+
+HEAD = """# Results
+
+Written by `python benchmarks/accuracy.py` from `results.json` beside it: per cent of the whole test
+part that are labelled right, mean over the seeds and standard deviation. Integer arithmetic, but
+for the roundings `floor` and `floor + half`, which no accelerator here has. All experiments of a
+data set and seed start from the same FP32 network; first and last layer have 8 bits.
+
+`joint` is what `downshift train` does by default: double rounding, ALRS as intended, a step after
+every width, no distillation. The rows below it change one thing each. `separate` trains a network
+for every width on its own, stored in so many bits.
+"""
+
+
+def write_report(results: list[dict[str, Any]], docs: Path) -> None:
+    """Write ``results.md`` and its pictures."""
+    suites = defaultdict(list)
+    for result in results:
+        suites[(result["dataset"], result["network"])].append(result)
+    text = [HEAD]
+    for (dataset, network), entries in suites.items():
+        text += _suite(dataset, network, entries, docs)
+    (docs / "results.md").write_text("\n".join(text))
+
+
+def _suite(dataset: str, network: str, entries: list[dict], docs: Path) -> list[str]:
+    groups = defaultdict(list)
+    for entry in entries:
+        groups[entry["experiment"]].append(entry)
+    single = {name: group for name, group in groups.items() if " / " not in name}
+    grid = {name: group for name, group in groups.items() if " / " in name}
+    first = entries[0]
+    widths = list(first["accuracy"])
+    seeds = sorted({entry["seed"] for entry in entries})
+    fp32 = {entry["seed"]: entry["fp32"] for entry in entries}
+    text = [
+        f"## {dataset}, {network}",
+        "",
+        _how(first, fp32, seeds),
+        "",
+        "| | " + " | ".join(f"{width} bit" for width in widths) + " | seeds |",
+        "|---" * (len(widths) + 2) + "|",
+    ]
+    for name, group in single.items():
+        cells = [_share([entry["accuracy"][width] for entry in group]) for width in widths]
+        text.append(f"| {name} | " + " | ".join(cells) + f" | {len(group)} |")
+    picture = f"results-{dataset}-{network}.png"
+    _plot(single, widths, mean(fp32.values()), f"{dataset}, {network}", docs / picture)
+    text += ["", f"![Accuracy by width]({picture})", ""]
+    if grid:
+        text += _grid(grid, widths)
+    return text
+
+
+def _how(first: dict, fp32: dict[int, float], seeds: list[int]) -> str:
+    return (
+        f"{first['float_epochs']} epochs in FP32 ({_share(list(fp32.values()))} %), then "
+        f"{first['epochs']} at all widths; seeds {', '.join(map(str, seeds))}; {first['machine']}."
+    )
+
+
+def _grid(grid: dict[str, list[dict]], widths: list[str]) -> list[str]:
+    """Every combination, and the mean over all others of each choice."""
+    parts = ("rounding", "ALRS", "stepping", "distillation")
+    effects = defaultdict(list)
+    for name, group in grid.items():
+        for part, choice in zip(parts, name.split(" / "), strict=True):
+            effects[(part, choice)] += group
+    text = [
+        "Every combination of the parts: mean over all that share a choice.",
+        "",
+        "| part | choice | " + " | ".join(f"{width} bit" for width in widths) + " | runs |",
+        "|---" * (len(widths) + 3) + "|",
+    ]
+    for (part, choice), group in sorted(effects.items()):
+        cells = [_share([entry["accuracy"][width] for entry in group]) for width in widths]
+        text.append(f"| {part} | {choice} | " + " | ".join(cells) + f" | {len(group)} |")
+    text += [
+        "",
+        "<details><summary>All combinations</summary>",
+        "",
+        "| rounding / ALRS / stepping / distillation | "
+        + " | ".join(f"{width} bit" for width in widths)
+        + " |",
+        "|---" * (len(widths) + 1) + "|",
+    ]
+    for name, group in grid.items():
+        cells = [_share([entry["accuracy"][width] for entry in group]) for width in widths]
+        text.append(f"| {name} | " + " | ".join(cells) + " |")
+    return [*text, "", "</details>", ""]
+
+
+def _share(values: list[float]) -> str:
+    spread = f" ± {100 * stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{100 * mean(values):.2f}{spread}"
+
+
+def _plot(groups: dict[str, list[dict]], widths: list[str], fp32: float, title: str, path: Path):
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    step = 0.8 / max(1, len(groups))
+    for index, (name, group) in enumerate(groups.items()):
+        places = [k + step * (index - (len(groups) - 1) / 2) for k in range(len(widths))]
+        for entry in group:
+            shares = [100 * entry["accuracy"][width] for width in widths]
+            axes.plot(places, shares, "o", markersize=3, color=f"C{index % 10}", alpha=0.6)
+        means = [100 * mean(entry["accuracy"][width] for entry in group) for width in widths]
+        mark = "_" if index < 10 else "x"
+        axes.plot(places, means, mark, markersize=9, color=f"C{index % 10}", label=name)
+    axes.axhline(100 * fp32, color="grey", linewidth=0.8, linestyle="--", label="FP32")
+    axes.set_xticks(range(len(widths)), [f"{width} bit" for width in widths])
+    axes.set_ylabel("test accuracy, %")
+    axes.set_title(title)
+    axes.legend(fontsize=7, ncols=2)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
