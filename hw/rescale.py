@@ -9,8 +9,9 @@ from downshift.hw.registers import registered
 
 __all__ = ["SHIFTS", "Rescale", "Scale", "scale_fields"]
 
-SHIFTS = range(16, 48)
-"""What S of a scale M / 2**S may be."""
+SHIFTS = range(12, 44)
+"""What S of a scale M / 2**S may be. M is below 2**16: a code of 8 bits may count up to 16 times less
+than one of the sums, as where codes and weights of 2 bits meet."""
 
 
 class Scale(data.Struct):
@@ -18,7 +19,7 @@ class Scale(data.Struct):
 
     multiplier: 16
     eights: 2
-    """Of S - 16."""
+    """Of S - 12."""
     ones: 8
     """2 to the power of 7 less the rest: shifting right is multiplying."""
 

@@ -74,7 +74,7 @@ def layer_parameters(plan: Plan, step: Step, width: int, *, segments: int) -> li
             )
     running = precision_switch(layer.weight, width=setting.weight_width)
     running = running.reshape(layer.out_channels, -1).astype(np.int64)
-    _check_sums(step, setting, plan, running << shift, bias, residual, where)
+    reach = _checked_reach(step, setting, plan, running << shift, bias, residual, where)
 
     words = layer.kernel[0] * layer.kernel[1]
     words *= 1 if layer.groups > 1 else source.layout.groups
@@ -98,9 +98,10 @@ def layer_parameters(plan: Plan, step: Step, width: int, *, segments: int) -> li
     scale = setting.shift.astype(int) + lift
     if setting.out_width != LOGIT_WIDTH and scale.min() < SHIFTS.start:
         raise DownshiftError(
-            f"{where}: scales must be below {1 << lift}, one is "
+            f"{where}: scales must be below {1 << 16 - SHIFTS.start + lift}, one is "
             f"{(setting.multiplier / 2.0**setting.shift).max():.6g}; use a coarser output scale"
         )
+    _check_small(scale, setting.multiplier, reach, where)
     # A larger shift leaves nothing of any sum either.
     scale = np.clip(scale, SHIFTS.start, SHIFTS.stop - 1)
     rows = [
@@ -112,8 +113,8 @@ def layer_parameters(plan: Plan, step: Step, width: int, *, segments: int) -> li
     return stored_rows(rows, tile=ROWS)
 
 
-def _check_sums(step, setting, plan, weights, bias, residual, where) -> None:
-    """Prove that no complete sum leaves the accumulators; incomplete ones may wrap."""
+def _checked_reach(step, setting, plan, weights, bias, residual, where) -> np.ndarray:
+    """Largest magnitude of each complete sum, which has to fit; incomplete ones may wrap."""
     height, columns, _ = plan.maps[step.source].shape
     pixels = height * columns if step.whole else 1
     largest = ((1 << setting.in_width) - 1) * pixels
@@ -125,4 +126,15 @@ def _check_sums(step, setting, plan, weights, bias, residual, where) -> None:
         raise DownshiftError(
             f"{where}: sums may reach {low.min():,} … {high.max():,}, beyond {BIAS_WIDTH} bits; "
             "use fewer inputs per output or smaller biases"
+        )
+    return np.maximum(-low, high)
+
+
+def _check_small(scale: np.ndarray, multiplier: np.ndarray, reach: np.ndarray, where: str) -> None:
+    """Refuse scales that are too small to be held, but not so small that all codes are alike."""
+    last = SHIFTS.stop - 1
+    if np.any((scale > last) & (reach * multiplier.astype(np.float64) > 2.0 ** (last - 1))):
+        raise DownshiftError(
+            f"{where}: a scale is below {2.0 ** (15 - last):.3g} of its sums; use a finer output "
+            "scale"
         )

@@ -97,7 +97,11 @@ def with_setting(index, **changes):
     ("changes", "message"),
     [
         ({"residual_shift": 1}, "sums would have to be shifted by 1 bits for the residual, they "),
-        ({"shift": np.full(16, 15, np.uint8)}, "scales must be below 1, one is "),
+        ({"shift": np.full(16, 11, np.uint8)}, "scales must be below 16, one is "),
+        (
+            {"shift": np.full(16, 44, np.uint8), "bias": np.full(16, 120_000_000, np.int32)},
+            "a scale is below 3.73e-09 of its sums; use a finer output scale",
+        ),
         ({"bias": np.full(16, 1 << 27, np.int32)}, "sums may reach .* beyond 28 bits; use fewer "),
     ],
 )  # fmt: skip
