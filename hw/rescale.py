@@ -10,8 +10,11 @@ from downshift.hw.registers import registered
 __all__ = ["SHIFTS", "Rescale", "Scale", "scale_fields"]
 
 SHIFTS = range(12, 44)
-"""What S of a scale M / 2**S may be. M is below 2**16: a code of 8 bits may count up to 16 times less
-than one of the sums, as where codes and weights of 2 bits meet."""
+"""What S of a scale M / 2**S may be.
+
+M is below 2**16, so scales are below 16: where codes and weights of 2 bits meet, a sum of 1 may be
+several codes of 8 bits.
+"""
 
 
 class Scale(data.Struct):

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from downshift.hw.config import AcceleratorConfig
+from downshift.hw.region import Region
+from downshift.hw.table_config import TableConfig
 from downshift.sim.cycles import cycles
 from downshift.sim.runner import build_simulation
 from downshift.sim.verify import Case, verify
@@ -23,7 +25,7 @@ Progress = Callable[[str, float | None, float | None, str], None]
 
 def cosimulate(
     graph: IntegerGraph,
-    config: AcceleratorConfig,
+    config: AcceleratorConfig | TableConfig,
     x: np.ndarray,
     out: Path,
     *,
@@ -36,7 +38,7 @@ def cosimulate(
     Parameters
     ----------
     graph : IntegerGraph
-    config : AcceleratorConfig
+    config : AcceleratorConfig or TableConfig
     x : uint8 array, shape (n, height, width, channels)
         Input codes.
     out : Path
@@ -73,6 +75,7 @@ def cosimulate(
     report("simulate", len(frames), len(frames), "")
 
     macs = graph.macs
+    word_bytes, _ = config.regions[Region.WEIGHTS]
     results = {}
     for width in widths:
         entry = reports[width]
@@ -87,7 +90,7 @@ def cosimulate(
             "weight_bits_read": sum(
                 layer.weight.size * layer.settings[width].weight_width for layer in graph.layers
             ),
-            "stored_weight_bits_read": entry.counters[-1].weight_words * config.rows * 8,
+            "stored_weight_bits_read": entry.counters[-1].weight_words * 8 * word_bytes,
             "switch": switch_cost(entry),
         }
     return results

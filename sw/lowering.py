@@ -1,6 +1,6 @@
 """Lowering: a trained switchable network to an integer graph, the one step that ends the floats."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -25,6 +25,7 @@ def lower(
     input_shape: tuple[int, int, int],
     name: str = "network",
     assignments: Mapping[int, int | Mapping[str, int]] | None = None,
+    settle: Callable[[nn.Module], None] | None = None,
     provenance: Mapping[str, str] | None = None,
 ) -> IntegerGraph:
     """Turn a trained network into integers, at every width it was built with.
@@ -50,9 +51,12 @@ def lower(
     name : str
         Name of the graph.
     assignments : mapping of int to int or mapping of str to int, optional
-        Widths of the graph, 2…8, each with what it means: what `set_widths` takes. Layers that a
-        mapping leaves out have the width itself. By default every width that the network was built
-        with means itself.
+        Widths of the graph, 1…8, each with what it means: what `set_widths` takes. Layers that a
+        mapping leaves out have the highest width that the network was built with. By default every
+        width that it was built with means itself.
+    settle : callable, optional
+        Called at each width of the graph, with the model that runs as it says: to take statistics
+        of batch norms, say.
     provenance : mapping of str to str
         Copied into the graph.
 
@@ -78,8 +82,10 @@ def lower(
     with kept_widths(model):
         for width, means in assignments.items():
             if isinstance(means, Mapping):
-                means = {**{block.path: width for block in blocks}, **means}
+                means = {**{block.path: max(source.widths) for block in blocks}, **means}
             set_widths(model, means)
+            if settle is not None:
+                settle(model)
             for index, (block, layer) in enumerate(zip(blocks, layers, strict=True)):
                 setting = _setting(block, layer, shapes[block.source], width)
                 settings = {**layer.settings, width: setting}

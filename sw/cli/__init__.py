@@ -9,7 +9,7 @@ from downshift.hw.errors import DownshiftError
 
 __all__ = ["cli", "main"]
 
-COMMANDS = ("demo", "train", "export", "generate", "simulate", "build", "bench", "boards")
+COMMANDS = ("demo", "train", "search", "export", "generate", "simulate", "build", "bench", "boards")
 """In the order a user meets them; each is the function of that name in the module of that name."""
 
 

@@ -8,8 +8,10 @@ __all__ = [
     "SeedsType",
     "WidthsType",
     "board_option",
+    "data_option",
     "folder_option",
     "json_option",
+    "tables_option",
     "widths_option",
 ]
 
@@ -57,6 +59,13 @@ class SeedsType(click.ParamType):
 
 widths_option = click.option(
     "--widths", type=WidthsType(), help="Widths in bits, such as 8,6,4,2.", metavar="LIST"
+)
+data_option = click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+    help="Where data sets lie, or are to lie; default: $DOWNSHIFT_DATA, else ~/.cache/downshift.",
+)  # fmt: skip
+tables_option = click.option(
+    "--tables", is_flag=True, help="The large accelerator instead of the board's own."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 board_option = click.option(

@@ -5,7 +5,14 @@ from pathlib import Path
 import click
 
 from downshift.sw.cli.console import print_json, print_table, progress_bars
-from downshift.sw.cli.options import board_option, folder_option, json_option, widths_option
+from downshift.sw.cli.model_graph import model_graph, widths_file_options
+from downshift.sw.cli.options import (
+    board_option,
+    folder_option,
+    json_option,
+    tables_option,
+    widths_option,
+)
 
 __all__ = ["simulate"]
 
@@ -15,6 +22,7 @@ __all__ = ["simulate"]
 )
 @click.argument("model", type=click.Path(path_type=Path))
 @board_option
+@tables_option
 @click.option(
     "--input", "input_path", type=click.Path(path_type=Path), metavar="FILE.npy",
     help="Input codes, uint8 of (n, height, width, channels). Default: random ones.",
@@ -24,21 +32,26 @@ __all__ = ["simulate"]
     help="Images at each width.",
 )  # fmt: skip
 @widths_option
+@widths_file_options
 @folder_option("build/simulate")
 @json_option
-def simulate(model, board, input_path, images, widths, out, as_json):
-    """Run MODEL (.safetensors) on a board's accelerator in simulation, and compare with golden.
+def simulate(
+    model, board, tables, input_path, images, widths, widths_file, dataset, data, out, as_json
+):
+    """Run MODEL on a board's accelerator in simulation, and compare with golden.
+
+    MODEL is a checkpoint of `downshift train` or an integer graph (.safetensors).
 
     Every logit and every intermediate code is read over the simulated serial link. Exit status 1 if
     any differs.
     """
     from downshift.boards import find
+    from downshift.hw.table_config import TableConfig
     from downshift.sim.cosimulation import cosimulate
     from downshift.sw.data.codes import load_codes
-    from downshift.sw.graph_file import load_graph
 
-    graph = load_graph(model)
-    config = find(board).config
+    graph = model_graph(model, widths_file=widths_file, dataset=dataset, data=data)
+    config = TableConfig() if tables else find(board).config
     x = load_codes(input_path, graph, images)
     for width in widths or ():
         graph.check_width(width)

@@ -7,7 +7,7 @@ import click
 
 from downshift.hw.errors import DownshiftError
 from downshift.sw.cli.console import print_json, print_table, progress_bars
-from downshift.sw.cli.options import json_option, widths_option
+from downshift.sw.cli.options import data_option, json_option, widths_option
 
 __all__ = ["train"]
 
@@ -25,10 +25,7 @@ DATASETS = "digits, mnist, fashion_mnist, cifar10, keywords"
     "uint8 of (n, height, width[, channels]); or a folder with pictures in train/CLASS and "
     "test/CLASS.",
 )  # fmt: skip
-@click.option(
-    "--data", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
-    help="Where data sets lie, or are to lie; default: $DOWNSHIFT_DATA, else ~/.cache/downshift.",
-)  # fmt: skip
+@data_option
 @click.option(
     "--network", metavar="NAME",
     help="small (default), lenet, resnet8, resnet20, ds-cnn, mobilenet-v1, mobilenet-v2, "

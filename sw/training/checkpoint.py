@@ -20,7 +20,7 @@ from downshift.sw.training.torch_file import read_torch_file
 __all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
 
 FORMAT = "downshift-checkpoint"
-VERSION = 3
+VERSION = 4
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,10 +31,15 @@ class Checkpoint:
     """Stem of its file."""
     model: nn.Module
     """In evaluation mode, at its highest width."""
+    float_model: nn.Module
+    """Its FP32 forerunner, in evaluation mode."""
     config: TrainingConfig
     """What it was trained with."""
     input_shape: tuple[int, int, int]
     """(height, width, channels)."""
+    input_scale: float
+    """Real value of one input code."""
+    classes: int
     float_accuracy: float
     """Share of the test images that its FP32 forerunner labelled right, 0…1."""
 
@@ -72,6 +77,7 @@ def save_checkpoint(path: Path, training: Training) -> None:
         "input_scale": training.input_scale,
         "classes": training.classes,
         "state": training.model.state_dict(),
+        "float_state": training.float_model.state_dict(),
     }
     # Through memory: torch reports a full disk as a RuntimeError, a plain write as an OSError.
     buffer = io.BytesIO()
@@ -130,13 +136,18 @@ def _rebuilt(name: str, content: dict) -> Checkpoint:
             raise ValueError(path)
     # Initial weights are drawn, then overwritten: the caller's generator must not notice.
     with torch.random.fork_rng(devices=[]):
-        model = switchable(build_network(config.network, shape, classes), config, scale)
+        float_model = build_network(config.network, shape, classes)
+        model = switchable(float_model, config, scale)
     model.load_state_dict(state)
+    float_model.load_state_dict(content["float_state"])
     return Checkpoint(
         name=name,
         model=model.eval(),
+        float_model=float_model.eval(),
         config=config,
         input_shape=shape,
+        input_scale=scale,
+        classes=classes,
         float_accuracy=float(content["float_accuracy"]),
     )
 

@@ -37,6 +37,8 @@ class JointPhase(Phase):
     images : Images
     config : TrainingConfig
     processes : Processes
+    calibrated : bool
+        Whether activation scales are right already, from training before.
 
     Notes
     -----
@@ -52,6 +54,8 @@ class JointPhase(Phase):
         images: Images,
         config: TrainingConfig,
         processes: Processes | None = None,
+        *,
+        calibrated: bool = False,
     ):
         super().__init__(
             model,
@@ -65,8 +69,9 @@ class JointPhase(Phase):
         self.rates = ScaleRates(
             config.rate_scaling, widths=config.widths, stored_width=config.stored_width
         )
-        first = images.real(images.train.take(config.calibration_images).codes)
-        calibrate(model, first, config.widths)
+        if not calibrated:
+            first = images.real(images.train.take(config.calibration_images).codes)
+            calibrate(model, first, config.widths)
         self.start = [scale.detach().clone() for scale in self.scales.scales]
 
     def learn(self, batch: Batch, share: float) -> dict[str, float]:
@@ -77,7 +82,7 @@ class JointPhase(Phase):
         )
         logged = {}
         for width in config.widths:
-            set_widths(self.model, width)
+            self.select(batch, width)
             loss = lesson.loss(self.forward(batch.images))
             logged[f"loss_{width}"] = self.checked(loss, batch, f"at width {width}")
             loss.backward()
@@ -86,6 +91,10 @@ class JointPhase(Phase):
         if config.stepping is Stepping.SUM:
             logged["scale_rate"] = self._step(ALL, batch.rate)
         return logged
+
+    def select(self, batch: Batch, width: int) -> None:
+        """Run the network at `width`."""
+        set_widths(self.model, width)
 
     def _step(self, width: int, rate: float) -> float:
         """Step with the gradients at hand, and give the mean rate of the scales."""

@@ -21,6 +21,7 @@ def test_checkpoints_return_what_was_saved(tmp_path, short_training):
     assert loaded.config == config
     assert loaded.float_accuracy == short_training.float_accuracy
     assert states_equal(loaded.model, short_training.model)
+    assert states_equal(loaded.float_model, short_training.float_model)
     assert [file.name for file in tmp_path.iterdir()] == ["a.pt"]
 
 
@@ -31,7 +32,7 @@ def test_a_network_of_ones_own_has_no_checkpoint(tmp_path, short_training):
 
 
 def contents(**changes):
-    content = {"format": "downshift-checkpoint", "version": 3, "config": {}, "float_accuracy": 0.5}
+    content = {"format": "downshift-checkpoint", "version": 4, "config": {}, "float_accuracy": 0.5}
     return content | {"state": {}} | changes
 
 
@@ -39,7 +40,7 @@ def contents(**changes):
     ("content", "message"),
     [
         ([1, 2], "is no Downshift checkpoint; run"),
-        (contents(version=7), "has version 7, this program reads 3; run"),
+        (contents(version=7), "has version 7, this program reads 4; run"),
         (contents(config={"network": "vgg"}), "does not fit any network of this program; run"),
         (contents(), "does not fit any network of this program; run"),
     ],

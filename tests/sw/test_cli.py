@@ -12,8 +12,9 @@ import pytest
 from downshift.boards import find
 from downshift.sim.random_networks import random_network
 from downshift.sw.cli import COMMANDS, main
-from downshift.sw.graph_file import save_graph
+from downshift.sw.graph_file import load_graph, save_graph
 from downshift.sw.integer_graph import IntegerGraph, Layer, Setting
+from downshift.sw.training.checkpoint import save_checkpoint
 
 
 @pytest.fixture
@@ -178,6 +179,51 @@ def test_a_folder_below_a_file(run, tmp_path, command):
     assert (status, out) == (1, "")
     assert err.splitlines()[-1].startswith("downshift: Cannot write")
     assert err.rstrip().endswith("file is a file")
+
+
+def test_search_writes_what_export_takes(run, tmp_path, short_training):
+    save_checkpoint(tmp_path / "digits.pt", short_training)
+    status, out, _ = run(
+        "search", "digits.pt", "--budget", "bits=5", "--budget", "cycles=9000", "--probes", 4,
+        "--front", 3, "--best", 2, "-o", "found", "--json",
+    )  # fmt: skip
+    report = json.loads(out)
+    assert status == 0
+    assert report == json.loads((tmp_path / "found" / "search.json").read_text())
+    width = report["chosen"]["width"]
+    assert report["chosen"]["widths"] == {"conv2": 4} and width == 3
+    assert report["networks"][f"mixed, width {width}"]["cycles"] <= 9000
+    assert len(report["front"]["points"]) == 3
+    assert (tmp_path / "found" / "search.png").read_bytes().startswith(b"\x89PNG")
+    for extra in ([], ["--dataset", "digits"]):
+        status, _, _ = run(
+            "export", "digits.pt", "--widths-file", "found/widths.json", "-o", "out", *extra
+        )
+        assert status == 0
+    assert load_graph(tmp_path / "out" / "model.safetensors").widths == (8, 6, 4, 3, 2)
+    whole = (tmp_path / "found" / "model.safetensors").read_bytes()
+    assert (tmp_path / "out" / "model.safetensors").read_bytes() == whole
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (["--budget", "cycles=10"], 1, "A budget of 10 cycles is below the least possible, "),
+        (["--budget", "bits=four"], 2, "A budget needs a positive number, as in bits=4"),
+        (["--budget", "area=4"], 2, "Budgets are bits, bytes, bitops or cycles, not 'area'"),
+        (["--dataset", "other.npz"], 1, "takes images of shape (8, 8, 1) in 10 classes, other.npz"),
+    ],
+)
+def test_searches_that_cannot_be(run, tmp_path, short_training, arguments, status, sentence):
+    save_checkpoint(tmp_path / "digits.pt", short_training)
+    labels = np.arange(8) % 2
+    x = np.zeros((8, 4, 4), np.uint8)
+    np.savez(tmp_path / "other.npz", train_x=x, train_y=labels, test_x=x, test_y=labels)
+    before = sorted(tmp_path.iterdir())
+    ended, out, err = run("search", "digits.pt", *arguments)
+    assert (ended, out) == (status, "")
+    assert sentence in err.splitlines()[-1]
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_train_looks_first_whether_it_can_write(run, tmp_path):

@@ -1,0 +1,1 @@
+"""Mixed precision: which layers can do with fewer bits, and which widths fit a budget."""

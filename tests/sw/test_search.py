@@ -1,0 +1,315 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from downshift.hw.errors import DownshiftError
+from downshift.hw.table_config import TableConfig
+from downshift.sim import golden
+from downshift.sim.frame_profile import frame_profile
+from downshift.sw.compiler import compile_graph
+from downshift.sw.freeze import Frozen
+from downshift.sw.networks import build_network
+from downshift.sw.prepare import prepare
+from downshift.sw.search.allocation import Budget, allocate, cost_of, exhaustive, least_cost
+from downshift.sw.search.candidates import candidate_accuracy, candidate_graph
+from downshift.sw.search.choices import deciding_layers, expanded
+from downshift.sw.search.layer_costs import layer_costs
+from downshift.sw.search.mixed import front_budgets, judged, uniform
+from downshift.sw.search.sensitivity import Roulette, Threshold, sensitive_layers
+from downshift.sw.search.supernet import SupernetPhase
+from downshift.sw.search.traces import Curvature, layer_traces
+from downshift.sw.search.widths_file import load_widths, save_widths
+from downshift.sw.training.config import TrainingConfig
+from downshift.sw.training.run import train
+from downshift.sw.widths import set_widths, switchable_layers
+
+WIDTHS = (8, 4, 2)
+
+
+@pytest.fixture(scope="module")
+def few(digits):
+    return replace(digits, train=digits.train.take(320), validation=digits.validation.take(60))
+
+
+@pytest.fixture(scope="module")
+def trained(few):
+    """A residual network that has seen a little."""
+    config = TrainingConfig(
+        network="resnet8", widths=WIDTHS, float_epochs=2, quantized_epochs=1, batch_size=32
+    )
+    return train(config, few)
+
+
+def table_cycles(graph, width):
+    image = compile_graph(graph, TableConfig())
+    return {profile.name: profile.cycles for profile in frame_profile(graph, image, width)}
+
+
+@pytest.fixture(scope="module")
+def costs(trained):
+    return layer_costs(trained.model, WIDTHS, input_shape=(8, 8, 1), cycles=table_cycles)
+
+
+@pytest.fixture(scope="module")
+def sensitivities(trained, few):
+    traces = layer_traces(trained.float_model, few, probes=4, batch_size=32)
+    return {path: trace.sensitivity for path, trace in traces.items()}
+
+
+def small_model():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 2, 3, stride=3), nn.Tanh(), nn.Flatten(), nn.Linear(8, 10))
+
+
+def exact_traces(model, images, labels):
+    """Mean diagonal entry of each layer's Hessian, by differentiating twice."""
+    found = {}
+    for path in ("0", "3"):
+        weight = model.get_parameter(f"{path}.weight")
+
+        def loss(value, path=path):
+            logits = torch.func.functional_call(model, {f"{path}.weight": value}, (images,))
+            return nn.functional.cross_entropy(logits, labels)
+
+        n = weight.numel()
+        hessian = torch.autograd.functional.hessian(loss, weight.detach()).reshape(n, n)
+        found[path] = float(hessian.diagonal().mean())
+    return found
+
+
+def test_traces_are_those_of_the_hessian(digits):
+    model = small_model()
+    # One batch holds all images, so that probes differ by their signs alone.
+    one = replace(digits, train=digits.train.take(1))
+    expected = exact_traces(model, one.real(one.train.codes), one.train.labels)
+    traces = layer_traces(model, one, probes=4000, batch_size=1)
+    for path, trace in traces.items():
+        assert abs(trace.value - expected[path]) < 4 * trace.standard_error
+        assert 0 < trace.standard_error < 0.1 * abs(expected[path])
+
+
+def test_a_linear_network_has_the_same_gauss_newton_matrix(digits):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    hessian, gauss_newton = (
+        layer_traces(model, digits, probes=3, curvature=curvature)["1"] for curvature in Curvature
+    )
+    assert hessian.value == pytest.approx(gauss_newton.value, rel=1e-4)
+
+
+def test_probes_end_when_the_error_is_small(digits):
+    model = small_model()
+    whole = layer_traces(model, digits, probes=40)
+    early = layer_traces(model, digits, probes=40, relative_error=1.0)
+    assert {trace.probes for trace in whole.values()} == {40}
+    assert {trace.probes for trace in early.values()} == {10}
+    with pytest.raises(DownshiftError, match=r"^Probes must be at least 2, not 1$"):
+        layer_traces(model, digits, probes=1)
+    model[0].weight.data.fill_(float("nan"))
+    with pytest.raises(DownshiftError, match=r"^A trace is no number; train the network before"):
+        layer_traces(model, digits, probes=2)
+
+
+PAPER = (
+    0.0312, 0.00546, 0.0454, 0.00874, 0.0635, 0.0137, 0.0447, 0.00096, 0.0155, 0.00457, 0.0128,
+    0.00755, 0.0161, 0.00229, 0.00628, 0.00358, 0.00411, 0.0,
+)  # fmt: skip
+"""Of ResNet-20's inner layers, as published with arXiv 2502.01199."""
+
+
+def test_thresholds_find_the_sensitive_layers():
+    traces = {f"conv{index}": value for index, value in enumerate(PAPER)}
+    assert sensitive_layers(traces) == {f"conv{k}" for k in (0, 2, 4, 6, 12)}
+    largest = sensitive_layers(traces, Threshold.TOP_MEAN, top=10)
+    assert largest == {f"conv{k}" for k in (0, 2, 4, 6)}
+    assert len(sensitive_layers(traces, Threshold.QUANTILE, quantile=0.5)) == 9
+    assert sensitive_layers(dict.fromkeys("abc", 0.0)) == set()
+
+
+def test_roulettes_have_the_mean_they_are_tilted_to():
+    plain = Roulette.spun((8, 6, 4, 2), share=0.0)
+    assert plain.chances[True].tolist() == pytest.approx([0.4, 0.3, 0.2, 0.1])
+    assert plain.chances[False].tolist() == pytest.approx([0.25] * 4)
+    for share, bits in ((0.0, 2.5), (0.3, 3.0), (1.0, 7.5)):
+        tilted = Roulette.spun((8, 6, 4, 2), share=share, average_bits=bits)
+        assert tilted.mean(share=share) == pytest.approx(bits)
+    rng = np.random.default_rng(0)
+    drawn = [tilted.draw(rng, sensitive=True) for _ in range(4000)]
+    assert np.mean(drawn) == pytest.approx(7.5, abs=0.1)
+    with pytest.raises(DownshiftError, match=r"^Average bits must be between 2 and 8, not 8.5$"):
+        Roulette.spun((8, 2), share=0.5, average_bits=8.5)
+
+
+def test_skips_and_pinned_layers_take_the_width_of_others(trained):
+    roots = deciding_layers(trained.model)
+    assert roots["conv"] == roots["block1.conv1"] == "block1.conv1"
+    assert roots["block2.skip"] == roots["block2.conv2"]
+    assert "linear" not in roots
+    assert len(set(roots.values())) == 6
+    pre = prepare(build_network("resnet20", (8, 8, 1), 10), widths=(8, 2), input_scale=1.0)
+    roots = deciding_layers(pre)
+    assert roots["blocks_0_norm1_ones"] == roots["blocks.0.conv1"] == "blocks.0.conv1"
+
+
+@pytest.mark.parametrize("kind", Budget)
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.55, 1.0])
+def test_the_program_finds_what_trying_all_finds(kind, share, costs, sensitivities):
+    least, most = (cost_of(costs, uniform(costs, width), kind) for width in (2, 8))
+    budgets = {kind: least + share * (most - least), Budget.BYTES: 60_000}
+    if kind is Budget.BYTES:
+        budgets = {kind: budgets[kind]}
+    ours, theirs = (
+        allocate(costs, sensitivities, budgets, n=3),
+        exhaustive(costs, sensitivities, budgets),
+    )
+    assert [a.error for a in ours] == pytest.approx([a.error for a in theirs[:3]], rel=1e-6)
+    for allocation in ours:
+        for budget, limit in budgets.items():
+            assert cost_of(costs, allocation.widths, budget) <= limit * (1 + 1e-6)
+    assert len({tuple(a.widths.items()) for a in ours}) == len(ours)
+
+
+def test_budgets_below_the_least_say_it(costs, sensitivities):
+    least = least_cost(costs, Budget.CYCLES)
+    message = rf"^A budget of 10 cycles is below the least possible, {least:,g}$"
+    with pytest.raises(DownshiftError, match=message):
+        allocate(costs, sensitivities, {Budget.CYCLES: 10.0})
+    without = {path: replace(cost, cycles={}) for path, cost in costs.items()}
+    with pytest.raises(DownshiftError, match=r"^A budget of cycles needs an accelerator; name its"):
+        allocate(without, sensitivities, {Budget.CYCLES: 1e9})
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_costs_of_one_width_are_those_of_the_graph(width, costs, trained):
+    graph = Frozen(candidate_graph_of(trained, width)).graph
+    assignment = uniform(costs, width)
+    bits = [layer.settings[8] for layer in graph.layers]
+    bytes_ = sum(
+        x.weight.size * s.weight_width / 8 for x, s in zip(graph.layers, bits, strict=True)
+    )
+    assert cost_of(costs, assignment, Budget.BYTES) == bytes_
+    operations = sum(
+        layer.macs(graph.shape_of(graph.source_of(layer))) * s.weight_width * s.in_width
+        for layer, s in zip(graph.layers, bits, strict=True)
+    )
+    assert cost_of(costs, assignment, Budget.BIT_OPERATIONS) == operations
+    # Layer by layer it is close; what is kept within a budget is the whole program's.
+    whole = sum(table_cycles(graph, 8).values())
+    assert cost_of(costs, assignment, Budget.CYCLES) == pytest.approx(whole, rel=0.01)
+
+
+def candidate_graph_of(trained, width):
+    from downshift.sw.lowering import lower
+
+    return lower(trained.model, input_shape=(8, 8, 1), assignments={8: width})
+
+
+def test_candidates_are_judged_with_statistics_of_their_own(trained, few, costs):
+    model = trained.model
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    mixed = {root: (8, 2)[k % 2] for k, root in enumerate(uniform(costs, 8))}
+    shares = [candidate_accuracy(model, mixed, few, few.test, settle=s) for s in (True, False)]
+    assert shares[0] != shares[1]
+    graph = candidate_graph(model, {8: 8, 5: mixed}, few, name="mixed")
+    frozen = Frozen(graph)
+    assert frozen.accuracy(few.test.codes, few.test.labels, 5) == pytest.approx(shares[0], abs=0.01)
+    x = few.test.codes[:4]
+    theirs = golden.run(graph, x.permute(0, 2, 3, 1).numpy(), 5)
+    assert np.array_equal(frozen(x, 5).logits.numpy(), theirs.logits)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert not model.training
+
+
+def test_candidates_keep_to_their_cycles_as_a_whole(trained, few, costs, sensitivities):
+    limits = front_budgets(costs, Budget.CYCLES, points=3, highest=8)
+    for limit in limits[1:]:
+        found = judged(
+            trained.model, costs, sensitivities, {Budget.CYCLES: limit}, few, n=2,
+            cycles=table_cycles,
+        )  # fmt: skip
+        for candidate in found:
+            graph = candidate_graph(trained.model, {8: candidate.widths}, few, name="x")
+            assert candidate.costs[Budget.CYCLES] == sum(table_cycles(graph, 8).values()) <= limit
+        assert [c.accuracy for c in found] == sorted((c.accuracy for c in found), reverse=True)
+
+
+def test_a_supernet_draws_and_learns(trained, few, sensitivities):
+    import copy
+
+    model = copy.deepcopy(trained.model)
+    config = replace(trained.config, quantized_epochs=2)
+    phase = SupernetPhase(model, few, config, sensitivities=sensitivities, average_bits=3.0)
+    assert phase.sensitive and phase.sensitive < set(deciding_layers(model).values())
+    seen = []
+    select = phase.select
+
+    def watch(batch, width):
+        select(batch, width)
+        layers = switchable_layers(model)
+        seen.append([layers[p].parts[0].width for p in sorted(set(phase.roots.values()))])
+        assert layers["block2.skip"].parts[0].width == layers["block2.conv2"].parts[0].width
+
+    phase.select = watch
+    rows = [phase.epoch(epoch) for epoch in range(2)]
+    assert len({tuple(widths) for widths in seen}) > 20
+    assert rows[-1]["loss_8"] > 0
+    mixed = {root: (8, 4, 2)[k % 3] for k, root in enumerate(sorted(set(phase.roots.values())))}
+    set_widths(model, expanded(model, mixed))
+    phase.finish()
+    assert candidate_accuracy(model, mixed, few, few.validation) > 0.5
+
+
+def test_widths_files_come_back(tmp_path):
+    assignments = {8: 8, 5: {"a.conv": 8, "b": 2}}
+    save_widths(tmp_path / "w.json", assignments)
+    assert load_widths(tmp_path / "w.json") == assignments
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            None,
+            r"^Cannot read .*w.json: No such file or directory; make one by `down",
+        ),
+        ("{", r"w.json is no widths file; make one"),
+        ("[" * 100_000, r"w.json is no widths file; make one"),
+        ("[]", r"w.json is no widths file; make one"),
+        ('{"format": "downshift-widths", "version": 9}', r"has version 9, this program reads 1; "),
+        ('{"format": "downshift-widths", "version": 1}', r"holds no assignments; make one"),
+        (
+            '{"format": "downshift-widths", "version": 1, "assignments": {"9": 8}}',
+            r"a width must be 1 to 8 bits, not '9'$",
+        ),
+        (
+            '{"format": "downshift-widths", "version": 1, "assignments": {"5": {"a": true}}}',
+            r"width 5 must mean 1 to 8 bits, or so many for each layer by its path$",
+        ),
+    ],
+)
+def test_other_files_are_refused(content, message, tmp_path):
+    if content is not None:
+        (tmp_path / "w.json").write_text(content)
+    with pytest.raises(DownshiftError, match=message):
+        load_widths(tmp_path / "w.json")
+
+
+def test_sixty_layers_take_less_than_seconds(costs):
+    rng = np.random.default_rng(0)
+    template = costs["block1.conv2"]
+    layers = {}
+    for index in range(60):
+        path, source = f"l{index}", f"l{index - 1}" if index else None
+        table = {(a, b): int(rng.integers(10, 1000) * a * b) for a in WIDTHS for b in WIDTHS}
+        layers[path] = replace(
+            template, path=path, root=path, source_root=source,
+            errors={w: float(rng.random() * 4.0 ** (8 - w)) for w in WIDTHS},
+            cycles=table if source else {(a, 0): table[a, 8] for a in WIDTHS},
+        )  # fmt: skip
+    limits = front_budgets(layers, Budget.CYCLES, points=5, highest=8)
+    sensitivities = {path: float(rng.random()) for path in layers}
+    (found,) = allocate(layers, sensitivities, {Budget.CYCLES: limits[2]})
+    assert found.status == "optimal"
+    assert cost_of(layers, found.widths, Budget.CYCLES) <= limits[2] * (1 + 1e-6)
