@@ -27,12 +27,15 @@ for every width on its own, stored in so many bits.
 
 def write_report(results: list[dict[str, Any]], docs: Path) -> None:
     """Write ``results.md`` and its pictures."""
-    suites = defaultdict(list)
-    for result in results:
-        suites[(result["dataset"], result["network"])].append(result)
+    suites, mixed = defaultdict(list), defaultdict(list)
+    for result in sorted(results, key=lambda entry: entry["seed"]):
+        group = mixed if result.get("mixed") else suites
+        group[(result["dataset"], result["network"])].append(result)
     text = [HEAD]
     for (dataset, network), entries in suites.items():
         text += _suite(dataset, network, entries, docs)
+    for (dataset, network), entries in mixed.items():
+        text += _mixed(dataset, network, entries, docs)
     (docs / "results.md").write_text("\n".join(text))
 
 
@@ -62,6 +65,67 @@ def _suite(dataset: str, network: str, entries: list[dict], docs: Path) -> list[
     text += ["", f"![Accuracy by width]({picture})", ""]
     if grid:
         text += _grid(grid, widths)
+    return text
+
+
+def _mixed(dataset: str, network: str, entries: list[dict], docs: Path) -> list[str]:
+    """Fronts of accuracy over cycles."""
+    first, names = entries[0], list(entries[0]["fronts"])
+    picture = f"mixed-{dataset}-{network}.png"
+    fp32 = {entry["seed"]: entry["fp32"] for entry in entries}
+    text = [
+        f"## Mixed precision: {dataset}, {network}",
+        "",
+        _how(first, fp32, sorted(fp32)),
+        "",
+        "Written by `python benchmarks/mixed_precision.py`. Test accuracy over cycles of the large "
+        "accelerator: networks chosen by the integer program, drawn at random within the same "
+        "limits, or of one width; taken from the network trained at all widths, and from supernets "
+        "trained on for as many epochs again. The area under a front is given as a mean accuracy. "
+        "Batch norms have their statistics taken afresh for every network.",
+        "",
+        "| networks | area under the front, % |",
+        "|---|---|",
+    ]
+    for name in names:
+        text.append(f"| {name} | {_share([entry['hypervolumes'][name] for entry in entries])} |")
+    text += [
+        "",
+        "| drawn networks from | spread before settling | after | gain |",
+        "|---|---|---|---|",
+    ]
+    for name in first["spreads"]:
+        cells = [
+            _share([entry["spreads"][name][part] for entry in entries])
+            for part in ("before", "after", "gain")
+        ]
+        text.append(f"| {name} | " + " | ".join(cells) + " |")
+    taus = ", ".join(f"{entry['kendall_tau']:.2f}" for entry in entries)
+    text += [
+        "",
+        f"Kendall's tau of the program's error and test accuracy, by seed: {taus}.",
+        "",
+        f"![Fronts]({picture})",
+        "",
+    ]
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    for index, name in enumerate(names):
+        for entry in entries:
+            points = sorted(entry["fronts"][name])
+            axes.plot(
+                [cost for cost, _ in points],
+                [100 * share for _, share in points],
+                "so^"[index % 3] if "program" not in name else "-o",
+                color=f"C{index // 3}",
+                markersize=4,
+                alpha=0.9 if "program" in name else 0.4,
+                label=name if entry is first else None,
+            )
+    axes.set_xlabel("cycles of a frame")
+    axes.set_ylabel("test accuracy, %")
+    axes.legend(fontsize=7, ncols=3)
+    figure.savefig(docs / picture, dpi=110)
+    plt.close(figure)
     return text
 
 
