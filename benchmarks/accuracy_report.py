@@ -24,6 +24,12 @@ every width, no distillation. The rows below it change one thing each. `separate
 for every width on its own, stored in so many bits.
 """
 
+MIXED = """Written by `python benchmarks/mixed_precision.py`: test accuracy over cycles of the large
+accelerator. Networks are chosen by the integer program, drawn at random within the same limits, or
+of one width; they are taken from the network trained at all widths, and from supernets trained on
+for as many epochs again. The area under a front is given as a mean accuracy. Batch norms have their
+statistics taken afresh for every network."""
+
 
 def write_report(results: list[dict[str, Any]], docs: Path) -> None:
     """Write ``results.md`` and its pictures."""
@@ -78,17 +84,15 @@ def _mixed(dataset: str, network: str, entries: list[dict], docs: Path) -> list[
         "",
         _how(first, fp32, sorted(fp32)),
         "",
-        "Written by `python benchmarks/mixed_precision.py`. Test accuracy over cycles of the large "
-        "accelerator: networks chosen by the integer program, drawn at random within the same "
-        "limits, or of one width; taken from the network trained at all widths, and from supernets "
-        "trained on for as many epochs again. The area under a front is given as a mean accuracy. "
-        "Batch norms have their statistics taken afresh for every network.",
+        MIXED,
         "",
         "| networks | area under the front, % |",
         "|---|---|",
     ]
-    for name in names:
-        text.append(f"| {name} | {_share([entry['hypervolumes'][name] for entry in entries])} |")
+    text += [
+        f"| {name} | {_share([entry['hypervolumes'][name] for entry in entries])} |"
+        for name in names
+    ]
     text += [
         "",
         "| drawn networks from | spread before settling | after | gain |",
