@@ -104,6 +104,7 @@ PARTS = (
     Experiment(name="distilled, star", changes={"distillation": Distillation.STAR}),
     Experiment(name="distilled, chain", changes={"distillation": Distillation.CHAIN}),
     Experiment(name="scales per tensor", changes={"per_channel": False}),
+    Experiment(name="scales corrected by width", changes={"corrected_scales": True}),
 )
 """What is changed, one at a time."""
 GRID = tuple(

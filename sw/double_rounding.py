@@ -29,11 +29,15 @@ class DoubleRounding(nn.Module):
         Width at which the layer always runs; None follows the network.
     compat : {None, "paper"}
         Whose gradient the scale gets; "paper" is for reproduction only.
+    corrected_widths : tuple of int
+        Widths whose scale has a learned factor of its own, beside what all share.
 
     Attributes
     ----------
     scale : Parameter, float32, shape (out_channels, 1, ...) or ()
         Real value of one stored code, shared by all widths.
+    correction : Parameter, float32, shape (len(corrected_widths), *scale.shape)
+        Factors of the running scale, in the order of `corrected_widths`; None without them.
     width : int
         Running width in bits.
 
@@ -45,7 +49,13 @@ class DoubleRounding(nn.Module):
     """
 
     def __init__(
-        self, tracked_parameter_list, per_channel, stored_width=8, pinned_width=None, compat=None
+        self,
+        tracked_parameter_list,
+        per_channel,
+        stored_width=8,
+        pinned_width=None,
+        compat=None,
+        corrected_widths=(),
     ):
         super().__init__()
         if not 2 <= stored_width <= 8:
@@ -59,6 +69,11 @@ class DoubleRounding(nn.Module):
         self.width = pinned_width or stored_width
         (weight,) = tracked_parameter_list
         self.scale = nn.Parameter(self._initial_scale(weight.detach()))
+        self.corrected_widths = tuple(corrected_widths)
+        self.correction = None
+        if self.corrected_widths:
+            factors = torch.ones(len(self.corrected_widths), *self.scale.shape)
+            self.correction = nn.Parameter(factors)
         self.register_buffer("_zero_point", torch.tensor(0.0), persistent=False)
 
     def select(self, width: int) -> None:
@@ -68,8 +83,26 @@ class DoubleRounding(nn.Module):
         self.width = self.pinned_width or width
 
     def start_from(self, weight: Tensor) -> None:
-        """Set the scale from FP32 weights, as the constructor did; for loading a float model."""
-        self.scale.data.copy_(self._initial_scale(weight.detach()))
+        """Set the scale from FP32 weights, as the constructor did, and the factors to the best."""
+        weight = weight.detach()
+        self.scale.data.copy_(self._initial_scale(weight))
+        for index, width in enumerate(self.corrected_widths):
+            values = _DoubleRound.apply(weight, self.scale.detach(), width, self.stored_width)
+            dims = list(range(1, weight.ndim)) if self.per_channel else list(range(weight.ndim))
+            overlap, square = (
+                (values * other).sum(dims, keepdim=self.per_channel) for other in (weight, values)
+            )
+            # Of least squared error; a channel of zeros has none to choose by.
+            factor = torch.where(square > 0, overlap / square, 1.0)
+            self.correction.data[index] = factor.reshape(self.scale.shape)
+
+    @property
+    def running_scale(self) -> Tensor:
+        """Real value of one running code, the shape of `scale`; has no gradient."""
+        step = self.scale.detach() * 2.0 ** (self.stored_width - self.width)
+        if self.width in self.corrected_widths:
+            step = step * self.correction.detach()[self.corrected_widths.index(self.width)]
+        return step
 
     @torch.no_grad()
     def codes(self, weight: Tensor) -> Tensor:
@@ -80,8 +113,9 @@ class DoubleRounding(nn.Module):
         """Quantized weights, their scale, zero point and width, as Brevitas' proxies expect."""
         round_ = _PaperDoubleRound if self.compat else _DoubleRound
         quantized = round_.apply(weight, self.scale, self.width, self.stored_width)
-        step = self.scale.detach() * 2.0 ** (self.stored_width - self.width)
-        return quantized, step, self._zero_point, torch.tensor(float(self.width))
+        if self.width in self.corrected_widths:
+            quantized = quantized * self.correction[self.corrected_widths.index(self.width)]
+        return quantized, self.running_scale, self._zero_point, torch.tensor(float(self.width))
 
     def _initial_scale(self, weight):
         """Three standard deviations about the mean fill the range."""

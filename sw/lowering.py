@@ -175,9 +175,8 @@ def _setting(block: Block, layer: Layer, shape: tuple[int, int, int], width: int
             f"{where}: weights of 1 bit have no zero for other groups; leave the width out, or "
             "make the layer dense or depthwise"
         )
-    drop = quantizer.stored_width - quantizer.width
     pixels = shape[0] * shape[1] if layer.average else 1
-    acc_scale = _float64(quantizer.scale).reshape(-1) * 2.0**drop * _scale(entering) / pixels
+    acc_scale = _float64(quantizer.running_scale).reshape(-1) * _scale(entering) / pixels
     acc_scale = np.broadcast_to(acc_scale, layer.out_channels)
     gain, offset = _affine(block, layer)
     if not (np.all(acc_scale > 0) and np.all(gain > 0) and np.all(np.isfinite(offset))):

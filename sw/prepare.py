@@ -46,6 +46,7 @@ def prepare(
     per_channel: bool = True,
     stored_width: int = 8,
     compat: str | None = None,
+    corrected: bool = False,
 ) -> fx.GraphModule:
     """Give an FP32 network quantizers that switch between widths.
 
@@ -73,6 +74,9 @@ def prepare(
         Bits of the stored codes of layers that follow the width; none of `widths` is above it.
     compat : {None, "paper"}
         Whose gradient weight scales get, as of `DoubleRounding`.
+    corrected : bool
+        Whether weights of layers that follow the width have a factor of their own at every width
+        below the stored one.
 
     Returns
     -------
@@ -88,7 +92,13 @@ def prepare(
     """
     check_widths(widths, stored_width)
     network = fx.GraphModule(copy.deepcopy(model), trace(model))
-    options = {"per_channel": per_channel, "stored_width": stored_width, "compat": compat}
+    below = tuple(width for width in widths if width < stored_width)
+    options = {
+        "per_channel": per_channel,
+        "stored_width": stored_width,
+        "compat": compat,
+        "corrected_widths": below if corrected else (),
+    }
     _Preparation(network, tuple(widths), input_scale, pin_ends, options).run()
     network.graph.lint()
     network.recompile()

@@ -45,6 +45,7 @@ class _DoubleRoundedWeights(ExtendedInjector):
     signed = True
     narrow_range = False
     compat = None
+    corrected_widths = ()
 
 
 class _PerChannel(ExtendedInjector):

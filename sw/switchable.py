@@ -97,9 +97,8 @@ class SwitchableBatchNorm1d(SwitchableBatchNorm):
 
 def scale_parameters(model: nn.Module) -> list[nn.Parameter]:
     """Learned scales of all quantizers, in the order of the modules."""
-    return [
-        module.scale
-        for module in model.modules()
-        if isinstance(module, DoubleRounding | ActivationQuantizer)
-        and isinstance(module.scale, nn.Parameter)
-    ]
+    scales = []
+    for module in model.modules():
+        if isinstance(module, DoubleRounding | ActivationQuantizer):
+            scales += [module.scale, getattr(module, "correction", None)]
+    return [scale for scale in scales if isinstance(scale, nn.Parameter)]

@@ -64,6 +64,8 @@ class TrainingConfig:
     """One weight scale per output channel, or one per layer."""
     pin_ends: bool = True
     """Whether the first and the last layer have 8 bits at every width."""
+    corrected_scales: bool = False
+    """Whether weight scales have a learned factor for every width, beside what all share."""
     paper_gradients: bool = False
     """Whether weight scales get the gradient of the paper's released code; for reproduction."""
     seed: int = 0

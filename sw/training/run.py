@@ -231,6 +231,7 @@ def switchable(float_model: nn.Module, config: TrainingConfig, input_scale: floa
         per_channel=config.per_channel,
         stored_width=config.stored_width,
         compat="paper" if config.paper_gradients else None,
+        corrected=config.corrected_scales,
     )
 
 

@@ -180,6 +180,7 @@ def test_first_and_last_layer_have_8_bits(pair):
         {"widths": (4, 3, 1), "stored_width": 4},
         {"widths": (8, 1), "pin_ends": False, "per_channel": False},
         {"widths": (6, 2), "stored_width": 6, "pin_ends": False},
+        {"widths": (8, 4, 2), "corrected": True},
     ],
 )
 def test_other_stored_widths_and_ends_freeze_to_what_golden_computes(options):

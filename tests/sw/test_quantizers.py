@@ -133,6 +133,27 @@ def test_gradients_with_a_zero_point_are_those_of_the_straight_through_compositi
         torch.testing.assert_close(mine, reference / (999 * top) ** 0.5)
 
 
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_corrections_are_best_at_first_and_learn(per_channel):
+    weight = torch.randn(5, 40, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    plain = DoubleRounding([weight], per_channel).double()
+    module = DoubleRounding([weight], per_channel, corrected_widths=(4, 2)).double()
+    module.start_from(weight)
+    for width in (8, 4, 2):
+        plain.select(width)
+        module.select(width)
+        values, step = module(weight)[:2]
+        codes = plain(weight)[0] / plain.running_scale
+        torch.testing.assert_close(values, codes * step)
+        errors = [(weight - v.detach()).square().sum() for v in (values, plain(weight)[0])]
+        assert errors[0] < errors[1] if width < 8 else errors[0] == errors[1]
+        for factor in (0.99, 1.01) if width < 8 else ():
+            worse = (weight - values.detach() * factor).square().sum()
+            assert errors[0] < worse
+    values.sum().backward()
+    assert module.correction.grad[1].abs().min() > 0 and not module.correction.grad[0].any()
+
+
 def test_initial_scale_is_three_sigma():
     weight = torch.randn(4, 2, 3, 3, generator=torch.Generator().manual_seed(0))
     rows = weight.flatten(1)

@@ -163,6 +163,7 @@ def test_a_network_of_ones_own_trains(few):
         {"channels_last": True},
         {"augmentation": "crop"},
         {"paper_gradients": True},
+        {"corrected_scales": True},
         {"widths": (4, 2, 1), "stored_width": 4, "pin_ends": False, "per_channel": False},
     ],
     ids=lambda changes: next(iter(changes)),
