@@ -11,6 +11,7 @@ from brevitas.nn import QuantConv2d, QuantIdentity, QuantReLU
 from torch import fx, nn
 
 from downshift.hw.errors import DownshiftError
+from downshift.sw.graph_surgery import GraphSurgery, title
 from downshift.sw.quantized_layer import make_positive, quantized_layer
 from downshift.sw.quantizers import (
     InputActivations,
@@ -106,10 +107,9 @@ def prepare(
 
 
 @dataclass(eq=False)
-class _Preparation:
+class _Preparation(GraphSurgery):
     """Through the nodes of a traced network, in order."""
 
-    network: fx.GraphModule
     widths: tuple[int, ...]
     input_scale: float
     pin_ends: bool
@@ -135,9 +135,9 @@ class _Preparation:
         used = set()
         for node in self.network.graph.nodes:
             if node.op == "call_module" and node.target in used:
-                module = self._module(node)
+                module = self.module(node)
                 if any(True for _ in module.parameters()):
-                    raise _unsupported(f"{_title(node, self.network)} that is used more than once")
+                    raise _unsupported(f"{title(node, self.network)} that is used more than once")
                 self.network.add_submodule(node.name, copy.deepcopy(module))
                 node.target = node.name
             used.add(node.target)
@@ -145,14 +145,14 @@ class _Preparation:
     def _step(self, node: fx.Node) -> Callable[[fx.Node], None]:
         if node.op in ("call_function", "call_method"):
             if node.target in MODULES_OF:
-                self._as_module(node, MODULES_OF[node.target]())
+                self.as_module(node, MODULES_OF[node.target]())
             elif node.target in ADDITIONS:
                 return self._add
             elif node.target in (*MEANS, *FLATTENINGS):
                 return self._take_map
             else:
-                raise _unsupported(_title(node, self.network))
-        module = self._module(node)
+                raise _unsupported(title(node, self.network))
+        module = self.module(node)
         for kinds, step in (
             ((nn.Conv2d, nn.Linear), self._multiply),
             (tuple(NORMS), self._normalise),
@@ -162,45 +162,45 @@ class _Preparation:
         ):
             if isinstance(module, kinds):
                 return step
-        raise _unsupported(_title(node, self.network))
+        raise _unsupported(title(node, self.network))
 
     def _enter(self, node: fx.Node) -> None:
         quantizer = QuantIdentity(
             act_quant=InputActivations, widths=self.widths, fixed_scale=self.input_scale
         )
-        self.maps.add(self._insert(node, "input", quantizer))
+        self.maps.add(self.insert(node, "input", quantizer))
 
     def _multiply(self, node: fx.Node) -> None:
         self._take_map(node)
         self.maps.discard(node)
-        float_layer = self._module(node)
-        self._replace(node, quantized_layer(float_layer, SwitchableWeights, **self.options))
+        float_layer = self.module(node)
+        self.replace(node, quantized_layer(float_layer, SwitchableWeights, **self.options))
         self.layers.append(node)
 
     def _normalise(self, node: fx.Node) -> None:
         (source,) = node.all_input_nodes
         if source in self.maps or len(source.users) > 1 or not self._is_bare(source):
             source = self._multiply_by_one(node, source)
-        norm = self._module(node)
+        norm = self.module(node)
         if not norm.affine or norm.running_mean is None:
-            raise _unsupported(f"{_title(node, self.network)} without factors and statistics")
+            raise _unsupported(f"{title(node, self.network)} without factors and statistics")
         self._check_signs(norm, source)
         quantized = NORMS[type(norm)](norm.num_features, widths=self.widths)
         quantized.start_from(norm)
         make_positive(quantized, norm, self._layer_before(source))
-        self._replace(node, quantized)
+        self.replace(node, quantized)
 
     def _rectify(self, node: fx.Node) -> None:
         (source,) = node.all_input_nodes
         if source in self.maps or len(source.users) > 1:
             self._multiply_by_one(node, source)
-        self._replace(node, QuantReLU(act_quant=SwitchableActivations, widths=self.widths))
+        self.replace(node, QuantReLU(act_quant=SwitchableActivations, widths=self.widths))
         self.maps.add(node)
 
     def _add(self, node: fx.Node) -> None:
         terms = list(node.all_input_nodes)
         if len(terms) != 2:
-            raise _unsupported(f"{_title(node, self.network)} of anything but two maps")
+            raise _unsupported(f"{title(node, self.network)} of anything but two maps")
         sums = [term for term in terms if term not in self.maps and len(term.users) == 1]
         kept = sums[-1] if sums else self._multiply_by_one(node, terms[0])
         for term in node.all_input_nodes:
@@ -228,16 +228,16 @@ class _Preparation:
         self._requantize_weights(self.layers[0], PinnedWeights, per_channel=per_channel)
         self._requantize_weights(last, LogitWeights)
         entering = last.all_input_nodes[0]
-        while not isinstance(self._module_or_none(entering), QuantReLU | QuantIdentity):
+        while not isinstance(self.module_or_none(entering), QuantReLU | QuantIdentity):
             (entering,) = entering.all_input_nodes
-        module = self._module(entering)
+        module = self.module(entering)
         if isinstance(module, QuantReLU):
             pinned = QuantReLU(act_quant=PinnedActivations, widths=self.widths)
         elif entering.target == "input":
             return
         else:
             pinned = QuantIdentity(act_quant=PinnedOffsetActivations, widths=self.widths)
-        self._replace(entering, pinned)
+        self.replace(entering, pinned)
 
     def _as_map(self, node: fx.Node, act_quant=OffsetActivations) -> fx.Node:
         """The node, or what quantizes it for all that take it."""
@@ -245,7 +245,7 @@ class _Preparation:
             return node
         name = f"{node.target if node.op == 'call_module' else node.name}_codes".replace(".", "_")
         quantizer = QuantIdentity(act_quant=act_quant, widths=self.widths)
-        codes = self._insert(node, name, quantizer)
+        codes = self.insert(node, name, quantizer)
         self.maps.add(codes)
         return codes
 
@@ -257,7 +257,7 @@ class _Preparation:
         source = self._as_map(source, PinnedOffsetActivations)
         layer = self._layer_before(source)
         if not isinstance(layer, QuantConv2d):
-            raise _unsupported(f"{_title(node, self.network)} behind what is quantized already")
+            raise _unsupported(f"{title(node, self.network)} behind what is quantized already")
         channels = layer.out_channels
         ones = QuantConv2d(
             channels, channels, 1, groups=channels, bias=False, weight_quant=PinnedWeights
@@ -278,54 +278,26 @@ class _Preparation:
             if node.op == "placeholder":
                 return None
             node = node.all_input_nodes[0]
-        return self._module(node)
+        return self.module(node)
 
     def _is_bare(self, node: fx.Node) -> bool:
         """Whether a node gives what a layer gives, pooled at most."""
-        while isinstance(self._module_or_none(node), (nn.MaxPool2d, *VANISHING)):
+        while isinstance(self.module_or_none(node), (nn.MaxPool2d, *VANISHING)):
             node = node.all_input_nodes[0]
         return node in self.layers
 
     def _check_signs(self, norm: nn.Module, source: fx.Node) -> None:
         """Raise if a negative factor cannot move into the weights before it."""
         while source not in self.layers:
-            if isinstance(self._module_or_none(source), nn.MaxPool2d) and (norm.weight < 0).any():
+            if isinstance(self.module_or_none(source), nn.MaxPool2d) and (norm.weight < 0).any():
                 raise DownshiftError(
-                    f"A batch norm behind {_title(source, self.network)} has negative factors; put "
+                    f"A batch norm behind {title(source, self.network)} has negative factors; put "
                     "it before the pool"
                 )
             source = source.all_input_nodes[0]
 
     def _requantize_weights(self, node: fx.Node, weight_quant, **options) -> None:
-        self._replace(node, quantized_layer(self._module(node), weight_quant, **options))
-
-    def _insert(self, node: fx.Node, name: str, module: nn.Module) -> fx.Node:
-        """Put a module behind a node, for all that take it."""
-        self.network.add_submodule(name, module)
-        with self.network.graph.inserting_after(node):
-            inserted = self.network.graph.call_module(name, (node,))
-        node.replace_all_uses_with(inserted, delete_user_cb=lambda user: user is not inserted)
-        return inserted
-
-    def _as_module(self, node: fx.Node, module: nn.Module) -> None:
-        name = f"{node.name}_module" if hasattr(self.network, node.name) else node.name
-        self.network.add_submodule(name, module)
-        node.op, node.target, node.args, node.kwargs = "call_module", name, node.args[:1], {}
-
-    def _module(self, node: fx.Node) -> nn.Module:
-        return self.network.get_submodule(node.target)
-
-    def _module_or_none(self, node: fx.Node) -> nn.Module | None:
-        return self._module(node) if node.op == "call_module" else None
-
-    def _replace(self, node: fx.Node, module: nn.Module) -> None:
-        self.network.set_submodule(node.target, module)
-
-
-def _title(node: fx.Node, network: nn.Module) -> str:
-    if node.op != "call_module":
-        return f"Operation {node.name}"
-    return f"Module {node.target} of type {type(network.get_submodule(node.target)).__name__}"
+        self.replace(node, quantized_layer(self.module(node), weight_quant, **options))
 
 
 def _unsupported(what: str) -> DownshiftError:
