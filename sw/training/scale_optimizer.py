@@ -145,7 +145,8 @@ class ScaleAdam:
     def __init__(self, scales, *, betas: tuple[float, float] = (0.9, 0.999)):
         self.scales = list(scales)
         self.betas = betas
-        self._moments: dict[int, list[tuple[Tensor, Tensor]]] = {}
+        self.sizes = [scale.numel() for scale in self.scales]
+        self._moments: dict[int, Tensor] = {}  # (2, sum of sizes), by width
         self._steps: dict[int, int] = {}
 
     @property
@@ -169,30 +170,33 @@ class ScaleAdam:
         rates : list of float
             Largest relative change of each scale, roughly.
         """
-        if width not in self._moments:
-            zeros = [(torch.zeros_like(s), torch.zeros_like(s)) for s in self.scales]
-            self._moments[width], self._steps[width] = zeros, 0
-        self._steps[width] += 1
-        taking = [i for i, scale in enumerate(self.scales) if scale.grad is not None]
-        if not taking:
+        if not self.scales:
             return
-        scales = [self.scales[i] for i in taking]
-        first = [self._moments[width][i][0] for i in taking]
-        second = [self._moments[width][i][1] for i in taking]
+        # All scales in one vector: there are many, and all are small.
+        scales = torch.cat([scale.reshape(-1) for scale in self.scales])
+        slopes = scales * torch.cat(
+            [
+                torch.zeros_like(scale).reshape(-1)
+                if scale.grad is None
+                else scale.grad.reshape(-1)
+                for scale in self.scales
+            ]
+        )
+        if width not in self._moments:
+            self._moments[width], self._steps[width] = torch.zeros_like(scales).repeat(2, 1), 0
+        self._steps[width] += 1
+        first, second = self._moments[width]
         first_decay, second_decay = self.betas
+        first.lerp_(slopes, 1 - first_decay)
+        second.mul_(second_decay).addcmul_(slopes, slopes, value=1 - second_decay)
         # Both bias corrections of Adam in one factor.
         count = self._steps[width]
         correction = (1 - second_decay**count) ** 0.5 / (1 - first_decay**count)
-        slopes = torch._foreach_mul([scale.grad for scale in scales], scales)
-        torch._foreach_lerp_(first, slopes, 1 - first_decay)
-        torch._foreach_mul_(second, second_decay)
-        torch._foreach_addcmul_(second, slopes, slopes, value=1 - second_decay)
-        sizes = torch._foreach_sqrt(second)
-        torch._foreach_add_(sizes, 1e-12)
-        steps = torch._foreach_div(first, sizes)
-        torch._foreach_mul_(steps, [-rates[i] * correction for i in taking])
-        torch._foreach_exp_(steps)
-        torch._foreach_mul_(scales, steps)
+        largest = torch.repeat_interleave(torch.tensor(rates), torch.tensor(self.sizes))
+        largest = largest.to(scales) * -correction
+        factors = (first / second.sqrt().add_(1e-12)).mul_(largest).exp_()
+        for scale, factor in zip(self.scales, factors.split(self.sizes), strict=True):
+            scale.mul_(factor.view_as(scale))
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs."""
@@ -201,16 +205,9 @@ class ScaleAdam:
     @torch.no_grad()
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there; raises ValueError if the scales were others."""
-        moments = {int(width): pairs for width, pairs in state["moments"].items()}
-        for pairs in moments.values():
-            for scale, pair in zip(self.scales, pairs, strict=True):
-                if any(moment.shape != scale.shape for moment in pair):
-                    raise ValueError(f"Moments must have the shape {tuple(scale.shape)}")
-        self._moments = {
-            width: [
-                tuple(m.to(s.device) for m in pair)
-                for s, pair in zip(self.scales, pairs, strict=True)
-            ]
-            for width, pairs in moments.items()
-        }
+        moments = {int(width): pair for width, pair in state["moments"].items()}
+        if any(pair.shape != (2, sum(self.sizes)) for pair in moments.values()):
+            raise ValueError(f"Moments must be of {sum(self.sizes)} scales")
+        where = self.scales[0] if self.scales else None
+        self._moments = {width: pair.to(where) for width, pair in moments.items()}
         self._steps = {int(width): int(count) for width, count in state["steps"].items()}
