@@ -52,8 +52,8 @@ def lower(
         Name of the graph.
     assignments : mapping of int to int or mapping of str to int, optional
         Widths of the graph, 1…8, each with what it means: what `set_widths` takes. Layers that a
-        mapping leaves out have the highest width that the network was built with. By default every
-        width that it was built with means itself.
+        mapping leaves out have the width itself, or where the network was not built with it, the
+        highest. By default every width that it was built with means itself.
     settle : callable, optional
         Called at each width of the graph, with the model that runs as it says: to take statistics
         of batch norms, say.
@@ -82,7 +82,8 @@ def lower(
     with kept_widths(model):
         for width, means in assignments.items():
             if isinstance(means, Mapping):
-                means = {**{block.path: max(source.widths) for block in blocks}, **means}
+                rest = width if width in source.widths else max(source.widths)
+                means = {**{block.path: rest for block in blocks}, **means}
             set_widths(model, means)
             if settle is not None:
                 settle(model)

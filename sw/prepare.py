@@ -48,6 +48,7 @@ def prepare(
     stored_width: int = 8,
     compat: str | None = None,
     corrected: bool = False,
+    transitional: bool = False,
 ) -> fx.GraphModule:
     """Give an FP32 network quantizers that switch between widths.
 
@@ -78,6 +79,9 @@ def prepare(
     corrected : bool
         Whether weights of layers that follow the width have a factor of their own at every width
         below the stored one.
+    transitional : bool
+        Whether batch norms are those of a layer's width and of the width before it, rather than of
+        its own alone.
 
     Returns
     -------
@@ -100,7 +104,7 @@ def prepare(
         "compat": compat,
         "corrected_widths": below if corrected else (),
     }
-    _Preparation(network, tuple(widths), input_scale, pin_ends, options).run()
+    _Preparation(network, tuple(widths), input_scale, pin_ends, options, transitional).run()
     network.graph.lint()
     network.recompile()
     return network
@@ -115,6 +119,7 @@ class _Preparation(GraphSurgery):
     pin_ends: bool
     options: dict[str, Any]
     """Of weights that follow the width."""
+    transitional: bool = False
     maps: set[fx.Node] = field(default_factory=set)
     """Nodes that give codes; all others give sums, but for the input."""
     layers: list[fx.Node] = field(default_factory=list)
@@ -185,7 +190,9 @@ class _Preparation(GraphSurgery):
         if not norm.affine or norm.running_mean is None:
             raise _unsupported(f"{title(node, self.network)} without factors and statistics")
         self._check_signs(norm, source)
-        quantized = NORMS[type(norm)](norm.num_features, widths=self.widths)
+        quantized = NORMS[type(norm)](
+            norm.num_features, widths=self.widths, transitional=self.transitional
+        )
         quantized.start_from(norm)
         make_positive(quantized, norm, self._layer_before(source))
         self.replace(node, quantized)

@@ -31,39 +31,56 @@ class SwitchableBatchNorm(nn.Module):
         Channels.
     widths : tuple of int
         Network widths, 1…8.
+    transitional : bool
+        Whether there is one for each width together with each width of the layer before.
 
     Attributes
     ----------
     norms : ModuleDict
-        One of torch's batch norms by width.
+        One of torch's batch norms by width; if transitional, by that of the layer before and by its
+        own, as in "8-4".
     width : int
-        Running network width.
+        Running width of its layer.
+    entering : int
+        Running width of the layer before; it counts only if transitional.
+
+    Notes
+    -----
+    Transitional batch norms: Bulat and Tzimiropoulos, *Bit-Mixer*, arXiv 2103.17267.
     """
 
     kind: type[nn.Module]
 
-    def __init__(self, num_features: int, *, widths: tuple[int, ...]):
+    def __init__(self, num_features: int, *, widths: tuple[int, ...], transitional: bool = False):
         super().__init__()
         self.num_features = num_features
-        self.norms = nn.ModuleDict({str(width): self.kind(num_features) for width in widths})
-        self.width = widths[0]
+        self.widths = tuple(widths)
+        self.transitional = transitional
+        names = [str(width) for width in widths]
+        if transitional:
+            names = [f"{before}-{own}" for before in names for own in names]
+        self.norms = nn.ModuleDict({name: self.kind(num_features) for name in names})
+        self.select(widths[0])
 
     @property
     def norm(self) -> nn.BatchNorm1d | nn.BatchNorm2d:
         """The batch norm of the running width."""
-        return self.norms[str(self.width)]
+        name = f"{self.entering}-{self.width}" if self.transitional else str(self.width)
+        return self.norms[name]
 
     @property
     def gain(self) -> Tensor:
         """Factor of each channel at the running width, float32, (num_features,)."""
         return self.norm.weight.detach().clamp_min(SMALLEST_GAIN)
 
-    def select(self, width: int) -> None:
-        """Normalise with the batch norm of `width`."""
-        if str(width) not in self.norms:
-            have = ", ".join(self.norms)
-            raise DownshiftError(f"Batch norms were trained at widths {have}, not {width!r}")
+    def select(self, width: int, *, entering: int | None = None) -> None:
+        """Normalise as at `width`; unless told otherwise, the layer before runs at it as well."""
+        for asked in (width, width if entering is None else entering):
+            if asked not in self.widths:
+                have = ", ".join(map(str, self.widths))
+                raise DownshiftError(f"Batch norms were trained at widths {have}, not {asked!r}")
         self.width = width
+        self.entering = width if entering is None else entering
 
     def start_from(self, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
         """Copy an FP32 batch norm into that of every width."""

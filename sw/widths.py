@@ -13,7 +13,13 @@ from downshift.sw.double_rounding import DoubleRounding
 from downshift.sw.network_blocks import network_blocks
 from downshift.sw.switchable import SwitchableBatchNorm
 
-__all__ = ["SwitchableLayer", "kept_widths", "set_widths", "switchable_layers"]
+__all__ = [
+    "SwitchableLayer",
+    "kept_widths",
+    "select_layers",
+    "set_widths",
+    "switchable_layers",
+]
 
 Part = DoubleRounding | ActivationQuantizer | SwitchableBatchNorm
 
@@ -24,12 +30,21 @@ class SwitchableLayer:
 
     path: str
     """Of the `QuantConv2d` or `QuantLinear`."""
+    source: str
+    """Layer that gives what enters; "input" for the network's own."""
     parts: tuple[Part, ...]
 
     def select(self, width: int) -> None:
         """Run the layer at `width` bits; what is pinned stays as it is."""
         for part in self.parts:
             part.select(width)
+
+    @property
+    def running(self) -> int:
+        """Width that was selected."""
+        return _running(
+            next((p for p in self.parts if not isinstance(p, DoubleRounding)), self.parts[0])
+        )
 
 
 def switchable_layers(model: nn.Module) -> dict[str, SwitchableLayer]:
@@ -50,7 +65,7 @@ def switchable_layers(model: nn.Module) -> dict[str, SwitchableLayer]:
     for block in blocks:
         parts = (block.layer.weight_quant.tensor_quant, block.norm, block.out)
         present = tuple(part for part in parts if part is not None)
-        layers[block.path] = SwitchableLayer(path=block.path, parts=present)
+        layers[block.path] = SwitchableLayer(path=block.path, source=block.source, parts=present)
     return layers
 
 
@@ -82,19 +97,40 @@ def set_widths(model: nn.Module, widths: int | Mapping[str, int]) -> None:
         if path not in layers:
             close = get_close_matches(path, layers, n=1) or list(layers)[:1]
             raise DownshiftError(f"There is no layer {path!r}; the nearest name is {close[0]!r}")
+    select_layers(layers, widths)
+
+
+def select_layers(layers: Mapping[str, SwitchableLayer], widths: Mapping[str, int]) -> None:
+    """Set the width of some of the layers of a network, as `set_widths` does.
+
+    Parameters
+    ----------
+    layers : mapping of str to SwitchableLayer
+        All of the network.
+    widths : mapping of str to int
+        By path.
+    """
     for path, width in widths.items():
         layers[path].select(width)
+    for layer in layers.values():
+        for part in layer.parts:
+            if isinstance(part, SwitchableBatchNorm):
+                before = layers.get(layer.source)
+                part.select(part.width, entering=before.running if before else None)
 
 
 @contextmanager
 def kept_widths(model: nn.Module) -> Iterator[None]:
     """Run at other widths for a while."""
-    before = [(part, _running(part)) for part in _parts(model)]
+    before = [(part, _running(part), getattr(part, "entering", None)) for part in _parts(model)]
     try:
         yield
     finally:
-        for part, width in before:
-            part.select(width)
+        for part, width, entering in before:
+            if isinstance(part, SwitchableBatchNorm):
+                part.select(width, entering=entering)
+            else:
+                part.select(width)
 
 
 def _parts(model: nn.Module) -> Iterator[Part]:

@@ -12,7 +12,7 @@ from downshift.sw.training.batches import Batch
 from downshift.sw.training.config import TrainingConfig
 from downshift.sw.training.joint import JointPhase
 from downshift.sw.training.processes import Processes
-from downshift.sw.widths import set_widths, switchable_layers
+from downshift.sw.widths import select_layers, set_widths, switchable_layers
 
 __all__ = ["SupernetPhase"]
 
@@ -84,6 +84,5 @@ class SupernetPhase(JointPhase):
             for root in sorted(set(self.roots.values()))
             if rng.random() < self.chance
         }
-        for path, root in self.roots.items():
-            if root in drawn:
-                self.layers[path].select(drawn[root])
+        widths = {path: drawn[root] for path, root in self.roots.items() if root in drawn}
+        select_layers(self.layers, widths)

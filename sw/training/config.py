@@ -66,6 +66,8 @@ class TrainingConfig:
     """Whether the first and the last layer have 8 bits at every width."""
     corrected_scales: bool = False
     """Whether weight scales have a learned factor for every width, beside what all share."""
+    transitional_norms: bool = False
+    """Whether batch norms are those of a layer's width and of the one before it; for supernets."""
     paper_gradients: bool = False
     """Whether weight scales get the gradient of the paper's released code; for reproduction."""
     seed: int = 0

@@ -164,6 +164,7 @@ def test_a_network_of_ones_own_trains(few):
         {"augmentation": "crop"},
         {"paper_gradients": True},
         {"corrected_scales": True},
+        {"transitional_norms": True, "quantized_rate": 3e-3},
         {"widths": (4, 2, 1), "stored_width": 4, "pin_ends": False, "per_channel": False},
     ],
     ids=lambda changes: next(iter(changes)),

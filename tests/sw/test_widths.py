@@ -43,6 +43,38 @@ def test_a_layer_is_its_weights_its_norm_and_its_codes(net):
     assert running(net) == {"0": [8, 6, 6], "3": [4, 4, 4], "6": [2, 2, 8], "10": [8]}
 
 
+def test_transitional_norms_know_the_width_before(digits):
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        *[nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4)],
+        *[nn.ReLU(), nn.Conv2d(4, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten()],
+        nn.Linear(24, 10),
+    )
+    net = prepare(model, widths=(8, 4), input_scale=digits.input_scale, transitional=True)
+    norms = [net.get_submodule(path) for path in "147"]
+    assert list(norms[0].norms) == ["8-8", "8-4", "4-8", "4-4"]
+
+    def running():
+        return [next(k for k, v in norm.norms.items() if v is norm.norm) for norm in norms]
+
+    set_widths(net, 4)
+    assert running() == ["4-4", "4-4", "4-4"]
+    set_widths(net, {"3": 8})
+    assert running() == ["4-4", "4-8", "8-4"]
+    with kept_widths(net):
+        set_widths(net, 8)
+    assert running() == ["4-4", "4-8", "8-4"]
+    calibrate(net, digits.real(digits.train.codes[:64]), (8, 4))
+    net.eval()
+    mixed = {"0": 4, "3": 8, "6": 4}
+    graph = freeze(net, input_shape=SHAPE, assignments={5: mixed}).graph
+    norms[2].norms["8-4"].bias.data += 1.0
+    other = freeze(net, input_shape=SHAPE, assignments={5: mixed}).graph
+    biases = [[layer.settings[5].bias for layer in g.layers] for g in (graph, other)]
+    same = [np.array_equal(a, b) for a, b in zip(*biases, strict=True)]
+    assert same == [True, True, False, True]
+
+
 def test_widths_are_kept(net):
     set_widths(net, 4)
     set_widths(net, {"3": 2})
