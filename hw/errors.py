@@ -13,7 +13,8 @@ class DownshiftError(Exception):
     message : str
         One sentence, without a final line break.
     exit_status : int
-        1 for an input or environment that cannot work; 2 for a command line that cannot be meant.
+        1 for an input or environment that cannot work; 2 for a command line that cannot be meant;
+        130 after Ctrl-C.
     """
 
     def __init__(self, message: str, *, exit_status: int = 1):

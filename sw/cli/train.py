@@ -92,14 +92,21 @@ def train(out, dataset, data, config_file, folder, resume, device, as_json, epoc
         images = load_dataset(
             dataset, folder=data, progress=lambda name, done, total: bars.report(name, done, total)
         )
-        training = train(
-            config,
-            images,
-            folder=folder,
-            resume=resume,
-            device=device,
-            progress=lambda done, total, text: bars.report("train", done, total, text),
-        )
+        try:
+            training = train(
+                config,
+                images,
+                folder=folder,
+                resume=resume,
+                device=device,
+                progress=lambda done, total, text: bars.report("train", done, total, text),
+            )
+        except KeyboardInterrupt:
+            if folder is None or not (folder / "state.pt").exists():
+                raise
+            raise DownshiftError(
+                f"interrupted; add --resume to go on with the run in {folder}", exit_status=130
+            ) from None
     if not training.leads:
         return 0
     save_checkpoint(out, training)

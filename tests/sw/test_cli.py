@@ -15,6 +15,7 @@ from downshift.sw.cli import COMMANDS, main
 from downshift.sw.graph_file import load_graph, save_graph
 from downshift.sw.integer_graph import IntegerGraph, Layer, Setting
 from downshift.sw.training.checkpoint import save_checkpoint
+from downshift.sw.training.float_phase import FloatPhase
 
 
 @pytest.fixture
@@ -224,6 +225,28 @@ def test_searches_that_cannot_be(run, tmp_path, short_training, arguments, statu
     assert (ended, out) == (status, "")
     assert sentence in err.splitlines()[-1]
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_ctrl_c_says_how_to_go_on(run, tmp_path, monkeypatch):
+    learn, steps = FloatPhase.learn, []
+
+    def interrupt(self, batch, share):
+        steps.append(batch.step)
+        if len(steps) == 25:
+            raise KeyboardInterrupt
+        return learn(self, batch, share)
+
+    monkeypatch.setattr(FloatPhase, "learn", interrupt)
+    options = ["--epochs", 2, "--run-dir", "run", "--json"]
+    status, out, err = run("train", *options)
+    assert (status, out) == (130, "")
+    assert err.splitlines()[-1] == (
+        "downshift: interrupted; add --resume to go on with the run in run"
+    )
+    assert not (tmp_path / "model.pt").exists()
+    status, out, _ = run("train", *options, "--resume")
+    assert status == 0 and json.loads(out)["accuracy"]["8"] > 0.9
+    assert len((tmp_path / "run" / "log.csv").read_text().splitlines()) == 5
 
 
 def test_train_looks_first_whether_it_can_write(run, tmp_path):
