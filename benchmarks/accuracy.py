@@ -27,9 +27,9 @@ from torch import nn
 from downshift.sw.atomic_write import write_atomically
 from downshift.sw.data.images import Images
 from downshift.sw.data.named import load_dataset
-from downshift.sw.double_rounding import DoubleRounding
-from downshift.sw.freeze import freeze
 from downshift.sw.networks import build_network
+from downshift.sw.quantization.double_rounding import DoubleRounding
+from downshift.sw.quantization.freeze import freeze
 from downshift.sw.training.config import Augmentation, Distillation, Stepping, TrainingConfig
 from downshift.sw.training.evaluation import accuracies, accuracy
 from downshift.sw.training.float_phase import FloatPhase

@@ -26,7 +26,7 @@ from accuracy_report import write_report
 from downshift.hw.table_config import TableConfig
 from downshift.sim.frame_profile import frame_profile
 from downshift.sw.atomic_write import write_atomically
-from downshift.sw.compiler import compile_graph
+from downshift.sw.compile.compiler import compile_graph
 from downshift.sw.data.images import Images
 from downshift.sw.data.named import load_dataset
 from downshift.sw.search.allocation import Budget, allocate, cost_of

@@ -17,12 +17,12 @@ from downshift.sim.cosimulation import Progress
 from downshift.sim.cycles import cycles
 from downshift.sim.frame_profile import LayerProfile, frame_profile, products_per_cycle
 from downshift.sim.measure import MeasuredFrame, measure
-from downshift.sw.compiler import compile_graph
-from downshift.sw.frame_result import FrameCounters
-from downshift.sw.graph_file import load_graph
-from downshift.sw.image import Image
-from downshift.sw.integer_graph import IntegerGraph
-from downshift.sw.reference_networks import reference_network
+from downshift.sw.compile.compiler import compile_graph
+from downshift.sw.compile.image import Image
+from downshift.sw.device.frame_result import FrameCounters
+from downshift.sw.graph.graph_file import load_graph
+from downshift.sw.graph.integer_graph import IntegerGraph
+from downshift.sw.graph.reference_networks import reference_network
 from downshift.sw.result_cache import ResultCache
 
 __all__ = ["WIDTHS", "benchmark", "benchmark_graph", "images_for"]

@@ -11,7 +11,7 @@ from cocotb.task import bridge, resume
 from cocotb.triggers import ClockCycles, First, Timer, ValueChange
 
 from downshift.sim.serial_port import PORT_BYTES
-from downshift.sw.driver import Accelerator
+from downshift.sw.device.driver import Accelerator
 
 __all__ = ["JOB_VARIABLE", "SimulationTransport", "bench"]
 

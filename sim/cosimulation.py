@@ -14,8 +14,8 @@ from downshift.hw.table_config import TableConfig
 from downshift.sim.cycles import cycles
 from downshift.sim.runner import build_simulation
 from downshift.sim.verify import Case, verify
-from downshift.sw.compiler import compile_graph
-from downshift.sw.integer_graph import IntegerGraph
+from downshift.sw.compile.compiler import compile_graph
+from downshift.sw.graph.integer_graph import IntegerGraph
 
 __all__ = ["cosimulate", "switch_cost", "watched"]
 

@@ -23,7 +23,7 @@ from downshift.hw.tile import tile_kind
 from downshift.hw.weight_loader import WeightLoader
 from downshift.hw.window import Window
 from downshift.sim.table_cycles import PassCycles, program_cycles
-from downshift.sw.image import Image
+from downshift.sw.compile.image import Image
 
 __all__ = ["FrameCycles", "Spent", "cycles"]
 

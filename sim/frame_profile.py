@@ -12,8 +12,8 @@ from downshift.hw.table import LANES
 from downshift.hw.table_config import COLUMNS, ROWS, TableConfig
 from downshift.sim.cycles import Spent, cycles
 from downshift.sim.layer_programs import layer_image, layer_passes
-from downshift.sw.image import Image
-from downshift.sw.integer_graph import IntegerGraph
+from downshift.sw.compile.image import Image
+from downshift.sw.graph.integer_graph import IntegerGraph
 
 __all__ = ["LayerProfile", "frame_profile", "products_per_cycle"]
 

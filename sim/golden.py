@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from downshift.sw.integer_graph import INPUT, IntegerGraph, Layer, Setting
-from downshift.sw.layer_golden import run_layer
+from downshift.sw.graph.integer_graph import INPUT, IntegerGraph, Layer, Setting
+from downshift.sw.graph.layer_golden import run_layer
 
 __all__ = ["GoldenResult", "run"]
 

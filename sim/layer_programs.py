@@ -9,7 +9,7 @@ from downshift.hw.conv_layer import ConvLayer
 from downshift.hw.descriptor import PROFILES, LayerDescriptor, descriptor_fields
 from downshift.hw.sequencer import program_layers
 from downshift.hw.table_config import TableConfig
-from downshift.sw.image import Image
+from downshift.sw.compile.image import Image
 
 __all__ = ["layer_image", "layer_passes"]
 

@@ -9,8 +9,8 @@ import numpy as np
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.errors import DownshiftError
 from downshift.hw.protocol import END, Command, LinkError, decode_frame, encode_frame
-from downshift.sw.driver import Accelerator, AcceleratorError
-from downshift.sw.image import Image, Section
+from downshift.sw.compile.image import Image, Section
+from downshift.sw.device.driver import Accelerator, AcceleratorError
 
 __all__ = ["damaged_images", "damaged_requests", "resets"]
 

@@ -16,10 +16,10 @@ from downshift.sim import golden
 from downshift.sim.cached_simulator import cached_simulation, simulator_key
 from downshift.sim.cosimulation import Progress, watched
 from downshift.sim.layer_programs import layer_image, layer_passes
-from downshift.sw.driver import Accelerator
-from downshift.sw.frame_result import FrameCounters
-from downshift.sw.image import Image
-from downshift.sw.integer_graph import INPUT, IntegerGraph
+from downshift.sw.compile.image import Image
+from downshift.sw.device.driver import Accelerator
+from downshift.sw.device.frame_result import FrameCounters
+from downshift.sw.graph.integer_graph import INPUT, IntegerGraph
 from downshift.sw.result_cache import ResultCache, digest, source_digest
 
 __all__ = ["MeasuredFrame", "MeasuredLayer", "measure", "random_input", "run_layers"]
@@ -27,7 +27,7 @@ __all__ = ["MeasuredFrame", "MeasuredLayer", "measure", "random_input", "run_lay
 
 RUNS_BY = (
     "downshift.sim.measure", "downshift.sim.layer_programs", "downshift.sim.bench",
-    "downshift.sw.driver", "downshift.sw.frame_result",
+    "downshift.sw.device.driver", "downshift.sw.device.frame_result",
 )  # fmt: skip
 """Modules that have a say in what the accelerator is asked."""
 MALFORMED = (EOFError, KeyError, OSError, RecursionError, TypeError, ValueError, zipfile.BadZipFile)

@@ -5,7 +5,7 @@ from enum import Enum
 
 import numpy as np
 
-from downshift.sw.integer_graph import Layer, Pool
+from downshift.sw.graph.integer_graph import Layer, Pool
 
 __all__ = ["Feature", "random_block"]
 

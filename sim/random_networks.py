@@ -9,8 +9,8 @@ from downshift.hw.config import AcceleratorConfig
 from downshift.hw.table_config import TableConfig
 from downshift.sim.random_blocks import Feature, random_block
 from downshift.sim.verify import Case
-from downshift.sw.compiler import compile_graph
-from downshift.sw.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph, Setting
+from downshift.sw.compile.compiler import compile_graph
+from downshift.sw.graph.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph, Setting
 
 __all__ = ["Feature", "random_case", "random_codes", "random_network"]
 

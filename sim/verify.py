@@ -8,10 +8,10 @@ import numpy as np
 
 from downshift.sim import golden
 from downshift.sim.runner import Simulation
-from downshift.sw.driver import Accelerator
-from downshift.sw.frame_result import FrameCounters
-from downshift.sw.image import Image
-from downshift.sw.integer_graph import IntegerGraph
+from downshift.sw.compile.image import Image
+from downshift.sw.device.driver import Accelerator
+from downshift.sw.device.frame_result import FrameCounters
+from downshift.sw.graph.integer_graph import IntegerGraph
 
 __all__ = ["Case", "WidthReport", "run_frames", "verify"]
 

@@ -18,12 +18,13 @@ def test_no_seeded_fault_survives():
     assert [verdict for verdict in verdicts if not verdict["killed"]] == []
 
 
-def test_faults_name_tests_that_are_there():
+def test_faults_name_places_and_tests_that_are_there():
     root = Path(__file__).parent.parent
     table = runpy.run_path(str(Path(__file__).parent / "seeded_faults" / "fault_table.py"))
     faults = [fault for faults in table["SUBSTITUTIONS"].values() for fault in faults]
     assert faults
-    for _, _, _, *tests in faults:
+    for file, old, _, *tests in faults:
+        assert old in (root / file).read_text(), (file, old)
         for test in tests:
             path, _, name = test.partition("::")
             assert f"def {name}" in (root / path).read_text(), test

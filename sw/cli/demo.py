@@ -66,8 +66,8 @@ def run_demo(out: Path, bars: Bars) -> dict[str, Any]:
     from downshift.sim.cosimulation import cosimulate
     from downshift.sw.atomic_write import write_atomically
     from downshift.sw.cli.report_plot import plot_report
-    from downshift.sw.compiler import compile_graph
-    from downshift.sw.graph_file import save_graph
+    from downshift.sw.compile.compiler import compile_graph
+    from downshift.sw.graph.graph_file import save_graph
 
     out.mkdir(parents=True, exist_ok=True)
     seconds = {}
@@ -136,7 +136,7 @@ def _train(out: Path, bars: Bars) -> dict[str, Any]:
     import torch
 
     from downshift.sw.data.digits import load_digits
-    from downshift.sw.freeze import freeze
+    from downshift.sw.quantization.freeze import freeze
     from downshift.sw.training.checkpoint import save_checkpoint
     from downshift.sw.training.config import TrainingConfig
     from downshift.sw.training.run import train

@@ -27,8 +27,8 @@ def export(model, board, tables, widths_file, dataset, data, out, as_json):
     from downshift.boards import find
     from downshift.hw.table_config import TableConfig
     from downshift.sw.atomic_write import atomic_path
-    from downshift.sw.compiler import compile_graph
-    from downshift.sw.graph_file import save_graph
+    from downshift.sw.compile.compiler import compile_graph
+    from downshift.sw.graph.graph_file import save_graph
 
     config = TableConfig() if tables else find(board).config
     graph = model_graph(model, widths_file=widths_file, dataset=dataset, data=data)

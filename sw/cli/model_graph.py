@@ -50,7 +50,7 @@ def model_graph(path: Path, *, widths_file: Path | None, dataset: str | None, da
     DownshiftError
         If a file cannot be read, or the files do not belong together.
     """
-    from downshift.sw.graph_file import load_graph
+    from downshift.sw.graph.graph_file import load_graph
 
     if path.suffix == ".safetensors":
         if widths_file is not None:

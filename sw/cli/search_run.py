@@ -39,7 +39,7 @@ def run_search(
     from downshift.sw.atomic_write import make_folder, write_atomically
     from downshift.sw.cli.search_plot import plot_search
     from downshift.sw.data.named import load_dataset
-    from downshift.sw.graph_file import save_graph
+    from downshift.sw.graph.graph_file import save_graph
     from downshift.sw.search.allocation import Budget, check_budgets
     from downshift.sw.search.candidates import candidate_graph
     from downshift.sw.search.choices import expanded
@@ -138,7 +138,7 @@ def _cycles(board: str, *, tables: bool) -> Callable:
     from downshift.boards import find
     from downshift.hw.table_config import TableConfig
     from downshift.sim.frame_profile import frame_profile
-    from downshift.sw.compiler import compile_graph
+    from downshift.sw.compile.compiler import compile_graph
 
     chosen = find(board)
     config = TableConfig() if tables else chosen.config
@@ -233,6 +233,6 @@ def _bits(graph, path: str, width: int) -> dict[str, int]:
 
 
 def _integer_accuracy(graph, split, width: int) -> float:
-    from downshift.sw.freeze import Frozen
+    from downshift.sw.quantization.freeze import Frozen
 
     return Frozen(graph).accuracy(split.codes, split.labels, width)

@@ -74,7 +74,7 @@ def train(out, dataset, data, config_file, folder, resume, device, as_json, epoc
     """
     from downshift.sw.atomic_write import check_writable
     from downshift.sw.data.named import load_dataset
-    from downshift.sw.freeze import freeze
+    from downshift.sw.quantization.freeze import freeze
     from downshift.sw.training.checkpoint import save_checkpoint
     from downshift.sw.training.run import train
 

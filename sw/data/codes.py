@@ -6,7 +6,7 @@ import numpy as np
 
 from downshift.hw.errors import DownshiftError
 from downshift.sw.data.archives import DAMAGED
-from downshift.sw.integer_graph import IntegerGraph
+from downshift.sw.graph.integer_graph import IntegerGraph
 
 __all__ = ["load_codes"]
 

@@ -6,13 +6,13 @@ from functools import partial
 from torch import nn
 
 from downshift.sw.data.images import Images, Split
-from downshift.sw.integer_graph import IntegerGraph
-from downshift.sw.lowering import lower
+from downshift.sw.graph.integer_graph import IntegerGraph
+from downshift.sw.quantization.lowering import lower
+from downshift.sw.quantization.switchable import SwitchableBatchNorm
+from downshift.sw.quantization.widths import kept_widths, set_widths
 from downshift.sw.search.choices import Assignment, expanded
-from downshift.sw.switchable import SwitchableBatchNorm
 from downshift.sw.training.calibration import kept_statistics, settle_norms
 from downshift.sw.training.evaluation import accuracy
-from downshift.sw.widths import kept_widths, set_widths
 
 __all__ = ["candidate_accuracy", "candidate_graph", "settled_graph"]
 

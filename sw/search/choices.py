@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from downshift.sw.activation_quantizer import ActivationQuantizer
-from downshift.sw.network_blocks import Block, network_blocks
+from downshift.sw.quantization.activation_quantizer import ActivationQuantizer
+from downshift.sw.quantization.network_blocks import Block, network_blocks
 
 __all__ = ["Assignment", "deciding_layers", "expanded"]
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from torch import nn
 
-from downshift.sw.double_rounding import DoubleRounding
-from downshift.sw.integer_graph import INPUT, IntegerGraph
-from downshift.sw.lowering import lower
+from downshift.sw.graph.integer_graph import INPUT, IntegerGraph
+from downshift.sw.quantization.double_rounding import DoubleRounding
+from downshift.sw.quantization.lowering import lower
+from downshift.sw.quantization.widths import kept_widths, set_widths, switchable_layers
 from downshift.sw.search.choices import Assignment, deciding_layers
-from downshift.sw.widths import kept_widths, set_widths, switchable_layers
 
 __all__ = ["FIXED", "LayerCosts", "layer_costs", "mean_bits"]
 

@@ -6,13 +6,13 @@ import numpy as np
 from torch import nn
 
 from downshift.sw.data.images import Images
+from downshift.sw.quantization.widths import select_layers, set_widths, switchable_layers
 from downshift.sw.search.choices import deciding_layers
 from downshift.sw.search.sensitivity import Roulette, Threshold, sensitive_layers
 from downshift.sw.training.batches import Batch
 from downshift.sw.training.config import TrainingConfig
 from downshift.sw.training.joint import JointPhase
 from downshift.sw.training.processes import Processes
-from downshift.sw.widths import select_layers, set_widths, switchable_layers
 
 __all__ = ["SupernetPhase"]
 

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from downshift.sw.activation_quantizer import ActivationQuantizer
-from downshift.sw.switchable import SwitchableBatchNorm
-from downshift.sw.widths import set_widths
+from downshift.sw.quantization.activation_quantizer import ActivationQuantizer
+from downshift.sw.quantization.switchable import SwitchableBatchNorm
+from downshift.sw.quantization.widths import set_widths
 
 __all__ = ["calibrate", "kept_statistics", "recalibrate_norms", "settle_norms"]
 

@@ -10,9 +10,9 @@ from torch import nn
 
 from downshift.hw.errors import DownshiftError
 from downshift.sw.atomic_write import write_atomically
-from downshift.sw.integer_graph import IntegerGraph
-from downshift.sw.lowering import lower
+from downshift.sw.graph.integer_graph import IntegerGraph
 from downshift.sw.networks import build_network
+from downshift.sw.quantization.lowering import lower
 from downshift.sw.training.config import TrainingConfig
 from downshift.sw.training.run import Training, switchable
 from downshift.sw.training.torch_file import read_torch_file

@@ -9,8 +9,8 @@ from typing import Any
 
 from downshift.hw.errors import DownshiftError
 from downshift.sw.networks import NETWORKS
+from downshift.sw.quantization.width_list import check_widths
 from downshift.sw.training.scale_optimizer import RateScaling
-from downshift.sw.width_list import check_widths
 
 __all__ = ["Augmentation", "Distillation", "Stepping", "TrainingConfig"]
 

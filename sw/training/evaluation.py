@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from downshift.sw.data.images import Split
-from downshift.sw.widths import kept_widths, set_widths
+from downshift.sw.quantization.widths import kept_widths, set_widths
 
 __all__ = ["accuracies", "accuracy", "first_without_numbers"]
 

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from downshift.sw.data.images import Images
-from downshift.sw.switchable import scale_parameters
+from downshift.sw.quantization.switchable import scale_parameters
+from downshift.sw.quantization.widths import set_widths
 from downshift.sw.training.batches import Batch
 from downshift.sw.training.calibration import calibrate, recalibrate_norms
 from downshift.sw.training.config import Stepping, TrainingConfig
@@ -15,7 +16,6 @@ from downshift.sw.training.evaluation import accuracies
 from downshift.sw.training.phase import Phase
 from downshift.sw.training.processes import Processes
 from downshift.sw.training.scale_optimizer import ScaleAdam, ScaleRates
-from downshift.sw.widths import set_widths
 
 __all__ = ["JointPhase"]
 

@@ -12,7 +12,7 @@ from downshift.hw.errors import DownshiftError
 from downshift.sw.atomic_write import write_atomically
 from downshift.sw.data.images import Images
 from downshift.sw.networks import build_network
-from downshift.sw.prepare import prepare
+from downshift.sw.quantization.prepare import prepare
 from downshift.sw.training.config import TrainingConfig
 from downshift.sw.training.evaluation import accuracy
 from downshift.sw.training.float_phase import FloatPhase

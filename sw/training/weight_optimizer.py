@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from downshift.sw.switchable import scale_parameters
+from downshift.sw.quantization.switchable import scale_parameters
 
 __all__ = ["set_rate", "weight_optimizer"]
 

@@ -14,10 +14,10 @@ from downshift.hw.table_config import TableConfig
 from downshift.sim.frame_profile import frame_profile
 from downshift.sim.measure import MeasuredFrame, MeasuredLayer
 from downshift.sim.random_networks import random_network
-from downshift.sw.compiler import compile_graph
-from downshift.sw.frame_result import FrameCounters
-from downshift.sw.graph_file import save_graph
-from downshift.sw.reference_networks import REFERENCE_NETWORKS
+from downshift.sw.compile.compiler import compile_graph
+from downshift.sw.device.frame_result import FrameCounters
+from downshift.sw.graph.graph_file import save_graph
+from downshift.sw.graph.reference_networks import REFERENCE_NETWORKS
 from downshift.sw.result_cache import ResultCache
 
 TABLE = replace(find("ulx3s-85f"), config=TableConfig(weight_depth=6144), clock_hz=125_000_000)

@@ -4,7 +4,7 @@ import pytest
 from downshift.sim import golden
 from downshift.sim.cycles import cycles
 from downshift.sim.random_networks import random_codes
-from downshift.sw.compiler import compile_graph
+from downshift.sw.compile.compiler import compile_graph
 
 RESETS = 4
 REQUEST = 200

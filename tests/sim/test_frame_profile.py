@@ -9,8 +9,8 @@ from downshift.hw.table_config import TableConfig
 from downshift.sim.cycles import cycles
 from downshift.sim.frame_profile import frame_profile, products_per_cycle
 from downshift.sim.random_networks import Feature, random_case
-from downshift.sw.compiler import compile_graph
-from downshift.sw.reference_networks import REFERENCE_NETWORKS, reference_network
+from downshift.sw.compile.compiler import compile_graph
+from downshift.sw.graph.reference_networks import REFERENCE_NETWORKS, reference_network
 
 TABLE = TableConfig(segments=3, activation_depth=1024, sum_depth=64)
 BRICK = replace(find("icebreaker").config, activation_bytes=8192, weight_depth=65536)

@@ -8,7 +8,7 @@ from downshift.hw.protocol import ERROR_SENTENCES, LinkError
 from downshift.sim import golden
 from downshift.sim.random_networks import random_codes, random_network
 from downshift.sim.runner import build_simulation
-from downshift.sw.compiler import compile_graph
+from downshift.sw.compile.compiler import compile_graph
 
 CONFIG = AcceleratorConfig(
     rows=4, requantizers=1, weight_depth=1024, activation_bytes=1024, parameter_depth=256

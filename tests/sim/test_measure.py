@@ -15,7 +15,7 @@ from downshift.sim.cycles import cycles
 from downshift.sim.layer_programs import layer_image, layer_passes
 from downshift.sim.measure import random_input
 from downshift.sim.random_networks import Feature, random_case, random_codes
-from downshift.sw.frame_result import FrameCounters, FrameResult
+from downshift.sw.device.frame_result import FrameCounters, FrameResult
 from downshift.sw.result_cache import ResultCache
 
 SMALL = TableConfig(

@@ -5,8 +5,8 @@ import pytest
 from downshift.hw.table_config import TableConfig
 from downshift.sim.cycles import cycles
 from downshift.sim.measure import measure
-from downshift.sw.compiler import compile_graph
-from downshift.sw.reference_networks import REFERENCE_NETWORKS, reference_network
+from downshift.sw.compile.compiler import compile_graph
+from downshift.sw.graph.reference_networks import REFERENCE_NETWORKS, reference_network
 from downshift.sw.result_cache import ResultCache
 
 ASSIGNMENTS = {

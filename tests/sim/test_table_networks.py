@@ -14,9 +14,9 @@ from downshift.sim.cycles import cycles
 from downshift.sim.random_networks import Feature, random_case
 from downshift.sim.runner import build_simulation
 from downshift.sim.verify import Case, verify
-from downshift.sw.compiler import compile_graph
-from downshift.sw.freeze import freeze
-from downshift.sw.prepare import prepare
+from downshift.sw.compile.compiler import compile_graph
+from downshift.sw.quantization.freeze import freeze
+from downshift.sw.quantization.prepare import prepare
 from downshift.sw.training.calibration import calibrate, recalibrate_norms
 
 CONFIG = TableConfig(

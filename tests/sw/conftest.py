@@ -3,9 +3,9 @@ import torch
 from tiny_graph import make_graph
 
 from downshift.sw.data.digits import load_digits
-from downshift.sw.graph_file import save_graph
+from downshift.sw.graph.graph_file import save_graph
 from downshift.sw.networks.small import SmallNet
-from downshift.sw.prepare import prepare
+from downshift.sw.quantization.prepare import prepare
 from downshift.sw.training.calibration import calibrate, recalibrate_norms
 from downshift.sw.training.config import TrainingConfig
 from downshift.sw.training.run import train

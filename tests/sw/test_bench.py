@@ -11,7 +11,7 @@ from downshift.boards import benchmark as module
 from downshift.boards import build as build_module
 from downshift.sim.random_networks import random_network
 from downshift.sw.cli import main, roofline_plot
-from downshift.sw.graph_file import save_graph
+from downshift.sw.graph.graph_file import save_graph
 
 PREDICT = ("--board", "icebreaker", "--no-simulate", "--no-route")
 

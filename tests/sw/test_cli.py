@@ -12,8 +12,8 @@ import pytest
 from downshift.boards import find
 from downshift.sim.random_networks import random_network
 from downshift.sw.cli import COMMANDS, main
-from downshift.sw.graph_file import load_graph, save_graph
-from downshift.sw.integer_graph import IntegerGraph, Layer, Setting
+from downshift.sw.graph.graph_file import load_graph, save_graph
+from downshift.sw.graph.integer_graph import IntegerGraph, Layer, Setting
 from downshift.sw.training.checkpoint import save_checkpoint
 from downshift.sw.training.float_phase import FloatPhase
 

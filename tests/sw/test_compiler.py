@@ -12,9 +12,9 @@ from downshift.hw.errors import DownshiftError
 from downshift.hw.mac import codes_per_byte
 from downshift.hw.weight_loader import store_words
 from downshift.sim.random_networks import Feature, random_network
-from downshift.sw.compiler import compile_graph
-from downshift.sw.freeze import freeze
-from downshift.sw.integer_graph import IntegerGraph, Layer, Pool, Setting
+from downshift.sw.compile.compiler import compile_graph
+from downshift.sw.graph.integer_graph import IntegerGraph, Layer, Pool, Setting
+from downshift.sw.quantization.freeze import freeze
 
 CONFIG = AcceleratorConfig(weight_depth=8192, program_depth=2048, parameter_depth=2048)
 SMALL = AcceleratorConfig(

@@ -17,7 +17,7 @@ from downshift.sw.data.digits import load_digits
 from downshift.sw.data.fetch import data_folder
 from downshift.sw.data.images import make_images
 from downshift.sw.data.named import load_dataset
-from downshift.sw.freeze import Frozen, freeze
+from downshift.sw.quantization.freeze import Frozen, freeze
 from downshift.sw.training.checkpoint import load_checkpoint, save_checkpoint
 from downshift.sw.training.config import TrainingConfig
 from downshift.sw.training.run import train

@@ -20,9 +20,9 @@ from downshift.hw.protocol import (
 )
 from downshift.sim import golden
 from downshift.sim.random_networks import random_codes, random_network
-from downshift.sw.compiler import compile_graph
-from downshift.sw.driver import ATTEMPTS, Accelerator, AcceleratorError
-from downshift.sw.frame_result import FrameCounters
+from downshift.sw.compile.compiler import compile_graph
+from downshift.sw.device.driver import ATTEMPTS, Accelerator, AcceleratorError
+from downshift.sw.device.frame_result import FrameCounters
 
 CONFIG = AcceleratorConfig(weight_depth=4096, program_depth=2048, parameter_depth=1024)
 GRAPH = random_network(np.random.default_rng(5))

@@ -9,7 +9,7 @@ from downshift.hw.precision_switch import precision_switch
 from downshift.hw.rounding import shift_half_even
 from downshift.sim import golden
 from downshift.sim.random_networks import Feature, random_codes, random_network
-from downshift.sw.freeze import Frozen, double_rounded, freeze, rounded_shift
+from downshift.sw.quantization.freeze import Frozen, double_rounded, freeze, rounded_shift
 
 
 @pytest.mark.parametrize("width", range(1, 9))

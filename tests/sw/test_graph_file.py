@@ -10,7 +10,7 @@ from tiny_graph import joined, make_graph, refused, split
 
 from downshift.hw.errors import DownshiftError
 from downshift.sim.random_networks import Feature, random_network
-from downshift.sw.graph_file import load_graph, save_graph
+from downshift.sw.graph.graph_file import load_graph, save_graph
 
 
 def assert_same(left, right):

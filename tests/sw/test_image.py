@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.errors import DownshiftError
 from downshift.sim.random_networks import random_codes, random_network
-from downshift.sw.compiler import compile_graph
-from downshift.sw.image import Image, Section
+from downshift.sw.compile.compiler import compile_graph
+from downshift.sw.compile.image import Image, Section
 
 CONFIG = AcceleratorConfig(weight_depth=4096, program_depth=2048, parameter_depth=1024)
 GRAPH = random_network(np.random.default_rng(5))

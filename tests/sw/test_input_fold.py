@@ -11,10 +11,10 @@ from downshift.hw.errors import DownshiftError
 from downshift.hw.table_config import TableConfig
 from downshift.sim import golden
 from downshift.sim.random_networks import Feature, random_codes, random_network
-from downshift.sw.compiler import compile_graph
-from downshift.sw.image import Image, Section
-from downshift.sw.input_fold import InputFold, fold_input, folded_graph
-from downshift.sw.reference_networks import reference_network
+from downshift.sw.compile.compiler import compile_graph
+from downshift.sw.compile.image import Image, Section
+from downshift.sw.compile.input_fold import InputFold, fold_input, folded_graph
+from downshift.sw.graph.reference_networks import reference_network
 
 CONFIG = TableConfig(segments=3, activation_depth=1024, parameter_depth=1024, program_depth=2048)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from downshift.hw.errors import DownshiftError
-from downshift.sw.integer_graph import LOGIT_WIDTH, IntegerGraph, Layer, Pool, Setting
+from downshift.sw.graph.integer_graph import LOGIT_WIDTH, IntegerGraph, Layer, Pool, Setting
 
 
 def setting(channels, *, last=False, **changes):

@@ -8,8 +8,8 @@ import pytest
 
 from downshift.hw.precision_switch import precision_switch
 from downshift.hw.rounding import shift_half_even
-from downshift.sw.integer_graph import Layer, Setting
-from downshift.sw.layer_golden import accumulate, add_residual, run_layer
+from downshift.sw.graph.integer_graph import Layer, Setting
+from downshift.sw.graph.layer_golden import accumulate, add_residual, run_layer
 
 
 def make_layer(weight, **changes):

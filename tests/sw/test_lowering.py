@@ -9,14 +9,14 @@ from downshift.hw.mac import accumulator_bounds
 from downshift.hw.requantize import requantize
 from downshift.hw.table_config import TableConfig
 from downshift.sim import golden
-from downshift.sw.activation_quantizer import ActivationQuantizer
-from downshift.sw.compiler import compile_graph
-from downshift.sw.double_rounding import DoubleRounding
-from downshift.sw.fixed_point import fixed_point
-from downshift.sw.freeze import Frozen
-from downshift.sw.lowering import lower
-from downshift.sw.network_blocks import network_blocks
-from downshift.sw.quantizers import (
+from downshift.sw.compile.compiler import compile_graph
+from downshift.sw.quantization.activation_quantizer import ActivationQuantizer
+from downshift.sw.quantization.double_rounding import DoubleRounding
+from downshift.sw.quantization.fixed_point import fixed_point
+from downshift.sw.quantization.freeze import Frozen
+from downshift.sw.quantization.lowering import lower
+from downshift.sw.quantization.network_blocks import network_blocks
+from downshift.sw.quantization.quantizers import (
     InputActivations,
     LogitWeights,
     OffsetActivations,
@@ -25,11 +25,11 @@ from downshift.sw.quantizers import (
     SwitchableActivations,
     SwitchableWeights,
 )
-from downshift.sw.switchable import (
+from downshift.sw.quantization.switchable import (
     SwitchableBatchNorm1d,
     SwitchableBatchNorm2d,
 )
-from downshift.sw.widths import set_widths
+from downshift.sw.quantization.widths import set_widths
 
 WIDTHS = (8, 5, 2, 1)
 

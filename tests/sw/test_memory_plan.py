@@ -5,7 +5,7 @@ import pytest
 
 from downshift.hw.errors import DownshiftError
 from downshift.sim.random_networks import random_network
-from downshift.sw.memory_plan import plan_maps
+from downshift.sw.compile.memory_plan import plan_maps
 
 
 def overlap(a, b):

@@ -3,9 +3,9 @@ import torch
 
 from downshift.hw.errors import DownshiftError
 from downshift.sim import golden
-from downshift.sw.freeze import freeze
 from downshift.sw.networks import NETWORKS, build_network
-from downshift.sw.prepare import prepare
+from downshift.sw.quantization.freeze import freeze
+from downshift.sw.quantization.prepare import prepare
 from downshift.sw.training.calibration import calibrate
 
 SIZES = {

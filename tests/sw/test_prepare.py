@@ -8,11 +8,11 @@ from downshift.hw.errors import DownshiftError
 from downshift.hw.precision_switch import precision_switch
 from downshift.hw.table_config import TableConfig
 from downshift.sim import golden
-from downshift.sw.compiler import compile_graph
-from downshift.sw.freeze import Frozen, freeze
-from downshift.sw.prepare import prepare
+from downshift.sw.compile.compiler import compile_graph
+from downshift.sw.quantization.freeze import Frozen, freeze
+from downshift.sw.quantization.prepare import prepare
+from downshift.sw.quantization.widths import set_widths
 from downshift.sw.training.calibration import calibrate
-from downshift.sw.widths import set_widths
 
 WIDTHS = (8, 4, 2)
 SHAPE = (12, 12, 3)
@@ -122,7 +122,7 @@ def calibrated(prepared, x):
 
 
 def calibrate_eval(prepared, x):
-    from downshift.sw.activation_quantizer import ActivationQuantizer
+    from downshift.sw.quantization.activation_quantizer import ActivationQuantizer
 
     prepared.eval()
     quantizers = [m for m in prepared.modules() if isinstance(m, ActivationQuantizer)]

@@ -5,13 +5,13 @@ from brevitas.nn import QuantConv2d, QuantLinear, QuantReLU
 
 from downshift.hw.errors import DownshiftError
 from downshift.hw.precision_switch import precision_switch
-from downshift.sw.activation_quantizer import (
+from downshift.sw.quantization.activation_quantizer import (
     ActivationQuantizer,
     least_squares_range,
     least_squares_scale,
 )
-from downshift.sw.double_rounding import DoubleRounding
-from downshift.sw.quantizers import (
+from downshift.sw.quantization.double_rounding import DoubleRounding
+from downshift.sw.quantization.quantizers import (
     LogitWeights,
     PinnedWeights,
     SwitchableActivations,

@@ -9,9 +9,9 @@ import torch
 from downshift.hw.errors import DownshiftError
 from downshift.hw.rescale import SHIFTS
 from downshift.sim import golden
-from downshift.sw.freeze import Frozen
-from downshift.sw.graph_file import load_graph, save_graph
-from downshift.sw.reference_networks import REFERENCE_NETWORKS, reference_network
+from downshift.sw.graph.graph_file import load_graph, save_graph
+from downshift.sw.graph.reference_networks import REFERENCE_NETWORKS, reference_network
+from downshift.sw.quantization.freeze import Frozen
 
 WIDTHS = (8, 6, 4, 2)
 build = cache(reference_network)

@@ -9,10 +9,11 @@ from downshift.hw.errors import DownshiftError
 from downshift.hw.table_config import TableConfig
 from downshift.sim import golden
 from downshift.sim.frame_profile import frame_profile
-from downshift.sw.compiler import compile_graph
-from downshift.sw.freeze import Frozen
+from downshift.sw.compile.compiler import compile_graph
 from downshift.sw.networks import build_network
-from downshift.sw.prepare import prepare
+from downshift.sw.quantization.freeze import Frozen
+from downshift.sw.quantization.prepare import prepare
+from downshift.sw.quantization.widths import set_widths, switchable_layers
 from downshift.sw.search.allocation import Budget, allocate, cost_of, exhaustive, least_cost
 from downshift.sw.search.candidates import candidate_accuracy, candidate_graph
 from downshift.sw.search.choices import deciding_layers, expanded
@@ -24,7 +25,6 @@ from downshift.sw.search.traces import Curvature, layer_traces
 from downshift.sw.search.widths_file import load_widths, save_widths
 from downshift.sw.training.config import TrainingConfig
 from downshift.sw.training.run import train
-from downshift.sw.widths import set_widths, switchable_layers
 
 WIDTHS = (8, 4, 2)
 
@@ -201,7 +201,7 @@ def test_costs_of_one_width_are_those_of_the_graph(width, costs, trained):
 
 
 def candidate_graph_of(trained, width):
-    from downshift.sw.lowering import lower
+    from downshift.sw.quantization.lowering import lower
 
     return lower(trained.model, input_shape=(8, 8, 1), assignments={8: width})
 

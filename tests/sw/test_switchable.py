@@ -3,9 +3,13 @@ import torch
 
 from downshift.hw.errors import DownshiftError
 from downshift.sw.networks.small import SmallNet
-from downshift.sw.prepare import prepare
-from downshift.sw.switchable import SMALLEST_GAIN, SwitchableBatchNorm2d, scale_parameters
-from downshift.sw.widths import set_widths
+from downshift.sw.quantization.prepare import prepare
+from downshift.sw.quantization.switchable import (
+    SMALLEST_GAIN,
+    SwitchableBatchNorm2d,
+    scale_parameters,
+)
+from downshift.sw.quantization.widths import set_widths
 
 
 def prepared(float_net):

@@ -12,12 +12,12 @@ from downshift.hw.precision_switch import precision_switch
 from downshift.hw.sequencer import program_layers
 from downshift.hw.table_config import TableConfig
 from downshift.sim.random_networks import Feature, random_network
-from downshift.sw.compiler import compile_graph
-from downshift.sw.image import Image
-from downshift.sw.reference_networks import reference_network
-from downshift.sw.table_parameters import layer_parameters, sum_shift
-from downshift.sw.word_map import WordMap, stored_width
-from downshift.sw.word_plan import plan_words
+from downshift.sw.compile.compiler import compile_graph
+from downshift.sw.compile.image import Image
+from downshift.sw.compile.table_parameters import layer_parameters, sum_shift
+from downshift.sw.compile.word_map import WordMap, stored_width
+from downshift.sw.compile.word_plan import plan_words
+from downshift.sw.graph.reference_networks import reference_network
 
 CONFIG = TableConfig(segments=9, parameter_depth=16384, program_depth=8192, weight_depth=8192)
 RESNET8 = reference_network("resnet8")

@@ -5,10 +5,10 @@ from torch import nn
 
 from downshift.hw.errors import DownshiftError
 from downshift.sim import golden
-from downshift.sw.freeze import freeze
-from downshift.sw.prepare import prepare
+from downshift.sw.quantization.freeze import freeze
+from downshift.sw.quantization.prepare import prepare
+from downshift.sw.quantization.widths import kept_widths, set_widths, switchable_layers
 from downshift.sw.training.calibration import calibrate, recalibrate_norms
-from downshift.sw.widths import kept_widths, set_widths, switchable_layers
 
 WIDTHS = (8, 6, 4, 2)
 SHAPE = (8, 8, 1)

@@ -7,11 +7,11 @@ import pytest
 from downshift.hw.errors import DownshiftError
 from downshift.hw.writer_layer import words_per_tile
 from downshift.sim.random_networks import Feature, random_network
-from downshift.sw.integer_graph import IntegerGraph, Layer, Setting
-from downshift.sw.reference_networks import REFERENCE_NETWORKS, reference_network
-from downshift.sw.word_memory import place_maps
-from downshift.sw.word_plan import check_sizes, plan_words
-from downshift.sw.word_step import slots_of
+from downshift.sw.compile.word_memory import place_maps
+from downshift.sw.compile.word_plan import check_sizes, plan_words
+from downshift.sw.compile.word_step import slots_of
+from downshift.sw.graph.integer_graph import IntegerGraph, Layer, Setting
+from downshift.sw.graph.reference_networks import REFERENCE_NETWORKS, reference_network
 
 FEATURES = [(), (Feature.IDENTITY,), (Feature.SKIP, Feature.DEPTHWISE), (Feature.AVERAGE,)]
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from downshift.hw.errors import DownshiftError
-from downshift.sw.graph_file import load_graph
-from downshift.sw.integer_graph import IntegerGraph, Layer, Pool, Setting
+from downshift.sw.graph.graph_file import load_graph
+from downshift.sw.graph.integer_graph import IntegerGraph, Layer, Pool, Setting
 
 
 def make_setting(channels, width, *, last, seed, **residual):

@@ -1,0 +1,1 @@
+"""Compilation: an integer graph into what one configuration of the accelerator loads."""

@@ -1,0 +1,1 @@
+"""The driver: frames run on an accelerator, over a serial port or a simulated one."""

@@ -1,0 +1,1 @@
+"""The integer graph: a network as integers only, its files and its golden arithmetic."""

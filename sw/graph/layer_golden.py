@@ -1,0 +1,139 @@
+"""The golden model of one layer: the golden functions of the blocks, composed."""
+
+import numpy as np
+
+from downshift.hw.mac import accumulator_bounds, multiply_accumulate
+from downshift.hw.max_pool import max_pool
+from downshift.hw.precision_switch import precision_switch
+from downshift.hw.requantize import requantize
+from downshift.hw.window import im2col
+from downshift.sw.graph.layer import LOGIT_WIDTH, Layer, Setting
+
+__all__ = ["accumulate", "add_residual", "run_layer"]
+
+
+def run_layer(layer: Layer, setting: Setting, x, residual=None) -> np.ndarray:
+    """Run one layer exactly as the accelerator does.
+
+    Parameters
+    ----------
+    layer : Layer
+    setting : Setting
+        Of `layer`.
+    x : uint8 array, shape (n, height, width, channels)
+        Codes that enter.
+    residual : uint8 array, shape of the output, optional
+        Codes of the map that `layer` adds.
+
+    Returns
+    -------
+    uint8 array of codes or int32 array of logits, shape (n, height, width, channels)
+
+    Raises
+    ------
+    OverflowError
+        If a sum could leave int32.
+    """
+    acc = accumulate(layer, x, weight_width=setting.weight_width, zero_point=setting.zero_point_in)
+    if setting.out_width == LOGIT_WIDTH:
+        return acc + setting.bias
+    if residual is not None:
+        acc = add_residual(
+            acc, residual, multiplier=setting.residual_multiplier, shift=setting.residual_shift
+        )
+    codes = requantize(
+        acc,
+        bias=setting.bias,
+        multiplier=setting.multiplier,
+        shift=setting.shift,
+        zero_point=setting.zero_point_out,
+        width=setting.out_width,
+    )
+    if layer.pool is None:
+        return codes
+    return max_pool(codes, size=layer.pool.size, stride=layer.pool.stride)
+
+
+def accumulate(layer: Layer, x, *, weight_width: int, zero_point: int) -> np.ndarray:
+    """Sum the products of weights and codes, exactly.
+
+    Parameters
+    ----------
+    layer : Layer
+        Its settings are not used.
+    x : uint8 array, shape (n, height, width, channels)
+    weight_width : int
+        Bits of the running weights, 1…8.
+    zero_point : int
+        Code of zero, which pads.
+
+    Returns
+    -------
+    int32 array, shape (n, *layer.conv_shape(x.shape[1:]))
+
+    Raises
+    ------
+    OverflowError
+        If a sum could leave int32.
+    """
+    weights = precision_switch(layer.weight, width=weight_width)
+    rows = weights.transpose(0, 2, 3, 1).reshape(layer.out_channels, -1)
+    if layer.average:
+        return multiply_accumulate(rows, x.sum(axis=(1, 2), keepdims=True, dtype=np.int64))
+    windows = im2col(
+        x, kernel=layer.kernel, stride=layer.stride, padding=layer.padding, zero_point=zero_point
+    )  # (n, y, x, ky, kx, channels)
+    if layer.groups > 1:
+        largest = max(int(x.max(initial=0)), zero_point)
+        _check_int32(*accumulator_bounds(rows, activation_max=largest))
+        return _accumulate_depthwise(rows, windows)
+    return multiply_accumulate(rows, windows.reshape(*windows.shape[:3], rows.shape[1]))
+
+
+def _accumulate_depthwise(rows: np.ndarray, windows: np.ndarray) -> np.ndarray:
+    """Sums of each channel's own products, int32, from weights (channels, ky * kx)."""
+    taps = rows.T.astype(np.int32)
+    places = np.ndindex(windows.shape[3:5])
+    # One place of the kernel after the other, so that windows are never unfolded.
+    acc = np.zeros((*windows.shape[:3], len(rows)), np.int32)
+    for tap, (ky, kx) in zip(taps, places, strict=True):
+        acc += windows[:, :, :, ky, kx] * tap
+    return acc
+
+
+def add_residual(acc, residual, *, multiplier, shift: int) -> np.ndarray:
+    """Add the codes of another map to shifted sums, exactly.
+
+    Parameters
+    ----------
+    acc : int32 array, shape (..., channels)
+    residual : uint8 array, shape (..., channels)
+    multiplier : uint16 array, shape (channels,)
+    shift : int
+        0…6.
+
+    Returns
+    -------
+    int32 array, shape (..., channels)
+        ``(acc << shift) + residual * multiplier``.
+
+    Raises
+    ------
+    OverflowError
+        If a sum leaves int32.
+
+    Examples
+    --------
+    >>> add_residual(np.int32([-5, 7]), np.uint8([255, 2]), multiplier=np.uint16([3, 1]),
+    ...              shift=2).tolist()
+    [745, 30]
+    """
+    total = (np.asarray(acc, np.int64) << shift) + residual * np.asarray(multiplier, np.int64)
+    _check_int32(total, total)
+    return total.astype(np.int32)
+
+
+def _check_int32(low: np.ndarray, high: np.ndarray) -> None:
+    largest = max(-int(low.min(initial=0)), int(high.max(initial=0)))
+    if largest >= 1 << 31:
+        raise OverflowError(f"Sums may reach {largest}, beyond int32")

@@ -1,0 +1,1 @@
+"""Quantization: networks of torch that switch between widths, and the integers they become."""
