@@ -1,8 +1,8 @@
 """Data-parallel training: processes that share every batch, as `torchrun` starts them."""
 
+import atexit
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 
 import torch
 import torch.distributed as dist
@@ -54,15 +54,13 @@ class Processes:
             tensor.copy_(part.view_as(tensor))
 
 
-@contextmanager
-def joined_processes(device: torch.device) -> Iterator[Processes]:
-    """Join the processes that ``torchrun`` has started, if it has; leave them after."""
+def joined_processes(device: torch.device) -> Processes:
+    """Join the processes that ``torchrun`` has started, if it has, until this one ends."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
-        yield Processes()
-        return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield Processes(dist.get_rank(), size)
-    finally:
-        dist.destroy_process_group()
+        return Processes()
+    # Once: the addresses of a group that was left lead nowhere.
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        atexit.register(dist.destroy_process_group)
+    return Processes(dist.get_rank(), size)

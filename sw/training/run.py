@@ -100,7 +100,8 @@ def train(
         If stopped before there is anything at all widths.
     """
     where = _device(device)
-    with _surroundings(config), joined_processes(where) as processes:
+    processes = joined_processes(where)
+    with _surroundings(config):
         parts = {name: getattr(images, name).to(where) for name in ("train", "validation")}
         run = _Run(
             config=config,

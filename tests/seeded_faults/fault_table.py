@@ -21,6 +21,11 @@ LOWERING = "tests/sw/test_lowering.py"
 COMPILER = "tests/sw/test_compiler.py"
 IMAGE = "tests/sw/test_image.py"
 DRIVER = "tests/sw/test_driver.py"
+PREPARE = "tests/sw/test_prepare.py"
+TRAINING = "tests/sw/test_training.py"
+RESUMES = f"{TRAINING}::test_a_run_that_resumes_ends_with_the_same_numbers"
+PROCESSES = f"{TRAINING}::test_two_processes_learn_the_same_network"
+SEARCH = "tests/sw/test_search.py"
 TABLE = "tests/hw/test_table.py"
 TABLE_PAIRS = f"{TABLE}::test_equals_golden_at_every_pair_of_widths"
 RESCALE = "tests/hw/test_rescale.py"
@@ -190,6 +195,47 @@ SUBSTITUTIONS = {
         (COMPILER_CODE, "    _check_chain(graph)\n", "", COMPILER),
         (COMPILER_CODE, "            _check_sums(layer, width, setting)\n", "", COMPILER),
         (COMPILER_CODE, "    _check_reach(layer, width, source, config)\n", "", COMPILER),
+    ],
+    "one bit, or fewer stored ones": [
+        ("hw/precision_switch.py", "np.where(codes < 0, -1, 1)", "np.where(codes <= 0, -1, 1)",
+         SWITCH),
+        (FROZEN_CODE, "torch.where(stored < 0, -1, 1)", "torch.where(stored <= 0, -1, 1)",
+         FREEZE_SWITCH),
+        (ROUNDING_CODE, "torch.where(stored < 0, -1.0, 1.0)", "torch.where(stored <= 0, -1.0, 1.0)",
+         QUANTIZERS),
+        (LOWERING_CODE, " << (8 - quantizer.stored_width)", "", PREPARE),
+        (LOWERING_CODE, "quantizer.width == 1 and", "quantizer.width == 0 and", LOWERING),
+        (ROUNDING_CODE, "step = step * self.correction", "step = step / self.correction",
+         QUANTIZERS),
+        ("sw/compile/table_parameters.py", "scale > last", "scale > 64",
+         "tests/sw/test_table_compiler.py"),
+    ],
+    "training that is not what it says": [
+        ("sw/training/distillation.py", " * self.temperature**2", "", TRAINING),
+        ("sw/training/distillation.py", "(1 - self.share) * hard", "hard", TRAINING),
+        ("sw/training/batches.py", "1_000_003 + index", "1_000_003", TRAINING),
+        ("sw/training/batches.py", "columns.flip(1)", "columns", TRAINING),
+        ("sw/training/scale_optimizer.py", "int(width): int(count)", "int(width): 1", RESUMES),
+        ("sw/training/run.py", "begin = state.epoch", "begin = 0", RESUMES),
+        ("sw/training/processes.py", "flat /= self.size", "flat /= 1", PROCESSES),
+        ("sw/training/processes.py", "items[self.rank :", "items[0 :", PROCESSES),
+        ("sw/training/calibration.py", "norm.momentum = None", "norm.momentum = 0.1",
+         "tests/sw/test_calibration.py"),
+        ("sw/quantization/widths.py", "before.running if before else None", "None",
+         "tests/sw/test_widths.py"),
+        ("sw/data/images.py", "order[n:].sort()", "order.sort()", "tests/sw/test_data.py"),
+    ],
+    "a search that finds something else": [
+        ("sw/search/choices.py", "adders[0] if only_added else block.path", "block.path", SEARCH),
+        ("sw/search/allocation.py", "<= len(widths) - 1", "<= len(widths)", SEARCH),
+        ("sw/search/allocation.py", "if own == enters else []", "", SEARCH),
+        ("sw/search/allocation.py", "table[width] += ", "table[width] = ", SEARCH),
+        ("sw/search/candidates.py", "        if settle:\n", "        if not settle:\n", SEARCH),
+        ("sw/search/traces.py", "/ sizes", "", SEARCH),
+        ("sw/search/traces.py", " / math.sqrt(len(values))\n    return {", "\n    return {",
+         SEARCH),
+        ("sw/search/mixed.py", "if c.costs[Budget.CYCLES] <= limit", "", SEARCH),
+        ("sw/search/sensitivity.py", "tilt * bits", "0 * bits", SEARCH),
     ],
     "wrong order of digits": [
         ("hw/tile.py", "active.word_select(digit, DIGIT)",

@@ -10,11 +10,12 @@ import torch
 from torch import nn
 
 from downshift.hw.errors import DownshiftError
-from downshift.sw.training.batches import moved
-from downshift.sw.training.config import Distillation, Stepping, TrainingConfig
+from downshift.sw.training.batches import Batches, moved
+from downshift.sw.training.config import Augmentation, Distillation, Stepping, TrainingConfig
 from downshift.sw.training.distillation import Lesson
 from downshift.sw.training.evaluation import accuracies, first_without_numbers
 from downshift.sw.training.joint import JointPhase
+from downshift.sw.training.processes import Processes
 from downshift.sw.training.run import train
 from downshift.sw.training.scale_optimizer import RateScaling, ScaleAdam, ScaleRates
 
@@ -293,8 +294,39 @@ def test_measured_rates_follow_the_gradients_of_each_scale():
     assert rates(RateScaling.MEASURED).at(2, 1.0, [torch.tensor(float("1e30"))])[0] > 0
 
 
+def batches(split, **changes):
+    settings = {
+        "input_scale": 1 / 16, "size": 50, "epochs": 4, "peak": 0.5, "seed": 3,
+        "augmentation": Augmentation.NONE, "processes": Processes(),
+    }  # fmt: skip
+    return Batches(split, **settings | changes)
+
+
+def test_epochs_go_through_all_images_in_another_order(few):
+    given = batches(few.train)
+    epochs = [list(given.epoch(index)) for index in (0, 1, 0)]
+    labels = [torch.cat([batch.labels for batch in epoch]).tolist() for epoch in epochs]
+    assert labels[0] == labels[2] != labels[1]
+    assert [len(x) for x in labels] == [300] * 3  # the last 20 are no whole batch
+    assert [batch.step for batch in epochs[1]] == [6, 7, 8, 9, 10, 11]
+    assert epochs[0][0].rate == 0.5 and epochs[1][5].rate < epochs[1][0].rate < 0.5
+    assert epochs[0][0].images.max() <= 1
+
+
+def test_processes_share_each_batch(few):
+    whole = next(batches(few.train).epoch(0))
+    shares = [next(batches(few.train, processes=Processes(r, 2)).epoch(0)) for r in (0, 1)]
+    assert torch.equal(torch.stack([b.labels for b in shares], 1).flatten(), whole.labels)
+
+
 PARALLEL = """
 import sys, torch
+from downshift.sw.training.processes import joined_processes
+processes = joined_processes(torch.device("cpu"))
+weight = torch.zeros(3, requires_grad=True)
+weight.grad = torch.full((3,), float(processes.rank))
+processes.average_gradients([weight])
+assert weight.grad.tolist() == [0.5] * 3
 from dataclasses import replace
 from downshift.sw.data.digits import load_digits
 from downshift.sw.training.config import TrainingConfig
