@@ -229,6 +229,8 @@ SUBSTITUTIONS = {
     "a search that finds something else": [
         ("sw/search/choices.py", "adders[0] if only_added else block.path", "block.path", SEARCH),
         ("sw/search/allocation.py", "<= len(widths) - 1", "<= len(widths)", SEARCH),
+        ("sw/search/allocation.py", "cost_of(costs, widths, budget) <= limit for", "True for",
+         f"{SEARCH}::test_budgets_are_kept_to_the_last_one"),
         ("sw/search/allocation.py", "if own == enters else []", "", SEARCH),
         ("sw/search/allocation.py", "table[width] += ", "table[width] = ", SEARCH),
         ("sw/search/candidates.py", "        if settle:\n", "        if not settle:\n", SEARCH),

@@ -12,6 +12,7 @@ from downshift.sim.frame_profile import frame_profile
 from downshift.sw.compile.compiler import compile_graph
 from downshift.sw.networks import build_network
 from downshift.sw.quantization.freeze import Frozen
+from downshift.sw.quantization.lowering import lower
 from downshift.sw.quantization.prepare import prepare
 from downshift.sw.quantization.widths import kept_widths, set_widths, switchable_layers
 from downshift.sw.search.allocation import Budget, allocate, cost_of, exhaustive, least_cost
@@ -166,14 +167,25 @@ def test_the_program_finds_what_trying_all_finds(kind, share, costs, sensitiviti
         allocate(costs, sensitivities, budgets, n=3),
         exhaustive(costs, sensitivities, budgets),
     )
-    assert [a.error for a in ours] == pytest.approx([a.error for a in theirs[:3]], rel=1e-6)
+    assert [a.error for a in ours] == [a.error for a in theirs[:3]]
     for allocation in ours:
         layers = [cost for cost in costs.values() if cost.root]
         errors = [sensitivities[c.path] * c.errors[c.own(allocation.widths)] for c in layers]
         assert allocation.error == pytest.approx(sum(errors))
         for budget, limit in budgets.items():
-            assert cost_of(costs, allocation.widths, budget) <= limit * (1 + 1e-6)
+            assert cost_of(costs, allocation.widths, budget) <= limit
     assert len({tuple(a.widths.items()) for a in ours}) == len(ours)
+
+
+@pytest.mark.parametrize("kind", [Budget.BIT_OPERATIONS, Budget.CYCLES, Budget.BYTES])
+def test_budgets_are_kept_to_the_last_one(kind, costs, sensitivities):
+    at = cost_of(costs, uniform(costs, 4), kind)
+    (best,) = allocate(costs, sensitivities, {kind: at})
+    spent = cost_of(costs, best.widths, kind)
+    below = spent * (1 - 1e-10)
+    assert below < spent
+    (other,) = allocate(costs, sensitivities, {kind: below})
+    assert cost_of(costs, other.widths, kind) < spent
 
 
 def test_budgets_below_the_least_say_it(costs, sensitivities):
@@ -200,14 +212,14 @@ def test_costs_of_one_width_are_those_of_the_graph(width, costs, trained):
         for layer, s in zip(graph.layers, bits, strict=True)
     )
     assert cost_of(costs, assignment, Budget.BIT_OPERATIONS) == operations
-    # Layer by layer it is close; what is kept within a budget is the whole program's.
-    whole = sum(table_cycles(graph, 8).values())
-    assert cost_of(costs, assignment, Budget.CYCLES) == pytest.approx(whole, rel=0.01)
+    # But for the last layer: nothing of it switches, and how long it waits depends on others.
+    whole = table_cycles(graph, 8)
+    own = {c.path: (c.own(assignment), c.entering(assignment)) for c in costs.values() if c.root}
+    assert own.keys() == whole.keys() - {"linear"}
+    assert all(costs[path].cycles[place] == whole[path] for path, place in own.items())
 
 
 def candidate_graph_of(trained, width):
-    from downshift.sw.quantization.lowering import lower
-
     return lower(trained.model, input_shape=(8, 8, 1), assignments={8: width})
 
 
@@ -221,9 +233,13 @@ def test_candidates_are_judged_with_statistics_of_their_own(trained, few, costs)
         set_widths(model, expanded(model, mixed))
         settle_norms(model, few.train.codes, input_scale=few.input_scale)
         assert shares[0] == accuracy(model.eval(), few.test, input_scale=few.input_scale)
+        by_hand = lower(model, input_shape=(8, 8, 1), assignments={5: expanded(model, mixed)})
     graph = candidate_graph(model, {8: 8, 5: mixed}, few, name="mixed")
     frozen = Frozen(graph)
-    assert frozen.accuracy(few.test.codes, few.test.labels, 5) == pytest.approx(shares[0], abs=0.01)
+    for ours, theirs in zip(graph.layers, by_hand.layers, strict=True):
+        for name in ("bias", "multiplier", "shift"):
+            mine, other = (getattr(layer.settings[5], name) for layer in (ours, theirs))
+            assert np.array_equal(mine, other)
     x = few.test.codes[:4]
     theirs = golden.run(graph, x.permute(0, 2, 3, 1).numpy(), 5)
     assert np.array_equal(frozen(x, 5).logits.numpy(), theirs.logits)
@@ -322,4 +338,4 @@ def test_sixty_layers_take_less_than_seconds(costs):
     sensitivities = {path: float(rng.random()) for path in layers}
     (found,) = allocate(layers, sensitivities, {Budget.CYCLES: limits[2]})
     assert found.status == "optimal"
-    assert cost_of(layers, found.widths, Budget.CYCLES) <= limits[2] * (1 + 1e-6)
+    assert cost_of(layers, found.widths, Budget.CYCLES) <= limits[2]
