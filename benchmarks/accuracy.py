@@ -30,6 +30,11 @@ from downshift.sw.data.named import load_dataset
 from downshift.sw.networks import build_network
 from downshift.sw.quantization.double_rounding import DoubleRounding
 from downshift.sw.quantization.freeze import freeze
+from downshift.sw.search.allocation import Budget, allocate
+from downshift.sw.search.candidates import candidate_accuracy
+from downshift.sw.search.layer_costs import layer_costs
+from downshift.sw.search.supernet import SupernetPhase
+from downshift.sw.search.traces import layer_traces
 from downshift.sw.training.config import Augmentation, Distillation, Stepping, TrainingConfig
 from downshift.sw.training.evaluation import accuracies, accuracy
 from downshift.sw.training.float_phase import FloatPhase
@@ -54,6 +59,9 @@ class Experiment:
     """Or "floor", or "floor + half": how running weights come from the stored ones."""
     separate: bool = False
     """A network for each width, stored in so many bits, instead of one for all."""
+    supernet: bool | None = None
+    """Whether a supernet by the Hessian's traces follows, and a network of mixed widths is judged
+    as well; None leaves out both."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,18 +117,28 @@ PARTS = (
 """What is changed, one at a time."""
 GRID = tuple(
     Experiment(
-        name=" / ".join((rounding, scaling, stepping, distillation)),
+        name=" / ".join(
+            (rounding, scaling, stepping, distillation, "HASB" if supernet else "none")
+        ),
         changes={
             "rate_scaling": scaling,
             "stepping": stepping,
             "distillation": distillation,
         },
         rounding=rounding,
+        supernet=supernet,
     )
-    for rounding, scaling, stepping, distillation in product(
-        ("double", *ROUNDINGS), RateScaling, Stepping, Distillation
+    for rounding, scaling, stepping, distillation, supernet in product(
+        ("double", *ROUNDINGS),
+        (RateScaling.INTENT, RateScaling.NONE),
+        Stepping,
+        Distillation,
+        (False, True),
     )
 )
+"""Everything with everything."""
+MIXED_BITS = 3
+"""Average that networks of mixed widths are to keep to."""
 SUITES = (
     Suite(
         dataset="digits",
@@ -176,8 +194,8 @@ def float_start(suite: Suite, images: Images, seed: int, folder: Path) -> tuple[
 
 def run(
     experiment: Experiment, config: TrainingConfig, images: Images, start: nn.Module
-) -> dict[int, float]:
-    """Train at all widths, and give the accuracy of each on the test part."""
+) -> dict[str, float]:
+    """Train at all widths, and give the accuracy of each on the test part, and of mixed ones."""
     if not experiment.separate:
         return trained(experiment, config, images, start)
     shares = {}
@@ -189,7 +207,7 @@ def run(
 
 def trained(
     experiment: Experiment, config: TrainingConfig, images: Images, start: nn.Module
-) -> dict[int, float]:
+) -> dict[str, float]:
     torch.manual_seed(config.seed)
     model = switchable(copy.deepcopy(start), config, images.input_scale)
     for module in model.modules():
@@ -199,11 +217,24 @@ def trained(
     for epoch in range(phase.epochs):
         phase.epoch(epoch)
     phase.finish()
+    shares = {}
+    if experiment.supernet is not None:
+        traces = layer_traces(start, images, probes=50)
+        sensitivities = {path: trace.sensitivity for path, trace in traces.items()}
+        if experiment.supernet:
+            supernet = SupernetPhase(model, images, config, sensitivities=sensitivities)
+            for epoch in range(supernet.epochs):
+                supernet.epoch(epoch)
+            supernet.finish()
+        costs = layer_costs(model, config.widths, input_shape=images.input_shape)
+        chosen = allocate(costs, sensitivities, {Budget.BITS: MIXED_BITS})[0]
+        shares["mixed"] = candidate_accuracy(model, chosen.widths, images, images.test)
     if experiment.rounding in ROUNDINGS:
-        return accuracies(model, images.test, config.widths, input_scale=images.input_scale)
-    frozen = freeze(model, input_shape=images.input_shape)
-    test = images.test
-    return {width: frozen.accuracy(test.codes, test.labels, width) for width in config.widths}
+        same = accuracies(model, images.test, config.widths, input_scale=images.input_scale)
+    else:
+        frozen, test = freeze(model, input_shape=images.input_shape), images.test
+        same = {width: frozen.accuracy(test.codes, test.labels, width) for width in config.widths}
+    return {str(width): share for width, share in same.items()} | shares
 
 
 def wanted(only: str | None) -> Iterator[tuple[Suite, Experiment, int]]:
@@ -257,7 +288,7 @@ def main():
         print("  ", {width: round(share, 4) for width, share in shares.items()}, flush=True)
         result = this | {
             "fp32": float_share,
-            "accuracy": {str(width): share for width, share in shares.items()},
+            "accuracy": shares,
             "seconds": round(time.monotonic() - started, 1),
             "machine": f"{platform.machine()} CPU, torch {torch.__version__}, one thread",
             "config": {name: value for name, value in asdict(config).items() if name != "seed"},

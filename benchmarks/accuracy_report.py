@@ -142,31 +142,34 @@ def _how(first: dict, fp32: dict[int, float], seeds: list[int]) -> str:
 
 def _grid(grid: dict[str, list[dict]], widths: list[str]) -> list[str]:
     """Every combination, and the mean over all others of each choice."""
-    parts = ("rounding", "ALRS", "stepping", "distillation")
+    parts = ("rounding", "ALRS", "stepping", "distillation", "supernet")
+    columns = [*widths, "mixed"]
+    heads = [*(f"{width} bit" for width in widths), "mixed"]
     effects = defaultdict(list)
     for name, group in grid.items():
         for part, choice in zip(parts, name.split(" / "), strict=True):
             effects[(part, choice)] += group
     text = [
-        "Every combination of the parts: mean over all that share a choice.",
+        "Every combination of the parts: mean over all that share a choice. HASB trains a supernet",
+        "by the Hessian's traces for as many epochs again; `mixed` is the network of 3 bits on",
+        "average that the integer program chooses, judged in floating point with the statistics of",
+        "batch norms taken afresh.",
         "",
-        "| part | choice | " + " | ".join(f"{width} bit" for width in widths) + " | runs |",
-        "|---" * (len(widths) + 3) + "|",
+        "| part | choice | " + " | ".join(heads) + " | runs |",
+        "|---" * (len(heads) + 3) + "|",
     ]
     for (part, choice), group in sorted(effects.items()):
-        cells = [_share([entry["accuracy"][width] for entry in group]) for width in widths]
+        cells = [_share([entry["accuracy"][column] for entry in group]) for column in columns]
         text.append(f"| {part} | {choice} | " + " | ".join(cells) + f" | {len(group)} |")
     text += [
         "",
         "<details><summary>All combinations</summary>",
         "",
-        "| rounding / ALRS / stepping / distillation | "
-        + " | ".join(f"{width} bit" for width in widths)
-        + " |",
-        "|---" * (len(widths) + 1) + "|",
+        f"| {' / '.join(parts)} | " + " | ".join(heads) + " |",
+        "|---" * (len(heads) + 1) + "|",
     ]
     for name, group in grid.items():
-        cells = [_share([entry["accuracy"][width] for entry in group]) for width in widths]
+        cells = [_share([entry["accuracy"][column] for entry in group]) for column in columns]
         text.append(f"| {name} | " + " | ".join(cells) + " |")
     return [*text, "", "</details>", ""]
 
