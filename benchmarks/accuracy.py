@@ -143,7 +143,12 @@ SUITES = (
     Suite(
         dataset="digits",
         config=TrainingConfig(quantized_epochs=10),
-        experiments=(*PARTS, *GRID),
+        experiments=PARTS,
+    ),
+    Suite(
+        dataset="digits",
+        config=TrainingConfig(quantized_epochs=3),
+        experiments=GRID,
     ),
     *(
         Suite(

@@ -27,8 +27,8 @@ for every width on its own, stored in so many bits.
 MIXED = """Written by `python benchmarks/mixed_precision.py`: test accuracy over cycles of the large
 accelerator. Networks are chosen by the integer program, drawn at random within the same limits, or
 of one width; they are taken from the network trained at all widths, and from supernets trained on
-for as many epochs again. The area under a front is given as a mean accuracy. Batch norms have their
-statistics taken afresh for every network."""
+for as many epochs again, all of 20,000 images. The area under a front is given as a mean accuracy.
+Batch norms have their statistics taken afresh for every network."""
 
 
 def write_report(results: list[dict[str, Any]], docs: Path) -> None:
@@ -36,11 +36,11 @@ def write_report(results: list[dict[str, Any]], docs: Path) -> None:
     suites, mixed = defaultdict(list), defaultdict(list)
     for result in sorted(results, key=lambda entry: entry["seed"]):
         group = mixed if result.get("mixed") else suites
-        group[(result["dataset"], result["network"])].append(result)
+        group[(result["dataset"], result["network"], result["epochs"])].append(result)
     text = [HEAD]
-    for (dataset, network), entries in suites.items():
+    for (dataset, network, _), entries in suites.items():
         text += _suite(dataset, network, entries, docs)
-    for (dataset, network), entries in mixed.items():
+    for (dataset, network, _), entries in mixed.items():
         text += _mixed(dataset, network, entries, docs)
     (docs / "results.md").write_text("\n".join(text))
 

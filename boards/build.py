@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
@@ -101,6 +101,7 @@ def build(
     progress: Progress = lambda line: None,
     core: Core | None = None,
     sources: Path | None = None,
+    files: Mapping[str, bytes] | None = None,
 ) -> BuildReport:
     """Generate Verilog, synthesise it, place, route and pack a bitstream.
 
@@ -123,6 +124,8 @@ def build(
         Another accelerator than `downshift.hw.top.Top`.
     sources : Path, optional
         Folder that `generate` wrote with the same arguments, to save doing it again.
+    files : mapping of str to bytes, optional
+        More for `out`, by name: what the accelerator is to run.
 
     Raises
     ------
@@ -152,6 +155,8 @@ def build(
                 f"The accelerator was routed at {report.fmax_mhz:g} MHz, {board.name} clocks it at "
                 f"{report.clock_mhz:g} MHz; try another seed than {seed} or fewer rows or lanes"
             )
+        for name, content in (files or {}).items():
+            (folder / name).write_bytes(content)
         # The netlist and the placed design are large, and build.sh makes them again.
         for name in ("top.json", "top.config", "top.asc"):
             (folder / name).unlink(missing_ok=True)

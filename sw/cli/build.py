@@ -1,32 +1,52 @@
 """`downshift build`."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
+from downshift.hw.errors import DownshiftError
 from downshift.sw.cli.console import print_json, print_table, progress_bars
-from downshift.sw.cli.options import board_option, folder_option, json_option
+from downshift.sw.cli.model_graph import model_graph, widths_file_options
+from downshift.sw.cli.options import board_option, folder_option, json_option, tables_option
 
 __all__ = ["build"]
 
 
-@click.command(epilog="Example: downshift build --board icebreaker -o bitstream")
+@click.command(epilog="Example: downshift build digits.pt --board icebreaker -o bitstream")
+@click.argument("model", type=click.Path(path_type=Path), required=False)
 @board_option
+@tables_option
+@widths_file_options
 @folder_option("bitstream")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the placer.")
 @json_option
-def build(board, out, seed, as_json):
-    """Synthesise, place and route a board's accelerator, down to the bitstream."""
+def build(model, board, tables, widths_file, dataset, data, out, seed, as_json):
+    """Synthesise, place and route a board's accelerator, down to the bitstream.
+
+    MODEL is a checkpoint of `downshift train` or an integer graph (.safetensors): it is compiled
+    before anything else, and what `downshift export` writes of it goes beside the bitstream.
+    """
     from downshift.boards import find
     from downshift.boards.build import build as build_bitstream
+    from downshift.hw.table_config import TableConfig
+    from downshift.sw.compile.model_files import model_files
 
     chosen = find(board)
+    config = TableConfig() if tables else chosen.config
+    files = {}
+    if model is not None:
+        graph = model_graph(model, widths_file=widths_file, dataset=dataset, data=data)
+        files = model_files(graph, config)
+    elif widths_file is not None:
+        raise DownshiftError(f"{widths_file} is about a network; name its checkpoint, too")
     with progress_bars() as bars:
         report = build_bitstream(
             chosen,
-            chosen.config,
+            config,
             out,
             seed=seed,
+            files=files,
             progress=lambda text: bars.report("build", None, None, text),
         )
         bars.finish("build")
@@ -44,6 +64,8 @@ def build(board, out, seed, as_json):
         title=f"{board}: {report.fmax_mhz:.1f} MHz, clocked at {report.clock_mhz:g} MHz",
     )
     click.echo(f"Bitstream: {report.bitstream}")
+    for name in files:
+        click.echo(out / name)
     click.echo(f"Program it: {chosen.program_command.format(bitstream=report.bitstream)}")
 
 

@@ -66,8 +66,7 @@ def run_demo(out: Path, bars: Bars) -> dict[str, Any]:
     from downshift.sim.cosimulation import cosimulate
     from downshift.sw.atomic_write import write_atomically
     from downshift.sw.cli.report_plot import plot_report
-    from downshift.sw.compile.compiler import compile_graph
-    from downshift.sw.graph.graph_file import save_graph
+    from downshift.sw.compile.model_files import model_files
 
     out.mkdir(parents=True, exist_ok=True)
     seconds = {}
@@ -90,8 +89,8 @@ def run_demo(out: Path, bars: Bars) -> dict[str, Any]:
 
             graph = trained["graph"]
             config = find(BOARD).config
-            save_graph(graph, out / "model.safetensors")
-            write_atomically(out / "model.img", compile_graph(graph, config).to_bytes())
+            for name, content in model_files(graph, config).items():
+                write_atomically(out / name, content)
 
             began = time.monotonic()
             x, labels = trained["codes"], trained["labels"]

@@ -26,17 +26,15 @@ def export(model, board, tables, widths_file, dataset, data, out, as_json):
     """
     from downshift.boards import find
     from downshift.hw.table_config import TableConfig
-    from downshift.sw.atomic_write import atomic_path
-    from downshift.sw.compile.compiler import compile_graph
-    from downshift.sw.graph.graph_file import save_graph
+    from downshift.sw.atomic_write import atomic_folder
+    from downshift.sw.compile.model_files import GRAPH, IMAGE, model_files
 
     config = TableConfig() if tables else find(board).config
     graph = model_graph(model, widths_file=widths_file, dataset=dataset, data=data)
-    content = compile_graph(graph, config).to_bytes()
-    files = {"graph": out / "model.safetensors", "image": out / "model.img"}
-    with atomic_path(files["graph"]) as graph_path, atomic_path(files["image"]) as image_path:
-        save_graph(graph, graph_path)
-        image_path.write_bytes(content)
+    files = model_files(graph, config)
+    with atomic_folder(out) as folder:
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
     if as_json:
         print_json(
             {
@@ -44,8 +42,9 @@ def export(model, board, tables, widths_file, dataset, data, out, as_json):
                 "widths": graph.widths,
                 "macs": graph.macs,
                 "weight_bytes": graph.weight_bytes,
-                "image_bytes": len(content),
-                **{name: str(path) for name, path in files.items()},
+                "image_bytes": len(files[IMAGE]),
+                "graph": str(out / GRAPH),
+                "image": str(out / IMAGE),
             }
         )
         return
@@ -53,5 +52,5 @@ def export(model, board, tables, widths_file, dataset, data, out, as_json):
         f"{graph.name}: {graph.macs:,} MACs, {graph.weight_bytes:,} weights, widths "
         f"{', '.join(map(str, graph.widths))}"
     )
-    for path in files.values():
-        click.echo(path)
+    for name in files:
+        click.echo(out / name)

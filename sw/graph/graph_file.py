@@ -44,6 +44,11 @@ def save_graph(graph: IntegerGraph, path: Path | str) -> None:
     DownshiftError
         If `path` cannot be written.
     """
+    write_atomically(path, graph_bytes(graph))
+
+
+def graph_bytes(graph: IntegerGraph) -> bytes:
+    """Return what `save_graph` writes."""
     tensors = {}
     for layer in graph.layers:
         tensors[tensor_name(layer.name, "weight")] = layer.weight
@@ -54,7 +59,7 @@ def save_graph(graph: IntegerGraph, path: Path | str) -> None:
     tensors = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     metadata = metadata_of(graph)
     metadata["crc32"] = _checksum(metadata, tensors)
-    write_atomically(path, save(tensors, {METADATA_KEY: _canonical(metadata)}))
+    return save(tensors, {METADATA_KEY: _canonical(metadata)})
 
 
 def load_graph(path: Path | str) -> IntegerGraph:

@@ -124,12 +124,13 @@ def test_a_failing_tool_is_explained(tmp_path, monkeypatch, make_stand_in, progr
 @pytest.mark.slow
 @every_board
 def test_bitstream_twice_the_same(tmp_path, board, make_stand_in):
-    lines = []
+    lines, files = [], {"model.img": b"image"}
     reports = [
-        build(board, None, tmp_path / name, progress=lines.append, core=make_stand_in)
+        build(board, None, tmp_path / name, progress=lines.append, core=make_stand_in, files=files)
         for name in ("a", "b")
     ]
     assert contents(tmp_path / "a", but={".log"}) == contents(tmp_path / "b", but={".log"})
+    assert (tmp_path / "a" / "model.img").read_bytes() == files["model.img"]
     bitstream = reports[0].bitstream.read_bytes()
     assert reports[0].bitstream.parent == tmp_path / "a"
     assert len(bitstream) > 10_000 and len(set(bitstream)) > 50

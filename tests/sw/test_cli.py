@@ -4,12 +4,14 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from downshift.boards import find
+from downshift.boards.build_report import BuildReport
 from downshift.sim.random_networks import random_network
 from downshift.sw.cli import COMMANDS, main
 from downshift.sw.graph.graph_file import load_graph, save_graph
@@ -35,6 +37,14 @@ def run(monkeypatch, capsys, tmp_path):
 
 def a_graph():
     return random_network(np.random.default_rng(3))
+
+
+def a_report():
+    used = {
+        name: 0 for field in fields(BuildReport) if (name := field.name) not in ("board", "seed")
+    }
+    given = used | {"bitstream": Path("out/top.bit"), "fmax_mhz": 61.0, "clock_mhz": 50.0}
+    return BuildReport(board="ulx3s-85f", seed=1, **given)
 
 
 def a_large_graph():
@@ -182,7 +192,7 @@ def test_a_folder_below_a_file(run, tmp_path, command):
     assert err.rstrip().endswith("file is a file")
 
 
-def test_search_writes_what_export_takes(run, tmp_path, short_training):
+def test_search_writes_what_export_and_build_take(run, tmp_path, short_training, monkeypatch):
     save_checkpoint(tmp_path / "digits.pt", short_training)
     status, out, _ = run(
         "search", "digits.pt", "--budget", "bits=5", "--budget", "cycles=9000", "--probes", 4,
@@ -202,6 +212,16 @@ def test_search_writes_what_export_takes(run, tmp_path, short_training):
         )
         assert status == 0
     assert load_graph(tmp_path / "out" / "model.safetensors").widths == (8, 6, 4, 3, 2)
+    image = (tmp_path / "out" / "model.img").read_bytes()
+    built = []
+    monkeypatch.setattr(
+        "downshift.boards.build.build", lambda *_, files, **__: built.append(files) or a_report()
+    )
+    status, out, _ = run(
+        "build", "digits.pt", "--widths-file", "found/widths.json", "--dataset", "digits", "--json"
+    )
+    assert status == 0 and json.loads(out)["fmax_mhz"] == 61.0
+    assert built[0]["model.img"] == image
     whole = (tmp_path / "found" / "model.safetensors").read_bytes()
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == whole
 
@@ -255,11 +275,28 @@ def test_train_looks_first_whether_it_can_write(run, tmp_path):
     assert (status, err) == (1, "downshift: Cannot write file/model.pt: file is a file\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["large.safetensors"], "Layer fc at width 8 needs "),
+        (["none.pt"], "none.pt"),
+        (["--widths-file", "w.json"], "w.json is about a network; name its checkpoint, too"),
+    ],
+)
+def test_builds_for_what_cannot_run_do_not_begin(run, tmp_path, monkeypatch, arguments, sentence):
+    save_graph(a_large_graph(), tmp_path / "large.safetensors")
+    monkeypatch.setattr("downshift.boards.build.build", None)
+    status, out, err = run("build", *arguments, "--board", "icebreaker")
+    assert (status, out) == (1, "")
+    assert sentence in err.splitlines()[-1]
+    assert [path.name for path in tmp_path.iterdir()] == ["large.safetensors"]
+
+
 def test_export_writes_both_files_or_none(run, tmp_path):
     save_graph(a_graph(), tmp_path / "mine.safetensors")
     (tmp_path / "out" / "model.img").mkdir(parents=True)
     status, _, err = run("export", "mine.safetensors", "-o", "out")
-    assert (status, err) == (1, "downshift: Cannot write out/model.img: it is a folder\n")
+    assert (status, err) == (1, "downshift: Cannot write out: model.img in it is a folder\n")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["model.img"]
 
 
