@@ -1,10 +1,18 @@
 """Changes to a traced network: modules put in, replaced, and named."""
 
+import copy
 from dataclasses import dataclass
 
 from torch import fx, nn
 
-__all__ = ["GraphSurgery", "title"]
+from downshift.hw.errors import DownshiftError
+
+__all__ = ["GraphSurgery", "title", "unsupported"]
+
+SUPPORTED = (
+    "networks are made of Conv2d, Linear, BatchNorm, ReLU, ReLU6, MaxPool2d, AdaptiveAvgPool2d, "
+    "Flatten, Dropout and sums"
+)
 
 
 @dataclass(eq=False)
@@ -12,6 +20,18 @@ class GraphSurgery:
     """A traced network that is being changed."""
 
     network: fx.GraphModule
+
+    def separate(self) -> None:
+        """Give every use of a module one of its own: each learns other scales."""
+        used = set()
+        for node in self.network.graph.nodes:
+            if node.op == "call_module" and node.target in used:
+                module = self.module(node)
+                if any(True for _ in module.parameters()):
+                    raise unsupported(f"{title(node, self.network)} that is used more than once")
+                self.network.add_submodule(node.name, copy.deepcopy(module))
+                node.target = node.name
+            used.add(node.target)
 
     def insert(self, node: fx.Node, name: str, module: nn.Module) -> fx.Node:
         """Put a module behind a node, for all that take it."""
@@ -45,3 +65,8 @@ def title(node: fx.Node, network: nn.Module) -> str:
     if node.op != "call_module":
         return f"Operation {node.name}"
     return f"Module {node.target} of type {type(network.get_submodule(node.target)).__name__}"
+
+
+def unsupported(what: str) -> DownshiftError:
+    """Error about what there is no quantized form of."""
+    return DownshiftError(f"{what} cannot be quantized; {SUPPORTED}")

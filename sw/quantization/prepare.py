@@ -11,7 +11,7 @@ from brevitas.nn import QuantConv2d, QuantIdentity, QuantReLU
 from torch import fx, nn
 
 from downshift.hw.errors import DownshiftError
-from downshift.sw.quantization.graph_surgery import GraphSurgery, title
+from downshift.sw.quantization.graph_surgery import GraphSurgery, title, unsupported
 from downshift.sw.quantization.quantized_layer import make_positive, quantized_layer
 from downshift.sw.quantization.quantizers import (
     InputActivations,
@@ -125,7 +125,7 @@ class _Preparation(GraphSurgery):
 
     def run(self) -> None:
         """Replace modules, and put quantizers between them."""
-        self._separate()
+        self.separate()
         for node in list(self.network.graph.nodes):
             if node.op == "placeholder":
                 self._enter(node)
@@ -133,18 +133,6 @@ class _Preparation(GraphSurgery):
                 self._leave(node)
             else:
                 self._step(node)(node)
-
-    def _separate(self) -> None:
-        """Give every use of a module one of its own: each learns other scales."""
-        used = set()
-        for node in self.network.graph.nodes:
-            if node.op == "call_module" and node.target in used:
-                module = self.module(node)
-                if any(True for _ in module.parameters()):
-                    raise _unsupported(f"{title(node, self.network)} that is used more than once")
-                self.network.add_submodule(node.name, copy.deepcopy(module))
-                node.target = node.name
-            used.add(node.target)
 
     def _step(self, node: fx.Node) -> Callable[[fx.Node], None]:
         if node.op in ("call_function", "call_method"):
@@ -155,7 +143,7 @@ class _Preparation(GraphSurgery):
             elif node.target in (*MEANS, *FLATTENINGS):
                 return self._take_map
             else:
-                raise _unsupported(title(node, self.network))
+                raise unsupported(title(node, self.network))
         module = self.module(node)
         for kinds, step in (
             ((nn.Conv2d, nn.Linear), self._multiply),
@@ -166,7 +154,7 @@ class _Preparation(GraphSurgery):
         ):
             if isinstance(module, kinds):
                 return step
-        raise _unsupported(title(node, self.network))
+        raise unsupported(title(node, self.network))
 
     def _enter(self, node: fx.Node) -> None:
         quantizer = QuantIdentity(
@@ -187,7 +175,7 @@ class _Preparation(GraphSurgery):
             source = self._multiply_by_one(node, source)
         norm = self.module(node)
         if not norm.affine or norm.running_mean is None:
-            raise _unsupported(f"{title(node, self.network)} without factors and statistics")
+            raise unsupported(f"{title(node, self.network)} without factors and statistics")
         self._check_signs(norm, source)
         quantized = NORMS[type(norm)](
             norm.num_features, widths=self.widths, transitional=self.transitional
@@ -206,7 +194,7 @@ class _Preparation(GraphSurgery):
     def _add(self, node: fx.Node) -> None:
         terms = list(node.all_input_nodes)
         if len(terms) != 2:
-            raise _unsupported(f"{title(node, self.network)} of anything but two maps")
+            raise unsupported(f"{title(node, self.network)} of anything but two maps")
         sums = [term for term in terms if term not in self.maps and len(term.users) == 1]
         kept = sums[-1] if sums else self._multiply_by_one(node, terms[0])
         for term in node.all_input_nodes:
@@ -263,7 +251,7 @@ class _Preparation(GraphSurgery):
         source = self._as_map(source, PinnedOffsetActivations)
         layer = self._layer_before(source)
         if not isinstance(layer, QuantConv2d):
-            raise _unsupported(f"{title(node, self.network)} behind what is quantized already")
+            raise unsupported(f"{title(node, self.network)} behind what is quantized already")
         channels = layer.out_channels
         ones = QuantConv2d(
             channels, channels, 1, groups=channels, bias=False, weight_quant=PinnedWeights
@@ -304,13 +292,3 @@ class _Preparation(GraphSurgery):
 
     def _requantize_weights(self, node: fx.Node, weight_quant, **options) -> None:
         self.replace(node, quantized_layer(self.module(node), weight_quant, **options))
-
-
-def _unsupported(what: str) -> DownshiftError:
-    return DownshiftError(f"{what} cannot be quantized; {SUPPORTED}")
-
-
-SUPPORTED = (
-    "networks are made of Conv2d, Linear, BatchNorm, ReLU, ReLU6, MaxPool2d, AdaptiveAvgPool2d, "
-    "Flatten, Dropout and sums"
-)
