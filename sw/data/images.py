@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,16 @@ class Images:
         """(height, width, channels)."""
         _, channels, height, width = self.train.codes.shape
         return height, width, channels
+
+    @property
+    def digest(self) -> str:
+        """What tells what is learned from these from what is learned from others."""
+        parts = hashlib.sha256(f"{self.input_scale!r} {self.classes}".encode())
+        for split in (self.train, self.validation):
+            for tensor in (split.codes, split.labels):
+                parts.update(str(tuple(tensor.shape)).encode())
+                parts.update(tensor.cpu().contiguous().numpy())
+        return parts.hexdigest()
 
     def real(self, codes: Tensor) -> Tensor:
         """Real values of codes, float32."""

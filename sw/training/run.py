@@ -101,18 +101,20 @@ def train(
     """
     where = _device(device)
     processes = joined_processes(where)
+    digest = images.digest if folder else ""
     with _surroundings(config):
         parts = {name: getattr(images, name).to(where) for name in ("train", "validation")}
         run = _Run(
             config=config,
             own_model=model,
             images=replace(images, **parts),
+            digest=digest,
             folder=folder if processes.leads else None,
             device=where,
             processes=processes,
             progress=progress if processes.leads and progress else _silent,
         )
-        state = _begin(config, folder, resume=resume)
+        state = _begin(config, digest, folder, resume=resume)
         return run.whole(state, images)
 
 
@@ -121,6 +123,8 @@ class _Run:
     config: TrainingConfig
     own_model: nn.Module | None
     images: Images
+    digest: str
+    """Of the images, where states are kept."""
     folder: Path | None
     device: torch.device
     processes: Processes
@@ -138,7 +142,8 @@ class _Run:
                 self._epochs(phase, history, state)
                 state = None
             else:
-                float_model.load_state_dict(state.float_model)
+                with self._same_network():
+                    float_model.load_state_dict(state.float_model)
             float_model.eval()
             torch.manual_seed(config.seed)
             model = switchable(float_model.cpu(), config, images.input_scale).to(self.device)
@@ -179,7 +184,8 @@ class _Run:
         """Go through the epochs of a phase that are left, keeping a state after each."""
         begin = 0
         if state is not None:
-            phase.load_state_dict(state.content)
+            with self._same_network():
+                phase.load_state_dict(state.content)
             begin = state.epoch
         for epoch in range(begin, phase.epochs):
             row = {"phase": phase.name, "epoch": epoch + 1} | phase.epoch(epoch)
@@ -193,11 +199,22 @@ class _Run:
                         content=phase.state_dict(),
                         rows=history.rows,
                         float_model=float_model and float_model.state_dict(),
+                        images=self.digest,
                     ),
                 )
             self._report(phase, row)
             if self._stalled(history.rows):
                 break
+
+    @contextmanager
+    def _same_network(self) -> Iterator[None]:
+        """Explain states that are of another network."""
+        try:
+            yield
+        except (KeyError, RuntimeError, ValueError):
+            raise DownshiftError(
+                f"The run in {self.folder} is of another network; give that one"
+            ) from None
 
     def _report(self, phase: Phase, row: dict) -> None:
         config = self.config
@@ -237,7 +254,9 @@ def switchable(float_model: nn.Module, config: TrainingConfig, input_scale: floa
     )
 
 
-def _begin(config: TrainingConfig, folder: Path | None, *, resume: bool) -> RunState | None:
+def _begin(
+    config: TrainingConfig, digest: str, folder: Path | None, *, resume: bool
+) -> RunState | None:
     """Claim the folder of a run, or read what is in it."""
     if folder is None:
         return None
@@ -258,7 +277,14 @@ def _begin(config: TrainingConfig, folder: Path | None, *, resume: bool) -> RunS
             f"The run in {folder} was started with other settings; give those in {kept}"
         )
     path = folder / "state.pt"
-    return load_state(path) if path.exists() else None
+    if not path.exists():
+        return None
+    state = load_state(path)
+    if state.images != digest:
+        raise DownshiftError(
+            f"The run in {folder} was started with other images; give those, in the same order"
+        )
+    return state
 
 
 def _device(device: str | torch.device) -> torch.device:

@@ -14,7 +14,7 @@ from downshift.sw.training.torch_file import read_torch_file
 __all__ = ["RunState", "load_state", "save_state"]
 
 FORMAT = "downshift-run"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,6 +30,8 @@ class RunState:
     """The log."""
     float_model: dict[str, Any] | None
     """Parameters of the FP32 network, once its phase is over."""
+    images: str
+    """Digest of what it learns from."""
 
 
 def save_state(path: Path, state: RunState) -> None:

@@ -107,13 +107,13 @@ class ScaleRates:
         present = [g for g in gradients if g is not None]
         if self.scaling is RateScaling.CONSTANT or not present:
             return 1.0
-        # One transfer, however many scales there are.
         largest = torch.stack([g.abs().amax() for g in present]).clamp_(max=1.0)
         return max(1.0 - float(largest.mean()), LEAST)
 
     def _measured(self, width: int, gradients: list[Tensor | None]) -> list[float]:
-        zero = torch.zeros(())
-        norms = [zero if g is None else g.detach().square().sum().cpu() for g in gradients]
+        zero = next((g.new_zeros(()) for g in gradients if g is not None), torch.zeros(()))
+        # One transfer, however many scales there are.
+        norms = [zero if g is None else g.detach().square().sum() for g in gradients]
         squares = torch.stack(norms).tolist()
         before = self._squares.get(width, squares)
         running = [

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from downshift.hw.errors import DownshiftError
+from downshift.sw.networks import build_network
 from downshift.sw.training.batches import Batches, moved
 from downshift.sw.training.config import Augmentation, Distillation, Stepping, TrainingConfig
 from downshift.sw.training.distillation import Lesson
@@ -124,6 +125,12 @@ def test_runs_are_not_mixed_up(few, tmp_path):
         train(TINY, few, folder=tmp_path)
     with pytest.raises(DownshiftError, match=r" was started with other settings; give those in "):
         train(replace(TINY, seed=3), few, folder=tmp_path, resume=True)
+    with pytest.raises(DownshiftError, match=r"^The run in .* was started with other images; give"):
+        other = replace(few, train=replace(few.train, labels=few.train.labels.flip(0)))
+        train(TINY, other, folder=tmp_path, resume=True)
+    with pytest.raises(DownshiftError, match=r"^The run in .* is of another network; give that"):
+        own = build_network("resnet8", few.input_shape, few.classes)
+        train(TINY, few, model=own, folder=tmp_path, resume=True)
     state = tmp_path / "state.pt"
     for content, message in ((b"?", "is damaged or no state"), (None, "is of another program")):
         if content is None:
