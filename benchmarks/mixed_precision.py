@@ -30,7 +30,8 @@ from downshift.sw.compile.compiler import compile_graph
 from downshift.sw.data.images import Images
 from downshift.sw.data.named import load_dataset
 from downshift.sw.search.allocation import Budget, allocate, cost_of
-from downshift.sw.search.candidates import candidate_accuracy, candidate_graph
+from downshift.sw.search.candidates import candidate_accuracy, settled_graph
+from downshift.sw.search.choices import expanded
 from downshift.sw.search.front import hypervolume, rank_correlation
 from downshift.sw.search.layer_costs import layer_costs
 from downshift.sw.search.mixed import front_budgets, uniform
@@ -53,7 +54,9 @@ def cycles(graph, width: int) -> dict[str, int]:
 
 
 def whole_cycles(model, widths, images: Images) -> int:
-    return sum(cycles(candidate_graph(model, {8: widths}, images, name="mixed"), 8).values())
+    whole = {8: expanded(model, widths)}
+    graph = settled_graph(model, whole, None, input_shape=images.input_shape, name="mixed")
+    return sum(cycles(graph, 8).values())
 
 
 def drawn(costs, limit: float, rng: np.random.Generator) -> dict[str, int]:

@@ -35,31 +35,18 @@ def run_search(
     dict
         The content of ``search.json``.
     """
-    from downshift.hw.errors import DownshiftError
-    from downshift.sw.atomic_write import make_folder, write_atomically
-    from downshift.sw.cli.search_plot import plot_search
-    from downshift.sw.data.named import load_dataset
-    from downshift.sw.graph.graph_file import save_graph
+    from downshift.sw.atomic_write import make_folder
     from downshift.sw.search.allocation import Budget, check_budgets
     from downshift.sw.search.candidates import candidate_graph
     from downshift.sw.search.choices import expanded
     from downshift.sw.search.layer_costs import layer_costs
     from downshift.sw.search.mixed import free_width, judged, measured, uniform
     from downshift.sw.search.traces import layer_traces
-    from downshift.sw.search.widths_file import save_widths
     from downshift.sw.training.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(model_path)
     cycles = _cycles(board, tables=tables)
-    images = load_dataset(
-        dataset, folder=data, progress=lambda name, done, total: bars.report(name, done, total)
-    )
-    if (images.input_shape, images.classes) != (checkpoint.input_shape, checkpoint.classes):
-        raise DownshiftError(
-            f"{model_path} takes images of shape {checkpoint.input_shape} in "
-            f"{checkpoint.classes} classes, {dataset} holds {images.input_shape} in "
-            f"{images.classes}; name the data set it was trained on"
-        )
+    images = _images(dataset, data, checkpoint, model_path, bars)
     budgets = {Budget(kind): limit for kind, limit in limits.items()}
     widths = checkpoint.config.widths
     model = checkpoint.model
@@ -95,19 +82,12 @@ def run_search(
     # The test part is read here, for what has been chosen, and nowhere else.
     for name, width in zip(entries, (number, *widths), strict=True):
         entries[name]["test"] = _integer_accuracy(graph, images.test, width)
-    chosen = expanded(model, found[0].widths)
     report = {
         "network": model_path.stem,
         "budgets": limits,
         "chosen": {"width": number, "widths": dict(found[0].widths), "status": found[0].status},
         "layers": [
-            {
-                "path": path,
-                **_bits(graph, path, number),
-                "trace": traces[path].value,
-                "standard_error": traces[path].standard_error,
-                "squared_error": cost.errors[cost.own(found[0].widths)],
-            }
+            _layer(graph, number, traces[path], cost, found[0].widths)
             for path, cost in costs.items()
             if path in traces
         ],
@@ -119,18 +99,26 @@ def run_search(
             model, costs, sensitivities, next(iter(budgets)), images, cycles, front, bars
         )
     bars.finish("search")
-    files |= {
-        "widths": out / "widths.json",
-        "graph": out / "model.safetensors",
-        "plot": out / "search.png",
-        "report": out / "search.json",
-    }
-    report["files"] = {name: str(path) for name, path in files.items()}
-    save_widths(files["widths"], {w: m if w != number else chosen for w, m in assignments.items()})
-    save_graph(graph, files["graph"])
-    plot_search(report, files["plot"])
-    write_atomically(files["report"], json.dumps(report, indent=2) + "\n")
+    meant = assignments | {number: expanded(model, found[0].widths)}
+    _write(out, report, files, meant, graph)
     return report
+
+
+def _images(dataset: str, data: Path | None, checkpoint, model_path: Path, bars: Bars):
+    """Images that the network was made for, as far as their shape says."""
+    from downshift.hw.errors import DownshiftError
+    from downshift.sw.data.named import load_dataset
+
+    images = load_dataset(
+        dataset, folder=data, progress=lambda name, done, total: bars.report(name, done, total)
+    )
+    if (images.input_shape, images.classes) != (checkpoint.input_shape, checkpoint.classes):
+        raise DownshiftError(
+            f"{model_path} takes images of shape {checkpoint.input_shape} in "
+            f"{checkpoint.classes} classes, {dataset} holds {images.input_shape} in "
+            f"{images.classes}; name the data set it was trained on"
+        )
+    return images
 
 
 def _cycles(board: str, *, tables: bool) -> Callable:
@@ -220,16 +208,42 @@ def _front(model, costs, sensitivities, budget, images, cycles, points, bars) ->
     }
 
 
+def _write(out: Path, report: dict[str, Any], files: dict[str, Path], assignments, graph) -> None:
+    """Write everything but the checkpoint, and add to the report where it lies."""
+    from downshift.sw.atomic_write import write_atomically
+    from downshift.sw.cli.search_plot import plot_search
+    from downshift.sw.graph.graph_file import save_graph
+    from downshift.sw.search.widths_file import save_widths
+
+    files |= {
+        "widths": out / "widths.json",
+        "graph": out / "model.safetensors",
+        "plot": out / "search.png",
+        "report": out / "search.json",
+    }
+    report["files"] = {name: str(path) for name, path in files.items()}
+    save_widths(files["widths"], assignments)
+    save_graph(graph, files["graph"])
+    plot_search(report, files["plot"])
+    write_atomically(files["report"], json.dumps(report, indent=2) + "\n")
+
+
 def _entry(candidate) -> dict[str, Any]:
     spent = {str(budget): cost for budget, cost in candidate.costs.items()}
     return spent | {"validation": candidate.accuracy}
 
 
-def _bits(graph, path: str, width: int) -> dict[str, int]:
-    """Bits of a layer's weights and of the codes that leave it, None for logits."""
-    setting = next(layer for layer in graph.layers if layer.name == path).settings[width]
-    codes = setting.out_width if setting.out_width <= 8 else None
-    return {"weight_bits": setting.weight_width, "code_bits": codes}
+def _layer(graph, width: int, trace, cost, widths) -> dict[str, Any]:
+    """Bits of a layer's weights and of the codes that leave it, None for logits, and why."""
+    setting = next(layer for layer in graph.layers if layer.name == cost.path).settings[width]
+    return {
+        "path": cost.path,
+        "weight_bits": setting.weight_width,
+        "code_bits": setting.out_width if setting.out_width <= 8 else None,
+        "trace": trace.value,
+        "standard_error": trace.standard_error,
+        "squared_error": cost.errors[cost.own(widths)],
+    }
 
 
 def _integer_accuracy(graph, split, width: int) -> float:

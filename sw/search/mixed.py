@@ -15,8 +15,8 @@ from downshift.sw.search.allocation import (
     lowest_widths,
     total_error,
 )
-from downshift.sw.search.candidates import candidate_accuracy, candidate_graph
-from downshift.sw.search.choices import Assignment
+from downshift.sw.search.candidates import candidate_accuracy, settled_graph
+from downshift.sw.search.choices import Assignment, expanded
 from downshift.sw.search.layer_costs import Cycles, LayerCosts
 
 __all__ = ["Candidate", "free_width", "front_budgets", "judged", "uniform"]
@@ -130,7 +130,9 @@ def measured(
     kinds = [budget for budget in Budget if budget is not Budget.CYCLES]
     spent = {budget: cost_of(costs, widths, budget) for budget in kinds}
     if cycles is not None:
-        graph = candidate_graph(model, {8: widths}, images, name="candidate")
+        # Statistics of batch norms cost nothing.
+        whole = {8: expanded(model, widths)}
+        graph = settled_graph(model, whole, None, input_shape=images.input_shape, name="candidate")
         spent[Budget.CYCLES] = sum(cycles(graph, 8).values())
     share = candidate_accuracy(model, widths, images, images.validation)
     return Candidate(widths=widths, error=error, costs=spent, accuracy=share, status=status)
