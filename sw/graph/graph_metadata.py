@@ -11,7 +11,7 @@ from downshift.sw.graph.integer_graph import LOGIT_WIDTH, IntegerGraph, Layer, P
 
 __all__ = ["SCHEMA_VERSION", "TENSORS", "graph_from_metadata", "metadata_of", "tensor_name"]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 TENSORS = ("bias", "multiplier", "shift", "residual_multiplier")
 """Arrays of a layer at one width; the last one only with a residual."""
 NUMBERS = (
@@ -41,6 +41,7 @@ def metadata_of(graph: IntegerGraph) -> dict[str, Any]:
         "name": graph.name,
         "input_shape": list(map(int, graph.input_shape)),
         "input_scale": float(graph.input_scale),
+        "logit_scales": {str(w): float(scale) for w, scale in graph.logit_scales.items()},
         "provenance": {str(key): str(value) for key, value in graph.provenance.items()},
         "layers": [_layer_metadata(layer) for layer in graph.layers],
     }
@@ -75,7 +76,8 @@ def graph_from_metadata(
     DownshiftError
         If an entry or an array is missing, of the wrong type, out of range or left over.
     """
-    _check_keys(metadata, "name input_shape input_scale provenance layers schema_version", "model")
+    names = "name input_shape input_scale logit_scales provenance layers schema_version"
+    _check_keys(metadata, names, "model")
     descriptions = metadata["layers"]
     if not isinstance(descriptions, list):
         raise DownshiftError(f"layers must be a list, not {descriptions!r:.60}")
@@ -88,14 +90,15 @@ def graph_from_metadata(
         isinstance(value, str) for value in provenance.values()
     ):
         raise DownshiftError(f"provenance must map names to texts, not be {provenance!r:.60}")
-    scale = metadata["input_scale"]
-    if not isinstance(scale, float) or not 0 < scale < math.inf:
-        raise DownshiftError(f"input_scale must be a positive number, not {scale!r:.60}")
+    scales = metadata["logit_scales"]
+    if not isinstance(scales, dict) or not set(scales) <= set(map(str, WIDTHS)):
+        raise DownshiftError(f"logit_scales must map widths to numbers, not be {scales!r:.60}")
     return IntegerGraph(
         name=_text(metadata, "name", "model"),
         input_shape=_integers(metadata, "input_shape", "model", 3, 1),
-        input_scale=float(scale),
+        input_scale=_positive(metadata["input_scale"], "input_scale"),
         layers=layers,
+        logit_scales={int(width): _positive(scales[width], "a logit scale") for width in scales},
         provenance=provenance,
     )
 
@@ -200,6 +203,12 @@ def _check_keys(entry: Any, names: str, where: str) -> None:
         name = min(set(entry) ^ expected)
         fault = "is missing" if name in expected else "is unknown"
         raise DownshiftError(f"{where}: entry {name!r:.60} {fault}")
+
+
+def _positive(value: Any, name: str) -> float:
+    if not isinstance(value, float) or not 0 < value < math.inf:
+        raise DownshiftError(f"{name} must be a positive number, not {value!r:.60}")
+    return value
 
 
 def _text(entry: Mapping[str, Any], name: str, where: str) -> str:

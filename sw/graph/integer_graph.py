@@ -25,9 +25,11 @@ class IntegerGraph:
     name : str
     input_shape : (height, width, channels)
     input_scale : float
-        Real value of one input code; the only float, used to quantize inputs before they enter.
+        Real value of one input code, used to quantize inputs before they enter.
     layers : tuple of Layer
         In order; the last one gives logits.
+    logit_scales : mapping of int to float
+        Real value of one in the logits, by width; empty if nobody knows.
     provenance : mapping of str to str
         Where the graph came from; informative.
 
@@ -41,6 +43,7 @@ class IntegerGraph:
     input_shape: tuple[int, int, int]
     input_scale: float
     layers: tuple[Layer, ...]
+    logit_scales: Mapping[int, float] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
@@ -56,6 +59,16 @@ class IntegerGraph:
                 raise DownshiftError(
                     f"Layer {layer.name} has widths {sorted(layer.settings)}, "
                     f"the first layer {sorted(self.widths)}"
+                )
+        if self.logit_scales and set(self.logit_scales) != set(self.widths):
+            raise DownshiftError(
+                f"Logits have scales at widths {sorted(self.logit_scales)}, the network runs at "
+                f"{sorted(self.widths)}"
+            )
+        for width, scale in self.logit_scales.items():
+            if not (np.isfinite(scale) and scale > 0):
+                raise DownshiftError(
+                    f"Scale of the logits at width {width} must be positive, not {scale!r}"
                 )
         for layer in self.layers:
             for width, setting in layer.settings.items():

@@ -79,6 +79,7 @@ def lower(
         raise DownshiftError("The input has a scale for each width: give its quantizer fixed_scale")
 
     assignments = assignments or {width: width for width in source.widths}
+    logit_scales = {}
     with kept_widths(model):
         for width, means in assignments.items():
             if isinstance(means, Mapping):
@@ -91,11 +92,14 @@ def lower(
                 setting = _setting(block, layer, shapes[block.source], width)
                 settings = {**layer.settings, width: setting}
                 layers[index] = replace(layer, settings=settings)
+            scales = _acc_scale(blocks[-1], layers[-1], shapes[blocks[-1].source])
+            logit_scales[width] = float(scales[0])  # of all logits
     return IntegerGraph(
         name=name,
         input_shape=tuple(input_shape),
         input_scale=float(source.scale[0]),
         layers=tuple(layers),
+        logit_scales=logit_scales,
         provenance=dict(provenance or {}),
     )
 
@@ -177,8 +181,7 @@ def _setting(block: Block, layer: Layer, shape: tuple[int, int, int], width: int
             "make the layer dense or depthwise"
         )
     pixels = shape[0] * shape[1] if layer.average else 1
-    acc_scale = _float64(quantizer.running_scale).reshape(-1) * _scale(entering) / pixels
-    acc_scale = np.broadcast_to(acc_scale, layer.out_channels)
+    acc_scale = _acc_scale(block, layer, shape)
     gain, offset = _affine(block, layer)
     if not (np.all(acc_scale > 0) and np.all(gain > 0) and np.all(np.isfinite(offset))):
         raise DownshiftError(f"{where}: scales must be positive and finite; train it again")
@@ -239,6 +242,13 @@ def _setting(block: Block, layer: Layer, shape: tuple[int, int, int], width: int
         residual_multiplier=residual_multiplier,
         residual_shift=residual_shift,
     )
+
+
+def _acc_scale(block: Block, layer: Layer, shape: tuple[int, int, int]) -> np.ndarray:
+    """Real value of one in the products of a layer, by channel, at the running width."""
+    pixels = shape[0] * shape[1] if layer.average else 1
+    weight_scale = _float64(block.layer.weight_quant.tensor_quant.running_scale).reshape(-1)
+    return np.broadcast_to(weight_scale * _scale(block.entering) / pixels, layer.out_channels)
 
 
 def _affine(block: Block, layer: Layer) -> tuple[np.ndarray, np.ndarray]:

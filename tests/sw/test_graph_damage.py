@@ -20,7 +20,7 @@ def with_metadata(saved, change):
         (
             lambda m: m.update(schema_version=1),
             (
-                "schema version 1 is unknown, this program reads 2; "
+                "schema version 1 is unknown, this program reads 3; "
                 "export the model again or update downshift"
             ),
         ),
@@ -106,6 +106,15 @@ def with_metadata(saved, change):
         (
             lambda m: m.update(input_scale=float("nan")),
             "input_scale must be a positive number, not nan",
+        ),
+        (lambda m: m.update(logit_scales=[]), "logit_scales must map widths to numbers, not be []"),
+        (
+            lambda m: m["logit_scales"].update({"8": 1}),
+            "a logit scale must be a positive number, not 1",
+        ),
+        (
+            lambda m: m["logit_scales"].pop("8"),
+            "Logits have scales at widths [2, 4], the network runs at [2, 4, 8]",
         ),
         (lambda m: m.update(name="a\nb"), "model: name must be printable text, not 'a\\nb'"),
         (lambda m: m.update(name="b"), "the checksum does not match, so the file is damaged"),

@@ -13,7 +13,7 @@ from downshift.sw.compile.compiler import compile_graph
 from downshift.sw.quantization.activation_quantizer import ActivationQuantizer
 from downshift.sw.quantization.double_rounding import DoubleRounding
 from downshift.sw.quantization.fixed_point import fixed_point
-from downshift.sw.quantization.freeze import Frozen
+from downshift.sw.quantization.freeze import Frozen, freeze
 from downshift.sw.quantization.lowering import lower
 from downshift.sw.quantization.network_blocks import network_blocks
 from downshift.sw.quantization.quantizers import (
@@ -196,6 +196,23 @@ def test_digits_settings(untrained):
     widths = [(s.weight_width, s.in_width, s.out_width) for s in settings]
     assert widths == [(8, 8, 4), (4, 4, 8), (8, 8, 32)]
     assert (graph.macs, graph.weight_bytes, graph.input_scale) == (84224, 6032, 1 / 16)
+
+
+def test_logits_have_their_scale(short_training, digits):
+    model, x = short_training.model, digits.test.codes
+    frozen = freeze(model, input_shape=digits.input_shape)
+    before = model.norm1.width
+    for width, scale in frozen.graph.logit_scales.items():
+        set_widths(model, width)
+        _, blocks = network_blocks(model)
+        entering = blocks[-1].entering
+        weight_scale = model.linear.weight_quant.tensor_quant.running_scale
+        assert scale == weight_scale.item() * entering.scale[entering.index].item()
+        # Codes before may differ by a rounding here and there: both judge the same, by and large.
+        given = frozen(x, width).logits.double() * scale
+        wanted = model(x.float() * digits.input_scale).double()
+        assert (given - wanted).square().mean() < 1e-3 * wanted.square().mean()
+    set_widths(model, before)
 
 
 @pytest.mark.parametrize("factor", [2.0**-47, 1e-9, 0.1, 0.999999, 1.0, 65535.4])

@@ -63,6 +63,7 @@ def make_graph(widths=(8, 4, 2)):
         input_shape=(4, 4, 1),
         input_scale=1 / 3,
         layers=(first, middle, last),
+        logit_scales={width: 0.1 / width for width in widths},
         provenance={"trained on": "digits", "größe": "é"},
     )
 
