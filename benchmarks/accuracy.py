@@ -6,7 +6,8 @@ Every experiment runs with several seeds, once: results are kept in docs/results
 there already is not run again. At the end docs/results.md and its pictures are written from that
 file; --report does only that. All experiments of a data set and seed start from the same FP32
 network. Accuracy is that of the whole test part in integer arithmetic; roundings that no
-accelerator has are judged in floating point.
+accelerator has are judged in floating point. Of the autoencoder, "accuracy" is the share of the
+images' variance that it explains.
 """
 
 import argparse
@@ -39,7 +40,7 @@ from downshift.sw.training.config import Augmentation, Distillation, Stepping, T
 from downshift.sw.training.evaluation import accuracies, accuracy
 from downshift.sw.training.float_phase import FloatPhase
 from downshift.sw.training.joint import JointPhase
-from downshift.sw.training.run import switchable
+from downshift.sw.training.run import learned_images, switchable
 from downshift.sw.training.scale_optimizer import RateScaling
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -149,6 +150,11 @@ SUITES = (
         dataset="digits",
         config=TrainingConfig(quantized_epochs=3),
         experiments=GRID,
+    ),
+    Suite(
+        dataset="digits",
+        config=TrainingConfig(network="autoencoder", quantized_epochs=20),
+        experiments=tuple(part for part in PARTS if part.rounding == "double"),
     ),
     *(
         Suite(
@@ -285,7 +291,7 @@ def main():
         torch.set_num_threads(1)
         if suite.dataset not in loaded:
             loaded = {suite.dataset: load_dataset(suite.dataset, folder=arguments.data)}
-        images = loaded[suite.dataset]
+        images = learned_images(loaded[suite.dataset], suite.config)
         start, float_share = float_start(suite, images, seed, arguments.networks)
         started = time.monotonic()
         config = replace(suite.config, seed=seed, **experiment.changes)

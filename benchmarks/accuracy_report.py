@@ -17,7 +17,8 @@ HEAD = """# Results
 Written by `python benchmarks/accuracy.py` from `results.json` beside it: per cent of the whole test
 part that are labelled right, mean over the seeds and standard deviation. Integer arithmetic, but
 for the roundings `floor` and `floor + half`, which no accelerator here has. All experiments of a
-data set and seed start from the same FP32 network; first and last layer have 8 bits.
+data set and seed start from the same FP32 network; first and last layer have 8 bits. Of the
+autoencoder it is the share of the images' variance that is explained.
 
 `joint` is what `downshift train` does by default: double rounding, ALRS as intended, a step after
 every width, no distillation. The rows below it change one thing each. `separate` trains a network

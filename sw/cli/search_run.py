@@ -108,10 +108,12 @@ def _images(dataset: str, data: Path | None, checkpoint, model_path: Path, bars:
     """Images that the network was made for, as far as their shape says."""
     from downshift.hw.errors import DownshiftError
     from downshift.sw.data.named import load_dataset
+    from downshift.sw.training.run import learned_images
 
     images = load_dataset(
         dataset, folder=data, progress=lambda name, done, total: bars.report(name, done, total)
     )
+    images = learned_images(images, checkpoint.config)
     if (images.input_shape, images.classes) != (checkpoint.input_shape, checkpoint.classes):
         raise DownshiftError(
             f"{model_path} takes images of shape {checkpoint.input_shape} in "

@@ -29,7 +29,11 @@ DATASETS = "digits, mnist, fashion_mnist, cifar10, keywords"
 @click.option(
     "--network", metavar="NAME",
     help="small (default), lenet, resnet8, resnet20, ds-cnn, mobilenet-v1, mobilenet-v2, "
-    "perceptron.",
+    "perceptron, autoencoder.",
+)  # fmt: skip
+@click.option(
+    "--task", type=click.Choice(["classify", "reconstruct"]),
+    help="What is learned; default: what the network is for.",
 )  # fmt: skip
 @widths_option
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Of weights and batches.")
@@ -76,7 +80,7 @@ def train(out, dataset, data, config_file, folder, resume, device, as_json, epoc
     from downshift.sw.data.named import load_dataset
     from downshift.sw.quantization.freeze import freeze
     from downshift.sw.training.checkpoint import save_checkpoint
-    from downshift.sw.training.run import train
+    from downshift.sw.training.run import learned_images, train
 
     if resume and folder is None:
         raise click.UsageError("--resume needs --run-dir DIR, the folder of the run")
@@ -111,10 +115,8 @@ def train(out, dataset, data, config_file, folder, resume, device, as_json, epoc
         return 0
     save_checkpoint(out, training)
     frozen = freeze(training.model, input_shape=images.input_shape, name=out.stem)
-    shares = {
-        width: frozen.accuracy(images.test.codes, images.test.labels, width)
-        for width in config.widths
-    }
+    test = learned_images(images, config).test
+    shares = {width: frozen.accuracy(test.codes, test.labels, width) for width in config.widths}
     if as_json:
         print_json(
             {
@@ -127,7 +129,7 @@ def train(out, dataset, data, config_file, folder, resume, device, as_json, epoc
     else:
         rows = [["FP32", f"{training.float_accuracy:.2%}"]]
         print_table(
-            ["Bits", "Accuracy"],
+            ["Bits", "Variance explained" if config.reconstructs else "Accuracy"],
             rows + [[width, f"{share:.2%}"] for width, share in shares.items()],
             title=f"{len(images.test):,} test images, integer arithmetic",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ class Split:
     codes: Tensor
     """uint8, (n, channels, height, width)."""
     labels: Tensor
-    """int64, (n,)."""
+    """Classes, int64, (n,); or values, float32, (n, values)."""
 
     def __len__(self) -> int:
         """Count the images."""
@@ -55,7 +56,7 @@ class Images:
     input_scale: float
     """Real value of one code."""
     classes: int
-    """Labels are below it."""
+    """Labels are below it; or how many values each image has."""
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -72,6 +73,20 @@ class Images:
                 parts.update(str(tuple(tensor.shape)).encode())
                 parts.update(tensor.cpu().contiguous().numpy())
         return parts.hexdigest()
+
+    def reconstruction(self) -> Images:
+        """The same images, from which they themselves are to be learned."""
+
+        def part(split: Split) -> Split:
+            return Split(codes=split.codes, labels=self.real(split.codes).flatten(1))
+
+        return Images(
+            train=part(self.train),
+            validation=part(self.validation),
+            test=part(self.test),
+            input_scale=self.input_scale,
+            classes=math.prod(self.input_shape),
+        )
 
     def real(self, codes: Tensor) -> Tensor:
         """Real values of codes, float32."""
@@ -179,8 +194,4 @@ def _checked_classes(labels: dict[str, np.ndarray], classes: int | None, where: 
             raise DownshiftError(
                 f"{where}: {name}_y holds the label {y.max()}, beyond the last class {limit - 1}"
             )
-    if train.min() == train.max():
-        raise DownshiftError(
-            f"{where}: train_y must hold at least 2 classes, not only label {train.max()}"
-        )
     return classes or int(train.max()) + 1

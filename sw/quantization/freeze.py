@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from downshift.sw.data.targets import score
 from downshift.sw.graph.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph, Layer
 from downshift.sw.quantization.lowering import lower
 
@@ -142,11 +143,11 @@ class Frozen(nn.Module):
         del codes[INPUT]
         return FrozenResult(logits=logits.flatten(1), codes=codes)
 
-    def accuracy(self, codes: Tensor, labels: Tensor, width: int) -> float:
-        """Share of images, 0…1, that get their label at `width`, from their input codes."""
-        parts = zip(codes.split(BATCH), labels.split(BATCH), strict=True)
-        right = sum(int((self(x, width).labels == y).sum()) for x, y in parts)
-        return right / len(labels)
+    def accuracy(self, codes: Tensor, targets: Tensor, width: int) -> float:
+        """What `score` says of the outputs at `width`, from input codes; values are real ones."""
+        logits = torch.cat([self(x, width).logits for x in codes.split(BATCH)])
+        scale = self.graph.logit_scales.get(width, 1.0) if targets.is_floating_point() else 1
+        return score(logits * scale, targets)
 
 
 def freeze(

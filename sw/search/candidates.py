@@ -23,7 +23,7 @@ SETTLING = 2048
 def candidate_accuracy(
     model: nn.Module, assignment: Assignment, images: Images, split: Split, *, settle: bool = True
 ) -> float:
-    """Share of a split that a network labels right, in floating point.
+    """What `score` says of a network on a split, in floating point.
 
     Parameters
     ----------

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, jvp, vjp
 
 from downshift.hw.errors import DownshiftError
 from downshift.sw.data.images import Images
+from downshift.sw.data.targets import loss
 
 __all__ = ["Curvature", "Trace", "layer_traces"]
 
@@ -133,9 +133,9 @@ def _probes(
 
 
 def _hessian_product(model, weights, signs, inputs, labels) -> tuple[Tensor, ...]:
-    loss = F.cross_entropy(model(inputs), labels)
     parameters = tuple(weights.values())
-    gradients = torch.autograd.grad(loss, parameters, create_graph=True)
+    lost = loss(model(inputs), labels)
+    gradients = torch.autograd.grad(lost, parameters, create_graph=True)
     return torch.autograd.grad(gradients, parameters, signs)
 
 
@@ -145,9 +145,12 @@ def _gauss_newton_product(model, weights, signs, inputs, labels) -> tuple[Tensor
 
     parameters = tuple(weight.detach() for weight in weights.values())
     outputs, change = jvp(logits, parameters, tuple(signs))
-    shares = outputs.softmax(dim=1)
-    # Of the mean cross-entropy: diag(p) - p p^T.
-    curved = shares * (change - (shares * change).sum(dim=1, keepdim=True)) / len(labels)
+    if labels.is_floating_point():
+        curved = change * (2 / labels.numel())  # of the mean squared error
+    else:
+        shares = outputs.softmax(dim=1)
+        # Of the mean cross-entropy: diag(p) - p p^T.
+        curved = shares * (change - (shares * change).sum(dim=1, keepdim=True)) / len(labels)
     return vjp(logits, *parameters)[1](curved)
 
 

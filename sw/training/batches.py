@@ -28,7 +28,7 @@ class Batch:
     images: Tensor
     """float32, (n, channels, height, width)."""
     labels: Tensor
-    """int64, (n,)."""
+    """Classes, int64, (n,); or values, float32, (n, values)."""
 
 
 class Batches:

@@ -41,7 +41,7 @@ class Checkpoint:
     """Real value of one input code."""
     classes: int
     float_accuracy: float
-    """Share of the test images that its FP32 forerunner labelled right, 0…1."""
+    """What `score` said of its FP32 forerunner on the test images."""
 
     def graph(self, name: str | None = None) -> IntegerGraph:
         """Lower the network to integers, under its own name unless told another."""

@@ -12,7 +12,15 @@ from downshift.sw.networks import NETWORKS
 from downshift.sw.quantization.width_list import check_widths
 from downshift.sw.training.scale_optimizer import RateScaling
 
-__all__ = ["Augmentation", "Distillation", "Stepping", "TrainingConfig"]
+__all__ = ["Augmentation", "Distillation", "Stepping", "Task", "TrainingConfig"]
+
+
+class Task(StrEnum):
+    """What is learned."""
+
+    CLASSIFY = "classify"
+    RECONSTRUCT = "reconstruct"
+    """To give the image again."""
 
 
 class Stepping(StrEnum):
@@ -56,6 +64,8 @@ class TrainingConfig:
 
     network: str = "small"
     """One of `downshift.sw.networks.NETWORKS`."""
+    task: Task | None = None
+    """What is learned; None: what the network is for."""
     widths: tuple[int, ...] = (8, 6, 4, 2)
     """Network widths in bits, 1…8, highest first: the order in which a batch visits them."""
     stored_width: int = 8
@@ -116,6 +126,11 @@ class TrainingConfig:
             raise DownshiftError(
                 f"There is no network {self.network!r}; choose one of {', '.join(NETWORKS)}"
             )
+        if self.reconstructs and self.augmentation is not Augmentation.NONE:
+            raise DownshiftError(
+                f"Images that are to be given again must stay as they are: augmentation none, not "
+                f"{self.augmentation!s}"
+            )
         check_widths(self.widths, self.stored_width)
         for name in COUNTS:
             if getattr(self, name) is not None and getattr(self, name) < 1:
@@ -129,6 +144,13 @@ class TrainingConfig:
             if not 0 <= getattr(self, name) <= 1:
                 raise DownshiftError(f"{name} must be in 0..1, not {getattr(self, name)!r}")
 
+    @property
+    def reconstructs(self) -> bool:
+        """Whether images are to be given again, rather than put into classes."""
+        if self.task is None:
+            return self.network == "autoencoder"
+        return self.task is Task.RECONSTRUCT
+
     def to_json(self) -> str:
         """Write all fields down."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
@@ -140,6 +162,7 @@ class TrainingConfig:
         Raises TypeError or ValueError for fields that are no configuration's.
         """
         kinds = {
+            "task": _task,
             "widths": tuple,
             "stepping": Stepping,
             "rate_scaling": RateScaling,
@@ -152,6 +175,10 @@ class TrainingConfig:
 COUNTS = (
     "batch_size", "quantized_epochs", "calibration_images", "patience", "threads",
 )  # fmt: skip
+
+
+def _task(value: Any) -> Task | None:
+    return None if value is None else Task(value)
 
 
 def _same(value: Any) -> Any:

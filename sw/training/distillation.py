@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+from downshift.sw.data.targets import loss
 from downshift.sw.training.config import Distillation
 
 __all__ = ["Lesson"]
@@ -13,7 +14,8 @@ class Lesson:
 
     Parameters
     ----------
-    labels : int64 tensor, shape (n,)
+    targets : tensor, shape (n,) or (n, values)
+        Classes, or values.
     distillation : Distillation
         Which width teaches which.
     share : float
@@ -35,24 +37,29 @@ class Lesson:
     """
 
     def __init__(
-        self, labels: Tensor, distillation: Distillation, *, share: float, temperature: float
+        self, targets: Tensor, distillation: Distillation, *, share: float, temperature: float
     ):
-        self.labels = labels
+        self.targets = targets
         self.distillation = distillation
         self.share = share
         self.temperature = temperature
         self._teacher: Tensor | None = None
 
-    def loss(self, logits: Tensor) -> Tensor:
-        """Loss of the next width, from its logits, (n, classes)."""
-        teacher, logits = self._teacher, logits.float()
+    def loss(self, outputs: Tensor) -> Tensor:
+        """Loss of the next width, from its outputs, (n, classes or values)."""
+        teacher, outputs = self._teacher, outputs.float()
         if self.distillation is Distillation.CHAIN or (
             self.distillation is Distillation.STAR and teacher is None
         ):
-            self._teacher = (logits.detach() / self.temperature).softmax(dim=1)
-        hard = F.cross_entropy(logits, self.labels)
+            self._teacher = outputs.detach()
+        hard = loss(outputs, self.targets)
         if teacher is None:
             return hard
+        return (1 - self.share) * hard + self.share * self._soft(outputs, teacher)
+
+    def _soft(self, outputs: Tensor, teacher: Tensor) -> Tensor:
+        if self.targets.is_floating_point():
+            return loss(outputs, teacher)
+        shares = (teacher / self.temperature).softmax(dim=1)
         # The square keeps the soft part's gradients as large as the hard part's.
-        soft = F.cross_entropy(logits / self.temperature, teacher) * self.temperature**2
-        return (1 - self.share) * hard + self.share * soft
+        return F.cross_entropy(outputs / self.temperature, shares) * self.temperature**2

@@ -1,9 +1,10 @@
-"""How often a network is right, and where it stops giving numbers."""
+"""How good a network is, and where it stops giving numbers."""
 
 import torch
 from torch import Tensor, nn
 
 from downshift.sw.data.images import Split
+from downshift.sw.data.targets import score
 from downshift.sw.quantization.widths import kept_widths, set_widths
 
 __all__ = ["accuracies", "accuracy", "first_without_numbers"]
@@ -13,18 +14,15 @@ BATCH = 500
 
 @torch.no_grad()
 def accuracy(model: nn.Module, split: Split, *, input_scale: float) -> float:
-    """Share of images, 0…1, that a network labels right in floating point, in evaluation mode.
+    """What `score` says of a network in floating point, in evaluation mode.
 
     The network is left in the mode it was in.
     """
     training = model.training
     model.eval()
-    right = 0
-    for codes, labels in zip(split.codes.split(BATCH), split.labels.split(BATCH), strict=True):
-        logits = model(codes.float() * input_scale)
-        right += int((logits.argmax(dim=1) == labels).sum())
+    outputs = [model(codes.float() * input_scale) for codes in split.codes.split(BATCH)]
     model.train(training)
-    return right / len(split)
+    return score(torch.cat(outputs), split.labels)
 
 
 def accuracies(

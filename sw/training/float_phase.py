@@ -1,9 +1,9 @@
 """The first phase: the network in FP32."""
 
-import torch.nn.functional as F
 from torch import nn
 
 from downshift.sw.data.images import Images
+from downshift.sw.data.targets import loss
 from downshift.sw.training.batches import Batch
 from downshift.sw.training.config import TrainingConfig
 from downshift.sw.training.evaluation import accuracy
@@ -36,9 +36,9 @@ class FloatPhase(Phase):
 
     def learn(self, batch: Batch, share: float) -> dict[str, float]:
         """Step once."""
-        loss = F.cross_entropy(self.forward(batch.images).float(), batch.labels)
-        value = self.checked(loss, batch, "in FP32")
-        loss.backward()
+        lost = loss(self.forward(batch.images).float(), batch.labels)
+        value = self.checked(lost, batch, "in FP32")
+        lost.backward()
         self.processes.average_gradients(self.model.parameters())
         self.optimizer.step()
         self.optimizer.zero_grad()

@@ -22,7 +22,7 @@ from downshift.sw.training.phase import Phase
 from downshift.sw.training.processes import Processes, joined_processes
 from downshift.sw.training.run_state import RunState, load_state, save_state
 
-__all__ = ["Training", "switchable", "train"]
+__all__ = ["Training", "learned_images", "switchable", "train"]
 
 Progress = Callable[[int, int, str], None]
 """Called with epochs done, epochs in all, and what is going on."""
@@ -42,10 +42,11 @@ class Training:
     input_scale: float
     """Real value of one input code."""
     classes: int
+    """Outputs: classes, or values of an image that is given again."""
     rows: list[dict]
     """The log: one row an epoch."""
     float_accuracy: float
-    """Share of the test images that the FP32 network labels right, 0…1."""
+    """What `score` says of the FP32 network on the test images."""
     interrupted: bool
     """Whether the run was stopped before its last epoch."""
     named: bool
@@ -99,6 +100,7 @@ def train(
     KeyboardInterrupt
         If stopped before there is anything at all widths.
     """
+    images = learned_images(images, config)
     where = _device(device)
     processes = joined_processes(where)
     digest = images.digest if folder else ""
@@ -237,6 +239,24 @@ class _Run:
             sum(row[name] for name in names) for row in rows if row["phase"] == JointPhase.name
         ]
         return bool(means) and len(means) - 1 - means.index(max(means)) >= self.config.patience
+
+
+def learned_images(images: Images, config: TrainingConfig) -> Images:
+    """Images with what is to be learned of them.
+
+    Raises
+    ------
+    DownshiftError
+        If all images to train on are of one class, where classes are learned.
+    """
+    if config.reconstructs:
+        return images.reconstruction()
+    labels = images.train.labels
+    if labels.min() == labels.max():
+        raise DownshiftError(
+            f"Images to train on must be of at least 2 classes, not only of label {labels[0]}"
+        )
+    return images
 
 
 def switchable(float_model: nn.Module, config: TrainingConfig, input_scale: float) -> nn.Module:

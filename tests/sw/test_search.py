@@ -94,10 +94,12 @@ def test_traces_are_those_of_the_hessian(digits):
         assert 0 < trace.standard_error < 0.1 * abs(expected[path])
 
 
-def test_a_linear_network_has_the_same_gauss_newton_matrix(digits):
-    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+@pytest.mark.parametrize("reconstructs", [False, True])
+def test_a_linear_network_has_the_same_gauss_newton_matrix(digits, reconstructs):
+    images = digits.reconstruction() if reconstructs else digits
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, images.classes))
     hessian, gauss_newton = (
-        layer_traces(model, digits, probes=3, curvature=curvature)["1"] for curvature in Curvature
+        layer_traces(model, images, probes=3, curvature=curvature)["1"] for curvature in Curvature
     )
     assert hessian.value == pytest.approx(gauss_newton.value, rel=1e-4)
 
