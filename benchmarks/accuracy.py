@@ -116,6 +116,8 @@ PARTS = (
     Experiment(name="scales corrected by width", changes={"corrected_scales": True}),
 )
 """What is changed, one at a time."""
+THREE = Experiment(name="3 bits as well", changes={"widths": (8, 6, 4, 3, 2)})
+"""What centred weights of 2 bits compete with: odd numbers, they take 3 bits in hardware."""
 GRID = tuple(
     Experiment(
         name=" / ".join(
@@ -162,7 +164,7 @@ SUITES = (
             config=TrainingConfig(
                 network="lenet", batch_size=128, float_epochs=6, quantized_epochs=4
             ),
-            experiments=PARTS,
+            experiments=(*PARTS, THREE),
         )
         for name in ("mnist", "fashion_mnist")
     ),

@@ -1,6 +1,7 @@
 """Tables and pictures of what `accuracy.py` has measured."""
 
 from collections import defaultdict
+from math import nan
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -53,7 +54,8 @@ def _suite(dataset: str, network: str, entries: list[dict], docs: Path) -> list[
     single = {name: group for name, group in groups.items() if " / " not in name}
     grid = {name: group for name, group in groups.items() if " / " in name}
     first = entries[0]
-    widths = list(first["accuracy"])
+    names = {name for entry in entries for name in entry["accuracy"]} - {"mixed"}
+    widths = sorted(names, key=int, reverse=True)
     seeds = sorted({entry["seed"] for entry in entries})
     fp32 = {entry["seed"]: entry["fp32"] for entry in entries}
     text = [
@@ -65,7 +67,10 @@ def _suite(dataset: str, network: str, entries: list[dict], docs: Path) -> list[
         "|---" * (len(widths) + 2) + "|",
     ]
     for name, group in single.items():
-        cells = [_share([entry["accuracy"][width] for entry in group]) for width in widths]
+        cells = [
+            _share([e["accuracy"][width] for e in group if width in e["accuracy"]])
+            for width in widths
+        ]
         text.append(f"| {name} | " + " | ".join(cells) + f" | {len(group)} |")
     picture = f"results-{dataset}-{network}.png"
     _plot(single, widths, mean(fp32.values()), f"{dataset}, {network}", docs / picture)
@@ -176,6 +181,8 @@ def _grid(grid: dict[str, list[dict]], widths: list[str]) -> list[str]:
 
 
 def _share(values: list[float]) -> str:
+    if not values:
+        return "–"
     spread = f" ± {100 * stdev(values):.2f}" if len(values) > 1 else ""
     return f"{100 * mean(values):.2f}{spread}"
 
@@ -185,10 +192,10 @@ def _plot(groups: dict[str, list[dict]], widths: list[str], fp32: float, title: 
     step = 0.8 / max(1, len(groups))
     for index, (name, group) in enumerate(groups.items()):
         places = [k + step * (index - (len(groups) - 1) / 2) for k in range(len(widths))]
-        for entry in group:
-            shares = [100 * entry["accuracy"][width] for width in widths]
+        shown = [[100 * entry["accuracy"].get(w, nan) for w in widths] for entry in group]
+        for shares in shown:
             axes.plot(places, shares, "o", markersize=3, color=f"C{index % 10}", alpha=0.6)
-        means = [100 * mean(entry["accuracy"][width] for entry in group) for width in widths]
+        means = [mean(shares) for shares in zip(*shown, strict=True)]
         mark = "_" if index < 10 else "x"
         axes.plot(places, means, mark, markersize=9, color=f"C{index % 10}", label=name)
     axes.axhline(100 * fp32, color="grey", linewidth=0.8, linestyle="--", label="FP32")
