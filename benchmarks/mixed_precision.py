@@ -29,9 +29,9 @@ from downshift.sw.atomic_write import write_atomically
 from downshift.sw.compile.compiler import compile_graph
 from downshift.sw.data.images import Images
 from downshift.sw.data.named import load_dataset
-from downshift.sw.search.allocation import Budget, allocate, cost_of
-from downshift.sw.search.candidates import candidate_accuracy, settled_graph
-from downshift.sw.search.choices import expanded
+from downshift.sw.search.allocation import Budget, cost_of, lowest_widths
+from downshift.sw.search.candidates import candidate_accuracy
+from downshift.sw.search.compiled import compiled_allocations, compiled_cycles
 from downshift.sw.search.front import hypervolume, rank_correlation
 from downshift.sw.search.layer_costs import layer_costs
 from downshift.sw.search.mixed import front_budgets, uniform
@@ -44,8 +44,9 @@ from downshift.sw.training.run import switchable
 CONFIG = TrainingConfig(network="resnet8", batch_size=128, float_epochs=3, quantized_epochs=2)
 TRAIN = 20_000
 """Images of an epoch that quantizes, to keep an experiment under an hour of one core."""
-POINTS, DRAWN = 6, 2
+POINTS, DRAWN = 8, 2
 """Limits of cycles, and networks drawn at random for each."""
+DRAWS = 50_000
 
 
 def cycles(graph, width: int) -> dict[str, int]:
@@ -54,18 +55,20 @@ def cycles(graph, width: int) -> dict[str, int]:
 
 
 def whole_cycles(model, widths, images: Images) -> int:
-    whole = {8: expanded(model, widths)}
-    graph = settled_graph(model, whole, None, input_shape=images.input_shape, name="mixed")
-    return sum(cycles(graph, 8).values())
+    shape = images.input_shape
+    return sum(compiled_cycles(model, widths, input_shape=shape, cycles=cycles).values())
 
 
-def drawn(costs, limit: float, rng: np.random.Generator) -> dict[str, int]:
-    """Widths drawn evenly, until they fit."""
+def drawn(model, costs, limit: float, images: Images, rng: np.random.Generator) -> dict[str, int]:
+    """Widths drawn evenly, until they fit; after long, the lowest."""
     choices = {cost.root: tuple(cost.errors) for cost in costs.values() if cost.root}
-    while True:
+    for _ in range(DRAWS):
         widths = {root: int(rng.choice(given)) for root, given in choices.items()}
+        # What layers are known to take at least is looked up, the whole is compiled.
         if cost_of(costs, widths, Budget.CYCLES) <= limit:
-            return widths
+            if whole_cycles(model, widths, images) <= limit:
+                return widths
+    return lowest_widths(costs)
 
 
 def seed_results(dataset: str, images: Images, seed: int, networks: Path) -> dict:
@@ -74,27 +77,22 @@ def seed_results(dataset: str, images: Images, seed: int, networks: Path) -> dic
     suite = Suite(dataset=dataset, config=config, experiments=())
     start, fp32 = float_start(suite, images, seed, networks)
     images = replace(images, train=images.train.take(TRAIN))
-    torch.manual_seed(seed)
-    joint = switchable(copy.deepcopy(start), config, images.input_scale)
-    phase = JointPhase(joint, images, config)
-    for epoch in range(phase.epochs):
-        print("  joint", phase.epoch(epoch)["accuracy_2"], flush=True)
-    phase.finish()
     traces = layer_traces(start, images, probes=50)
     sensitivities = {path: trace.sensitivity for path, trace in traces.items()}
-    models = {"joint": joint}
-    for name, given in (("even supernet", None), ("Hessian supernet", sensitivities)):
-        models[name] = copy.deepcopy(joint)
-        supernet = SupernetPhase(models[name], images, config, sensitivities=given)
-        for epoch in range(supernet.epochs):
-            print(f"  {name}", supernet.epoch(epoch)["accuracy_2"], flush=True)
-        supernet.finish()
-
+    models = trained(start, images, config, sensitivities, networks / f"{dataset}-mixed-{seed}")
+    joint = models["joint"]
     costs = layer_costs(joint, config.widths, input_shape=images.input_shape, cycles=cycles)
-    limits = front_budgets(costs, Budget.CYCLES, points=POINTS, highest=config.widths[0])
+    shape, (highest, *_, lowest) = images.input_shape, config.widths
+    ends = [whole_cycles(joint, uniform(costs, width), images) for width in (lowest, highest)]
+    limits = front_budgets(*ends, points=POINTS)
+    program = [
+        compiled_allocations(
+            joint, costs, sensitivities, {Budget.CYCLES: limit}, input_shape=shape, cycles=cycles
+        )[0].allocation
+        for limit in limits
+    ]
     rng = np.random.default_rng(seed)
-    program = [allocate(costs, sensitivities, {Budget.CYCLES: limit})[0] for limit in limits]
-    random = [drawn(costs, limit, rng) for limit in limits for _ in range(DRAWN)]
+    random = [drawn(joint, costs, limit, images, rng) for limit in limits for _ in range(DRAWN)]
     fronts, spreads = {}, {}
     for name, model in models.items():
         judge = judged(model, images)
@@ -132,6 +130,30 @@ def seed_results(dataset: str, images: Images, seed: int, networks: Path) -> dic
         "seconds": round(time.monotonic() - began, 1),
         "machine": f"{platform.machine()} CPU, torch {torch.__version__}, one thread",
     }
+
+
+def trained(start, images: Images, config, sensitivities, kept: Path) -> dict:
+    """Networks to choose from, by name; trained once, and kept as files."""
+    torch.manual_seed(config.seed)
+    joint = switchable(copy.deepcopy(start), config, images.input_scale)
+    models = {"joint": joint}
+    for name, phase, options in (
+        ("joint", JointPhase, {}),
+        ("even supernet", SupernetPhase, {}),
+        ("Hessian supernet", SupernetPhase, {"sensitivities": sensitivities}),
+    ):
+        models[name] = model = joint if name == "joint" else copy.deepcopy(joint)
+        path = kept.with_name(f"{kept.name}-{name.split()[0]}.pt")
+        if path.exists():
+            model.load_state_dict(torch.load(path, weights_only=True))
+            model.eval()
+            continue
+        training = phase(model, images, config, **options)
+        for epoch in range(training.epochs):
+            print(f"  {name}", training.epoch(epoch)["accuracy_2"], flush=True)
+        training.finish()
+        torch.save(model.state_dict(), path)
+    return models
 
 
 def judged(model, images: Images) -> Callable:

@@ -39,6 +39,7 @@ def run_search(
     from downshift.sw.search.allocation import Budget, check_budgets
     from downshift.sw.search.candidates import candidate_graph
     from downshift.sw.search.choices import expanded
+    from downshift.sw.search.compiled import compiled_allocations
     from downshift.sw.search.layer_costs import layer_costs
     from downshift.sw.search.mixed import free_width, judged, measured, uniform
     from downshift.sw.search.traces import layer_traces
@@ -52,7 +53,12 @@ def run_search(
     model = checkpoint.model
     bars.report("costs", None, None, "compiling")
     costs = layer_costs(model, widths, input_shape=images.input_shape, cycles=cycles)
-    check_budgets(costs, budgets)  # before the work, not after
+    # Whether anything fits is found out before the work, not after.
+    if Budget.CYCLES in budgets:
+        shape = images.input_shape
+        compiled_allocations(model, costs, {}, budgets, input_shape=shape, cycles=cycles)
+    else:
+        check_budgets(costs, budgets)
     make_folder(out)
     bars.finish("costs")
 
@@ -96,8 +102,9 @@ def run_search(
     }
     if front:
         report["front"] = _front(
-            model, costs, sensitivities, next(iter(budgets)), images, cycles, front, bars
-        )
+            model, costs, sensitivities, next(iter(budgets)), images, cycles, front, bars,
+            ends=[networks[f"width {width}"] for width in (widths[-1], widths[0])],
+        )  # fmt: skip
     bars.finish("search")
     meant = assignments | {number: expanded(model, found[0].widths)}
     _write(out, report, files, meant, graph)
@@ -175,19 +182,17 @@ def _train_supernet(checkpoint, images, sensitivities, budgets, epochs, path, ba
     save_checkpoint(path, training)
 
 
-def _front(model, costs, sensitivities, budget, images, cycles, points, bars) -> dict[str, Any]:
+def _front(
+    model, costs, sensitivities, budget, images, cycles, points, bars, *, ends
+) -> dict[str, Any]:
     """Best networks over a budget, and how well the error foretells the accuracy."""
-    from downshift.sw.search.allocation import Budget
     from downshift.sw.search.front import hypervolume, pareto_front, rank_correlation
     from downshift.sw.search.mixed import front_budgets, judged
 
-    highest = max(width for cost in costs.values() for width in cost.errors)
-    limits = front_budgets(costs, budget, points=points, highest=highest)
+    limits = front_budgets(*(candidate.costs[budget] for candidate in ends), points=points)
     found = []
     for done, limit in enumerate(limits, start=1):
-        # The least possible, layer by layer, is a little more as a whole.
-        given = {budget: limit * (1.02 if budget is Budget.CYCLES else 1)}
-        found += judged(model, costs, sensitivities, given, images, cycles=cycles)
+        found += judged(model, costs, sensitivities, {budget: limit}, images, cycles=cycles)
         bars.report("front", done, len(limits))
     pairs = [(candidate.costs[budget], candidate.accuracy) for candidate in found]
     front = set(pareto_front(pairs))

@@ -1,13 +1,15 @@
 """What each layer costs at each width: error of its weights, bytes, products of bits, cycles."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 from torch import nn
 
-from downshift.sw.graph.integer_graph import INPUT, IntegerGraph
+from downshift.hw.errors import DownshiftError
+from downshift.sw.graph.integer_graph import IntegerGraph
 from downshift.sw.quantization.double_rounding import DoubleRounding
 from downshift.sw.quantization.lowering import lower
 from downshift.sw.quantization.widths import kept_widths, set_widths, switchable_layers
@@ -17,6 +19,8 @@ __all__ = ["FIXED", "LayerCosts", "layer_costs", "mean_bits"]
 
 FIXED = 0
 """In place of a width, where there is nothing to choose."""
+DRAWN = 4
+"""Networks that are compiled for each pair of widths, to learn what layers take."""
 Cycles = Callable[[IntegerGraph, int], Mapping[str, int]]
 """Cycles of every layer of a graph at one of its widths, on some accelerator."""
 Table = Mapping[tuple[int, int], float]
@@ -41,7 +45,7 @@ class LayerCosts:
     bit_operations: Table
     """Products of single bits."""
     cycles: Table = field(default_factory=dict)
-    """On an accelerator, if one was measured."""
+    """On an accelerator, if one was measured; the least, as neighbours count as well."""
 
     def own(self, assignment: Assignment) -> int:
         """Its width under an assignment."""
@@ -128,22 +132,57 @@ def _measured_cycles(
 ) -> dict[str, dict[tuple[int, int], int]]:
     """Cycles of every layer, for each pair of its width and that of what enters.
 
-    Layers at even and at odd distances from the input get one width each: every pair of widths is
-    met by all layers in two networks.
+    What else counts, such as the width of another layer that takes the same map, is drawn. The
+    least is kept: whoever compiles what comes of it can tell where it was too little.
     """
-    sources = {layer.name: graph.source_of(layer) for layer in graph.layers}
-    depths = {INPUT: 0}
-    for path, source in sources.items():
-        depths[path] = depths[source] + 1
-    found: dict[str, dict[tuple[int, int], int]] = {path: {} for path in costs}
-    # One width for all first: where the neighbours' widths count as well, that is what is kept.
-    pairs = sorted(itertools.product(widths, repeat=2), key=lambda pair: pair[0] != pair[1])
-    for even, odd in pairs:
-        given = {path: even if depths[path] % 2 == 0 else odd for path in costs}
+    deciding = sorted({cost.root for cost in costs.values() if cost.root})
+    rng = np.random.default_rng(0)
+
+    def drawn() -> dict[str, int]:
+        return {root: int(rng.choice(widths)) for root in deciding}
+
+    least: dict[str, dict[tuple[int, int], int]] = {path: {} for path in costs}
+    whole: list[int] = []
+
+    def learn(assignment: Assignment) -> None:
+        given = {path: assignment[cost.root] for path, cost in costs.items() if cost.root}
         mixed = lower(model, input_shape=graph.input_shape, assignments={8: given})
-        for path, count in cycles(mixed, 8).items():
-            cost = costs[path]
-            own = given[path] if cost.root else FIXED
-            enters = given[sources[path]] if cost.source_root else FIXED
-            found[path].setdefault((own, enters), count)
+        taken = cycles(mixed, 8)
+        whole.append(sum(taken.values()))
+        for path, count in taken.items():
+            pair = (costs[path].own(assignment), costs[path].entering(assignment))
+            least[path][pair] = min(count, least[path].get(pair, count))
+
+    for width in widths:
+        learn(dict.fromkeys(deciding, width))
+    for _ in range(DRAWN * len(widths) ** 2):
+        with suppress(DownshiftError):  # mixed ones may be too large for an accelerator
+            learn(drawn())
+    for path, cost in costs.items():
+        for missed in _missed(cost, least[path], widths):
+            with suppress(DownshiftError):
+                learn(drawn() | missed)
+        for missed in _missed(cost, least[path], widths):
+            # What no network compiles with is not to be chosen.
+            assignment = drawn() | missed
+            least[path][cost.own(assignment), cost.entering(assignment)] = 2 * max(whole)
+    return least
+
+
+def _missed(cost: LayerCosts, seen: Collection, widths: Sequence[int]) -> list[dict[str, int]]:
+    """Widths of a layer and of what enters that have not been seen."""
+    choices = [
+        [(root, width) for width in widths] if root else []
+        for root in (cost.root, cost.source_root)
+    ]
+    pairs = itertools.product(*(choice or [None] for choice in choices))
+    found = []
+    for pair in pairs:
+        given = dict(item for item in pair if item)
+        if cost.root == cost.source_root and pair[0] != pair[1]:
+            continue
+        own = given[cost.root] if cost.root else FIXED
+        enters = given[cost.source_root] if cost.source_root else FIXED
+        if given and (own, enters) not in seen:
+            found.append(given)
     return found

@@ -7,22 +7,13 @@ from torch import nn
 
 from downshift.hw.errors import DownshiftError
 from downshift.sw.data.images import Images
-from downshift.sw.search.allocation import (
-    Budget,
-    allocate,
-    cost_of,
-    least_cost,
-    lowest_widths,
-    total_error,
-)
-from downshift.sw.search.candidates import candidate_accuracy, settled_graph
-from downshift.sw.search.choices import Assignment, expanded
+from downshift.sw.search.allocation import Budget, allocate, cost_of
+from downshift.sw.search.candidates import candidate_accuracy
+from downshift.sw.search.choices import Assignment
+from downshift.sw.search.compiled import compiled_allocations, compiled_cycles
 from downshift.sw.search.layer_costs import Cycles, LayerCosts
 
-__all__ = ["Candidate", "free_width", "front_budgets", "judged", "uniform"]
-
-ROOM = 0.999
-"""Of a budget that is tightened: rounding must not bring the same network back."""
+__all__ = ["Candidate", "free_width", "front_budgets", "judged", "measured", "uniform"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,42 +68,20 @@ def judged(
     DownshiftError
         If nothing fits.
     """
-    limit, tightened = budgets.get(Budget.CYCLES), dict(budgets)
-    while True:
-        found = [
-            measured(
-                model, costs, allocation.widths, images, error=allocation.error, cycles=cycles,
-                status=allocation.status,
-            )
-            for allocation in allocate(costs, sensitivities, tightened, n=n)
-        ]  # fmt: skip
-        if limit is None or cycles is None:
-            break
-        fitting = [c for c in found if c.costs[Budget.CYCLES] <= limit]
-        if fitting:
-            found = fitting
-            break
-        # Layers one by one take less than all together: leave room for the difference.
-        taken = min(c.costs[Budget.CYCLES] for c in found)
-        least, before = least_cost(costs, Budget.CYCLES), tightened[Budget.CYCLES]
-        if before <= least:
-            lowest = lowest_widths(costs)
-            found = [
-                measured(
-                    model,
-                    costs,
-                    lowest,
-                    images,
-                    cycles=cycles,
-                    error=total_error(costs, sensitivities, lowest),
-                )
-            ]
-            if (taken := found[0].costs[Budget.CYCLES]) > limit:
-                raise DownshiftError(
-                    f"A budget of {limit:,g} cycles is below the least possible, {taken:,g}"
-                )
-            break
-        tightened[Budget.CYCLES] = max(least, before * limit / taken * ROOM)
+    if Budget.CYCLES in budgets and cycles is not None:
+        compiled = compiled_allocations(
+            model, costs, sensitivities, budgets, input_shape=images.input_shape, cycles=cycles, n=n
+        )
+        allocations = [entry.allocation for entry in compiled]
+    else:
+        allocations = allocate(costs, sensitivities, budgets, n=n)
+    found = [
+        measured(
+            model, costs, allocation.widths, images, error=allocation.error, cycles=cycles,
+            status=allocation.status,
+        )
+        for allocation in allocations
+    ]  # fmt: skip
     return sorted(found, key=lambda candidate: -candidate.accuracy)
 
 
@@ -130,10 +99,8 @@ def measured(
     kinds = [budget for budget in Budget if budget is not Budget.CYCLES]
     spent = {budget: cost_of(costs, widths, budget) for budget in kinds}
     if cycles is not None:
-        # Statistics of batch norms cost nothing.
-        whole = {8: expanded(model, widths)}
-        graph = settled_graph(model, whole, None, input_shape=images.input_shape, name="candidate")
-        spent[Budget.CYCLES] = sum(cycles(graph, 8).values())
+        taken = compiled_cycles(model, widths, input_shape=images.input_shape, cycles=cycles)
+        spent[Budget.CYCLES] = sum(taken.values())
     share = candidate_accuracy(model, widths, images, images.validation)
     return Candidate(widths=widths, error=error, costs=spent, accuracy=share, status=status)
 
@@ -143,13 +110,16 @@ def uniform(costs: Mapping[str, LayerCosts], width: int) -> dict[str, int]:
     return {cost.root: width for cost in costs.values() if cost.root}
 
 
-def front_budgets(
-    costs: Mapping[str, LayerCosts], budget: Budget, *, points: int, highest: int
-) -> list[float]:
-    """Spread limits evenly from the least possible to what the highest width takes everywhere."""
-    least = least_cost(costs, budget)
-    most = cost_of(costs, uniform(costs, highest), budget)
-    return [least + (most - least) * k / max(1, points - 1) for k in range(points)]
+def front_budgets(least: float, most: float, *, points: int) -> list[float]:
+    """Spread limits from the least possible to the most that is of use, by equal factors.
+
+    Examples
+    --------
+    >>> front_budgets(1000, 8000, points=4)
+    [1000, 2000.0, 4000.0, 8000]
+    """
+    inner = [least * (most / least) ** (k / (points - 1)) for k in range(1, points - 1)]
+    return [least, *(round(limit, 6) for limit in inner), *([most] if points > 1 else [])]
 
 
 def free_width(taken: Sequence[int], average: float) -> int:

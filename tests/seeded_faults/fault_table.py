@@ -26,6 +26,7 @@ TRAINING = "tests/sw/test_training.py"
 RESUMES = f"{TRAINING}::test_a_run_that_resumes_ends_with_the_same_numbers"
 PROCESSES = f"{TRAINING}::test_two_processes_learn_the_same_network"
 SEARCH = "tests/sw/test_search.py"
+RECONSTRUCTS = "tests/sw/test_reconstruction.py"
 TABLE = "tests/hw/test_table.py"
 TABLE_PAIRS = f"{TABLE}::test_equals_golden_at_every_pair_of_widths"
 RESCALE = "tests/hw/test_rescale.py"
@@ -224,6 +225,13 @@ SUBSTITUTIONS = {
          "tests/sw/test_calibration.py"),
         ("sw/quantization/widths.py", "before.running if before else None", "None",
          "tests/sw/test_widths.py"),
+        ("sw/data/targets.py", "1 - float(error", "float(error", RECONSTRUCTS),
+        ("sw/quantization/lowering.py", "_acc_scale(blocks[-1], layers[-1]",
+         "_acc_scale(blocks[0], layers[0]", RECONSTRUCTS),
+        ("sw/training/run.py", "if state.images != digest", "if False",
+         f"{TRAINING}::test_runs_are_not_mixed_up"),
+        ("sw/training/distillation.py", "return loss(outputs, teacher)",
+         "return loss(outputs, outputs)", RECONSTRUCTS),
         ("sw/data/images.py", "order[n:].sort()", "order.sort()", "tests/sw/test_data.py"),
     ],
     "a search that finds something else": [
@@ -237,7 +245,11 @@ SUBSTITUTIONS = {
         ("sw/search/traces.py", "/ sizes", "", SEARCH),
         ("sw/search/traces.py", " / math.sqrt(len(values))\n    return {", "\n    return {",
          SEARCH),
-        ("sw/search/mixed.py", "if c.costs[Budget.CYCLES] <= limit", "", SEARCH),
+        ("sw/search/compiled.py", " if entry.cycles <= self.limit]", "]", SEARCH),
+        ("sw/search/compiled.py", "corrected = _corrected(", "_corrected(", SEARCH),
+        ("sw/search/compiled.py", "known.best_error <= allocation.error", "True", SEARCH),
+        ("sw/search/layer_costs.py", "min(count, least[path]", "max(count, least[path]", SEARCH),
+        ("sw/search/traces.py", "2 / labels.numel()", "1 / labels.numel()", SEARCH),
         ("sw/search/sensitivity.py", "tilt * bits", "0 * bits", SEARCH),
     ],
     "wrong order of digits": [
