@@ -296,7 +296,8 @@ def main():
         images = learned_images(loaded[suite.dataset], suite.config)
         start, float_share = float_start(suite, images, seed, arguments.networks)
         started = time.monotonic()
-        config = replace(suite.config, seed=seed, **experiment.changes)
+        plain = replace(suite.config, seed=seed, distillation=Distillation.NONE)
+        config = replace(plain, **experiment.changes)
         shares = run(experiment, config, images, start)
         print("  ", {width: round(share, 4) for width, share in shares.items()}, flush=True)
         result = this | {

@@ -21,9 +21,9 @@ for the roundings `floor` and `floor + half`, which no accelerator here has. All
 data set and seed start from the same FP32 network; first and last layer have 8 bits. Of the
 autoencoder it is the share of the images' variance that is explained.
 
-`joint` is what `downshift train` does by default: double rounding, ALRS as intended, a step after
-every width, no distillation. The rows below it change one thing each. `separate` trains a network
-for every width on its own, stored in so many bits.
+`joint` has double rounding, ALRS as intended, a step after every width, and no distillation. The
+rows below it change one thing each; `distilled, star` is what `downshift train` does by default.
+`separate` trains a network for every width on its own, stored in so many bits.
 """
 
 MIXED = """Written by `python benchmarks/mixed_precision.py`: test accuracy over cycles of the large

@@ -37,11 +37,14 @@ from downshift.sw.search.layer_costs import layer_costs
 from downshift.sw.search.mixed import front_budgets, uniform
 from downshift.sw.search.supernet import SupernetPhase
 from downshift.sw.search.traces import layer_traces
-from downshift.sw.training.config import TrainingConfig
+from downshift.sw.training.config import Distillation, TrainingConfig
 from downshift.sw.training.joint import JointPhase
 from downshift.sw.training.run import switchable
 
-CONFIG = TrainingConfig(network="resnet8", batch_size=128, float_epochs=3, quantized_epochs=2)
+CONFIG = TrainingConfig(
+    network="resnet8", batch_size=128, float_epochs=3, quantized_epochs=2,
+    distillation=Distillation.NONE,
+)  # fmt: skip
 TRAIN = 20_000
 """Images of an epoch that quantizes, to keep an experiment under an hour of one core."""
 POINTS, DRAWN = 8, 2

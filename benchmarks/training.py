@@ -21,7 +21,7 @@ from torch import nn
 from downshift.sw.data.images import Images, Split
 from downshift.sw.networks.resnet import ResNet8
 from downshift.sw.training.batches import Batch
-from downshift.sw.training.config import Distillation, TrainingConfig
+from downshift.sw.training.config import TrainingConfig
 from downshift.sw.training.joint import JointPhase
 from downshift.sw.training.processes import Processes
 from downshift.sw.training.run import switchable
@@ -70,7 +70,7 @@ def with_stock_quantizers(model: nn.Module) -> nn.Module:
 
 def joint(batch: Batch) -> Callable[[], None]:
     """Make a step of ours, at four widths, the highest teaching the others."""
-    config = TrainingConfig(network="resnet8", distillation=Distillation.STAR)
+    config = TrainingConfig(network="resnet8")
     codes = (batch.images * 255).round().byte()
     split = Split(codes=codes, labels=batch.labels)
     images = Images(train=split, validation=split, test=split, input_scale=1 / 255, classes=CLASSES)

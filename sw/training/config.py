@@ -98,7 +98,7 @@ class TrainingConfig:
     """When weights and scales step."""
     rate_scaling: RateScaling = RateScaling.INTENT
     """How the scales' learning rate follows the width."""
-    distillation: Distillation = Distillation.NONE
+    distillation: Distillation = Distillation.STAR
     """Which width teaches which."""
     teacher_share: float = 0.7
     """Share of the teacher in the loss at the end, 0…1; it grows evenly from the first epoch."""

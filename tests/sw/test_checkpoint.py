@@ -15,7 +15,7 @@ def states_equal(a, b):
 
 
 def test_checkpoints_return_what_was_saved(tmp_path, short_training):
-    config = TrainingConfig(rate_scaling=RateScaling.CONSTANT, distillation=Distillation.STAR)
+    config = TrainingConfig(rate_scaling=RateScaling.CONSTANT, distillation=Distillation.CHAIN)
     save_checkpoint(tmp_path / "a.pt", replace(short_training, config=config))
     loaded = load_checkpoint(tmp_path / "a.pt")
     assert loaded.config == config
