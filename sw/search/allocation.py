@@ -1,7 +1,7 @@
 """Bit allocation: the widths of least error that a budget allows, by integer programming."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -14,7 +14,6 @@ __all__ = [
     "Allocation",
     "Budget",
     "allocate",
-    "allocations",
     "check_budgets",
     "cost_of",
     "exhaustive",
@@ -85,24 +84,6 @@ def allocate(
     DownshiftError
         If nothing fits a budget; says the least.
     """
-    found = list(itertools.islice(allocations(costs, sensitivities, budgets), n))
-    if not found:
-        raise DownshiftError(
-            "No widths fit all budgets together; raise one of "
-            + ", ".join(f"{limit:g} {budget}" for budget, limit in budgets.items())
-        )
-    return found
-
-
-def allocations(
-    costs: Mapping[str, LayerCosts],
-    sensitivities: Mapping[str, float],
-    budgets: Mapping[Budget, float],
-) -> Iterator[Allocation]:
-    """Find the assignments within budgets one by one, that of least error first.
-
-    Parameters are those of `allocate`, and so is what is raised, but that nothing may be found.
-    """
     import pulp
 
     check_budgets(costs, budgets)
@@ -123,14 +104,24 @@ def allocations(
         used = pulp.lpSum(_terms(costs, budget, takes, pairs))
         problem += used * (1 / limit) <= 1 + SLACK
 
-    while (status := pulp.LpStatus[problem.solve(pulp.HiGHS(msg=False, gapRel=0.0))]) == "Optimal":
+    found: list[Allocation] = []
+    while len(found) < n:
+        status = pulp.LpStatus[problem.solve(pulp.HiGHS(msg=False, gapRel=0.0))]
+        if status != "Optimal":
+            break
         widths = {root: width for (root, width), take in takes.items() if take.value() > 0.5}
         # The solver's tolerance may let a budget be passed by a little, which is too much.
         if all(cost_of(costs, widths, budget) <= limit for budget, limit in budgets.items()):
             error = total_error(costs, sensitivities, widths)
-            yield Allocation(widths=widths, error=error, status=status.lower())
+            found.append(Allocation(widths=widths, error=error, status=status.lower()))
         # This one no more.
         problem += pulp.lpSum(takes[item] for item in widths.items()) <= len(widths) - 1
+    if not found:
+        raise DownshiftError(
+            "No widths fit all budgets together; raise one of "
+            + ", ".join(f"{limit:g} {budget}" for budget, limit in budgets.items())
+        )
+    return found
 
 
 def weighted_errors(

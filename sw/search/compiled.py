@@ -1,8 +1,7 @@
 """Budgets of cycles, kept by whole programs: what a layer takes depends on its neighbours, too."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -11,7 +10,7 @@ from downshift.sw.quantization.lowering import lower
 from downshift.sw.search.allocation import (
     Allocation,
     Budget,
-    allocations,
+    allocate,
     check_budgets,
     lowest_widths,
     total_error,
@@ -23,8 +22,6 @@ __all__ = ["CompiledAllocation", "compiled_allocations", "compiled_cycles"]
 
 ROUNDS = 24
 """Of solving and correcting, at most."""
-TRIED = 64
-"""Networks that are compiled in order of their error, at most."""
 ANY = 8
 """A number for the only width of a graph that is compiled to count its cycles."""
 
@@ -70,8 +67,7 @@ def compiled_allocations(
     """Find the assignments of least error whose programs keep a budget of cycles.
 
     What the integer program finds is compiled; where a layer then takes more than it was thought
-    to, that is what it takes from then on, and the program is solved again. What fits in the end is
-    compared with what `costs` would have allowed, in order of the error.
+    to, that is what it takes from then on, and the program is solved again.
 
     Parameters
     ----------
@@ -93,87 +89,45 @@ def compiled_allocations(
     DownshiftError
         If nothing was found that fits; says the least.
     """
-    others = {kind: limit for kind, limit in budgets.items() if kind is not Budget.CYCLES}
-    check_budgets(costs, others)
-    known = _Known(limit=budgets[Budget.CYCLES])
+    check_budgets(costs, {kind: b for kind, b in budgets.items() if kind is not Budget.CYCLES})
+    known: dict[tuple, CompiledAllocation] = {}
 
     def compiled(allocation: Allocation) -> dict[str, int]:
-        taken = compiled_cycles(model, allocation.widths, input_shape=input_shape, cycles=cycles)
-        known.add(allocation, sum(taken.values()))
+        widths = allocation.widths
+        taken = compiled_cycles(model, widths, input_shape=input_shape, cycles=cycles)
+        total = sum(taken.values())
+        known[_key(allocation)] = CompiledAllocation(allocation=allocation, cycles=total)
         return taken
 
     lowest = lowest_widths(costs)
     error = total_error(costs, sensitivities, lowest)
     compiled(Allocation(widths=lowest, error=error, status="given"))
-    corrected = dict(costs)
+    corrected, refused = dict(costs), set()
     for _ in range(ROUNDS):
-        new = [a for a in _some(corrected, sensitivities, budgets, n) if not known.has(a)]
+        try:
+            found = allocate(corrected, sensitivities, budgets, n=n + len(refused))
+        except DownshiftError:
+            break  # as far as is known, nothing more fits
+        new = [a for a in found if _key(a) not in known and _key(a) not in refused]
         if not new:
             break
         for allocation in new:
             try:
                 corrected = _corrected(corrected, allocation.widths, compiled(allocation))
-            except DownshiftError:  # a mixed network may be too large where others are not
-                known.refuse(allocation)
-    # Layers take no less than `costs` says, as far as was seen: the first that fits is the best.
-    for allocation in _some(costs, sensitivities, budgets, TRIED):
-        if known.best_error <= allocation.error:
-            break
-        if not known.has(allocation):
-            try:
-                compiled(allocation)
-            except DownshiftError:
-                known.refuse(allocation)
-    return known.fitting()[:n]
-
-
-@dataclass(eq=False)
-class _Known:
-    """Networks that were compiled."""
-
-    limit: float
-    entries: dict[tuple, CompiledAllocation | None] = field(default_factory=dict)
-
-    def add(self, allocation: Allocation, cycles: int) -> None:
-        entry = CompiledAllocation(allocation=allocation, cycles=cycles)
-        self.entries[_key(allocation)] = entry
-
-    def refuse(self, allocation: Allocation) -> None:
-        self.entries[_key(allocation)] = None
-
-    def has(self, allocation: Allocation) -> bool:
-        return _key(allocation) in self.entries
-
-    @property
-    def best_error(self) -> float:
-        """Of what fits."""
-        return min((e.allocation.error for e in self._compiled() if e.cycles <= self.limit),
-                   default=float("inf"))  # fmt: skip
-
-    def fitting(self) -> list[CompiledAllocation]:
-        """What fits, the least error first."""
-        found = [entry for entry in self._compiled() if entry.cycles <= self.limit]
-        if not found:
-            least = min(entry.cycles for entry in self._compiled())
-            raise DownshiftError(
-                f"A budget of {self.limit:,g} cycles is below the least possible, {least:,g}"
-            )
-        return sorted(found, key=lambda entry: entry.allocation.error)
-
-    def _compiled(self) -> list[CompiledAllocation]:
-        return [entry for entry in self.entries.values() if entry is not None]
+            except DownshiftError:  # too large for the accelerator, as others are not
+                refused.add(_key(allocation))
+    limit = budgets[Budget.CYCLES]
+    fitting = [entry for entry in known.values() if entry.cycles <= limit]
+    if not fitting:
+        least = min(entry.cycles for entry in known.values())
+        raise DownshiftError(
+            f"A budget of {limit:,g} cycles is below the least possible, {least:,g}"
+        )
+    return sorted(fitting, key=lambda entry: entry.allocation.error)[:n]
 
 
 def _key(allocation: Allocation) -> tuple:
     return tuple(sorted(allocation.widths.items()))
-
-
-def _some(costs, sensitivities, budgets, n: int):
-    """Up to `n` allocations, one by one; none where the layers take too much already."""
-    try:
-        yield from islice(allocations(costs, sensitivities, budgets), n)
-    except DownshiftError:
-        return
 
 
 def _corrected(

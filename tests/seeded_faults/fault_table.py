@@ -26,6 +26,7 @@ TRAINING = "tests/sw/test_training.py"
 RESUMES = f"{TRAINING}::test_a_run_that_resumes_ends_with_the_same_numbers"
 PROCESSES = f"{TRAINING}::test_two_processes_learn_the_same_network"
 SEARCH = "tests/sw/test_search.py"
+SENSITIVITY = "tests/sw/test_sensitivity.py"
 RECONSTRUCTS = "tests/sw/test_reconstruction.py"
 TABLE = "tests/hw/test_table.py"
 TABLE_PAIRS = f"{TABLE}::test_equals_golden_at_every_pair_of_widths"
@@ -242,15 +243,14 @@ SUBSTITUTIONS = {
         ("sw/search/allocation.py", "if own == enters else []", "", SEARCH),
         ("sw/search/allocation.py", "table[width] += ", "table[width] = ", SEARCH),
         ("sw/search/candidates.py", "        if settle:\n", "        if not settle:\n", SEARCH),
-        ("sw/search/traces.py", "/ sizes", "", SEARCH),
+        ("sw/search/traces.py", "/ sizes", "", SENSITIVITY),
         ("sw/search/traces.py", " / math.sqrt(len(values))\n    return {", "\n    return {",
-         SEARCH),
-        ("sw/search/compiled.py", " if entry.cycles <= self.limit]", "]", SEARCH),
+         SENSITIVITY),
+        ("sw/search/compiled.py", " if entry.cycles <= limit]", "]", SEARCH),
         ("sw/search/compiled.py", "corrected = _corrected(", "_corrected(", SEARCH),
-        ("sw/search/compiled.py", "known.best_error <= allocation.error", "True", SEARCH),
         ("sw/search/layer_costs.py", "min(count, least[path]", "max(count, least[path]", SEARCH),
-        ("sw/search/traces.py", "2 / labels.numel()", "1 / labels.numel()", SEARCH),
-        ("sw/search/sensitivity.py", "tilt * bits", "0 * bits", SEARCH),
+        ("sw/search/traces.py", "2 / labels.numel()", "1 / labels.numel()", SENSITIVITY),
+        ("sw/search/sensitivity.py", "tilt * bits", "0 * bits", SENSITIVITY),
     ],
     "wrong order of digits": [
         ("hw/tile.py", "active.word_select(digit, DIGIT)",
