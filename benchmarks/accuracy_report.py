@@ -23,7 +23,8 @@ autoencoder it is the share of the images' variance that is explained.
 
 `joint` has double rounding, ALRS as intended, a step after every width, and no distillation. The
 rows below it change one thing each; `distilled, star` is what `downshift train` does by default.
-`separate` trains a network for every width on its own, stored in so many bits.
+`separate` trains a network for every width on its own, stored in so many bits. The last column
+compares seed by seed, with the standard error of the mean difference.
 """
 
 MIXED = """Written by `python benchmarks/mixed_precision.py`: test accuracy over cycles of the large
@@ -63,14 +64,17 @@ def _suite(dataset: str, network: str, entries: list[dict], docs: Path) -> list[
         "",
         _how(first, fp32, seeds),
         "",
-        "| | " + " | ".join(f"{width} bit" for width in widths) + " | seeds |",
-        "|---" * (len(widths) + 2) + "|",
+        "| | "
+        + " | ".join(f"{width} bit" for width in widths)
+        + f" | {widths[-1]} bit, against joint | seeds |",
+        "|---" * (len(widths) + 3) + "|",
     ]
     for name, group in single.items():
         cells = [
             _share([e["accuracy"][width] for e in group if width in e["accuracy"]])
             for width in widths
         ]
+        cells.append(_against(group, single.get("joint", []), widths[-1]))
         text.append(f"| {name} | " + " | ".join(cells) + f" | {len(group)} |")
     picture = f"results-{dataset}-{network}.png"
     _plot(single, widths, mean(fp32.values()), f"{dataset}, {network}", docs / picture)
@@ -178,6 +182,20 @@ def _grid(grid: dict[str, list[dict]], widths: list[str]) -> list[str]:
         cells = [_share([entry["accuracy"][column] for entry in group]) for column in columns]
         text.append(f"| {name} | " + " | ".join(cells) + " |")
     return [*text, "", "</details>", ""]
+
+
+def _against(group: list[dict], joint: list[dict], width: str) -> str:
+    """Mean difference, seed by seed, and its standard error."""
+    theirs = {entry["seed"]: entry["accuracy"][width] for entry in joint}
+    gains = [
+        100 * (entry["accuracy"][width] - theirs[entry["seed"]])
+        for entry in group
+        if entry["seed"] in theirs
+    ]
+    if not gains or group is joint:
+        return "–"
+    error = f" ± {stdev(gains) / len(gains) ** 0.5:.2f}" if len(gains) > 1 else ""
+    return f"{mean(gains):+.2f}{error}"
 
 
 def _share(values: list[float]) -> str:

@@ -59,14 +59,31 @@ class BudgetType(click.ParamType):
               help="Vectors that the Hessian's traces are estimated from.")  # fmt: skip
 @click.option("--epochs", type=click.IntRange(0), default=0, show_default=True, metavar="N",
               help="Train a supernet first, each layer at widths of its own.")  # fmt: skip
+@click.option("--threshold", type=click.Choice(["mean", "top-mean", "quantile"]), default="mean",
+              show_default=True,
+              help="From which trace on the supernet gives a layer more bits.")  # fmt: skip
 @folder_option("build/search")
 @json_option
-def search(model, budgets, dataset, data, board, tables, best, front, probes, epochs, out, as_json):
+def search(
+    model,
+    budgets,
+    dataset,
+    data,
+    board,
+    tables,
+    best,
+    front,
+    probes,
+    epochs,
+    threshold,
+    out,
+    as_json,
+):
     """Choose a width for every layer of MODEL, a checkpoint, within budgets.
 
-    Layers are weighed by the trace of the loss's Hessian. Writes widths.json, which `export` and
-    `simulate` take; model.safetensors, where the mixed network runs under a width of its own;
-    search.json and search.png; with --epochs also the trained supernet, model.pt.
+    Layers are weighed by the trace of the loss's Hessian. Writes widths.json, which `export`,
+    `simulate` and `build` take; model.safetensors, where the mixed network runs under a width of
+    its own; search.json and search.png; with --epochs also the trained supernet, model.pt.
     """
     from downshift.sw.cli.search_run import run_search
 
@@ -82,6 +99,7 @@ def search(model, budgets, dataset, data, board, tables, best, front, probes, ep
             front=front,
             probes=probes,
             epochs=epochs,
+            threshold=threshold,
             out=out,
             bars=bars,
         )
@@ -113,10 +131,11 @@ def search(model, budgets, dataset, data, board, tables, best, front, probes, ep
         ],
     )  # fmt: skip
     if "front" in report:
+        digits = 2 if report["front"]["kind"] == "bits" else 0
         print_table(
             [report["front"]["kind"].capitalize(), "Validation", "Widths"],
             [
-                [f"{entry['cost']:,.0f}", f"{entry['validation']:.2%}",
+                [f"{entry['cost']:,.{digits}f}", f"{entry['validation']:.2%}",
                  " ".join(map(str, entry["widths"].values()))]
                 for entry in report["front"]["points"]
             ],

@@ -23,6 +23,7 @@ def run_search(
     front: int | None,
     probes: int,
     epochs: int,
+    threshold: str,
     out: Path,
     bars: Bars,
 ) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def run_search(
     if epochs:
         files["checkpoint"] = out / "model.pt"
         _train_supernet(
-            checkpoint, images, sensitivities, budgets, epochs, files["checkpoint"], bars
+            checkpoint, images, sensitivities, threshold, budgets, epochs, files["checkpoint"], bars
         )
         costs = layer_costs(model, widths, input_shape=images.input_shape, cycles=cycles)
 
@@ -147,9 +148,12 @@ def _cycles(board: str, *, tables: bool) -> Callable:
     return cycles
 
 
-def _train_supernet(checkpoint, images, sensitivities, budgets, epochs, path, bars) -> None:
+def _train_supernet(
+    checkpoint, images, sensitivities, threshold, budgets, epochs, path, bars
+) -> None:
     """Train in place, and keep the result."""
     from downshift.sw.search.allocation import Budget
+    from downshift.sw.search.sensitivity import Threshold
     from downshift.sw.search.supernet import SupernetPhase
     from downshift.sw.training.checkpoint import save_checkpoint
     from downshift.sw.training.run import Training
@@ -160,6 +164,7 @@ def _train_supernet(checkpoint, images, sensitivities, budgets, epochs, path, ba
         images,
         config,
         sensitivities=sensitivities,
+        threshold=Threshold(threshold),
         average_bits=budgets.get(Budget.BITS),
     )
     for epoch in range(epochs):

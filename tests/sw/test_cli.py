@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from downshift.boards import find
 from downshift.boards.build_report import BuildReport
@@ -16,7 +17,7 @@ from downshift.sim.random_networks import random_network
 from downshift.sw.cli import COMMANDS, main
 from downshift.sw.graph.graph_file import load_graph, save_graph
 from downshift.sw.graph.integer_graph import IntegerGraph, Layer, Setting
-from downshift.sw.training.checkpoint import save_checkpoint
+from downshift.sw.training.checkpoint import load_checkpoint, save_checkpoint
 from downshift.sw.training.float_phase import FloatPhase
 
 
@@ -224,6 +225,20 @@ def test_search_writes_what_export_and_build_take(run, tmp_path, short_training,
     assert built[0]["model.img"] == image
     whole = (tmp_path / "found" / "model.safetensors").read_bytes()
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == whole
+
+
+def test_search_keeps_the_supernet_that_it_trains(run, tmp_path, short_training):
+    save_checkpoint(tmp_path / "digits.pt", short_training)
+    status, out, _ = run(
+        "search", "digits.pt", "--epochs", 1, "--threshold", "quantile", "--probes", 2,
+        "--best", 1, "--budget", "bits=6", "-o", "found",
+    )  # fmt: skip
+    assert status == 0 and "found/model.pt" in out.split()
+    found = load_checkpoint(tmp_path / "found" / "model.pt")
+    before, after = (model.conv2.weight for model in (short_training.model, found.model))
+    assert not torch.equal(before, after)
+    status, _, _ = run("export", "found/model.pt", "--widths-file", "found/widths.json")
+    assert status == 0
 
 
 @pytest.mark.parametrize(
