@@ -23,6 +23,8 @@ IMAGE = "tests/sw/test_image.py"
 DRIVER = "tests/sw/test_driver.py"
 PREPARE = "tests/sw/test_prepare.py"
 TRAINING = "tests/sw/test_training.py"
+BATCHES = "tests/sw/test_batches.py"
+DISTILLATION = "tests/sw/test_distillation.py"
 RESUMES = f"{TRAINING}::test_a_run_that_resumes_ends_with_the_same_numbers"
 PROCESSES = f"{TRAINING}::test_two_processes_learn_the_same_network"
 SEARCH = "tests/sw/test_search.py"
@@ -213,15 +215,16 @@ SUBSTITUTIONS = {
          "tests/sw/test_table_compiler.py"),
     ],
     "training that is not what it says": [
-        ("sw/training/distillation.py", " * self.temperature**2", "", TRAINING),
-        ("sw/training/distillation.py", "(1 - self.share) * hard", "hard", TRAINING),
-        ("sw/training/batches.py", "1_000_003 + index", "1_000_003", TRAINING),
-        ("sw/training/batches.py", "columns.flip(1)", "columns", TRAINING),
+        ("sw/training/distillation.py", " * self.temperature**2", "", DISTILLATION),
+        ("sw/training/distillation.py", "(1 - self.share) * hard", "hard",
+         DISTILLATION),
+        ("sw/training/batches.py", "1_000_003 + index", "1_000_003", BATCHES),
+        ("sw/training/batches.py", "columns.flip(1)", "columns", BATCHES),
         ("sw/training/scale_optimizer.py", "int(width): int(count)", "int(width): 1", RESUMES),
         ("sw/training/run.py", "begin = state.epoch", "begin = 0", RESUMES),
         ("sw/training/processes.py", "flat /= self.size", "flat /= 1", PROCESSES),
         ("sw/training/processes.py", "items[self.rank :", "items[0 :",
-         f"{TRAINING}::test_processes_share_each_batch"),
+         f"{BATCHES}::test_processes_share_each_batch"),
         ("sw/training/calibration.py", "norm.momentum = None", "norm.momentum = 0.1",
          "tests/sw/test_calibration.py"),
         ("sw/quantization/widths.py", "before.running if before else None", "None",

@@ -1,7 +1,11 @@
+import sys
+from dataclasses import replace
+
 import pytest
 import torch
 from tiny_graph import make_graph
 
+from downshift.sw.cli import main
 from downshift.sw.data.digits import load_digits
 from downshift.sw.graph.graph_file import save_graph
 from downshift.sw.networks.small import SmallNet
@@ -36,6 +40,12 @@ def digits():
 
 
 @pytest.fixture(scope="session")
+def few(digits):
+    """Digits for runs of seconds."""
+    return replace(digits, train=digits.train.take(320), validation=digits.validation.take(60))
+
+
+@pytest.fixture(scope="session")
 def short_training(digits):
     return train(SHORT, digits)
 
@@ -51,3 +61,18 @@ def untrained(digits):
     calibrate(model, images[:256], (8, 6, 4, 2))
     recalibrate_norms(model, images, (8, 6, 4, 2))
     return model.eval()
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run the command line in an empty folder; status, standard output and error."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["downshift", *map(str, arguments)])
+        with pytest.raises(SystemExit) as status:
+            main()
+        captured = capsys.readouterr()
+        return status.value.code, captured.out, captured.err
+
+    return call

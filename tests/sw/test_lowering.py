@@ -1,7 +1,18 @@
 import numpy as np
 import pytest
 import torch
-from brevitas.nn import QuantConv2d, QuantIdentity, QuantLinear, QuantReLU
+from brevitas.nn import QuantConv2d, QuantLinear
+from quantized_networks import (
+    INPUT_SHAPE,
+    NETWORKS,
+    WIDTHS,
+    Bottleneck,
+    Residual,
+    conv,
+    logits,
+    lower_small,
+    relu,
+)
 from torch import nn
 
 from downshift.hw.errors import DownshiftError
@@ -16,113 +27,7 @@ from downshift.sw.quantization.fixed_point import fixed_point
 from downshift.sw.quantization.freeze import Frozen, freeze
 from downshift.sw.quantization.lowering import lower
 from downshift.sw.quantization.network_blocks import network_blocks
-from downshift.sw.quantization.quantizers import (
-    InputActivations,
-    LogitWeights,
-    OffsetActivations,
-    PinnedActivations,
-    PinnedOffsetActivations,
-    SwitchableActivations,
-    SwitchableWeights,
-)
-from downshift.sw.quantization.switchable import (
-    SwitchableBatchNorm1d,
-    SwitchableBatchNorm2d,
-)
 from downshift.sw.quantization.widths import set_widths
-
-WIDTHS = (8, 5, 2, 1)
-
-
-def source():
-    return QuantIdentity(act_quant=InputActivations, widths=WIDTHS, fixed_scale=1 / 16)
-
-
-def relu(quant=SwitchableActivations):
-    return QuantReLU(act_quant=quant, widths=WIDTHS)
-
-
-def conv(*args, **kwargs):
-    return QuantConv2d(*args, weight_quant=SwitchableWeights, **kwargs)
-
-
-def logits(n):
-    return QuantLinear(n, 4, bias=True, weight_quant=LogitWeights)
-
-
-def norm(n):
-    return SwitchableBatchNorm2d(n, widths=WIDTHS)
-
-
-CHAINS = {
-    "plain": [
-        *[conv(2, 3, 3, padding=1, bias=False), norm(3), relu(), nn.MaxPool2d(2)],
-        *[conv(3, 4, 3), norm(4), relu(PinnedActivations), nn.Flatten(), logits(4 * 2 * 1)],
-    ],
-    "strides": [
-        *[conv(2, 5, (3, 2), stride=(2, 1), padding=(1, 0)), relu(), nn.MaxPool2d((2, 3), (1, 2))],
-        *[nn.Sequential(conv(5, 3, 1, bias=False), norm(3), nn.Identity()), relu()],
-        *[nn.Dropout(), nn.Flatten(), logits(18)],
-    ],
-    "pool first": [
-        *[conv(2, 3, 3, padding=1), nn.MaxPool2d(2), norm(3), relu()],
-        *[nn.Flatten(), QuantLinear(36, 5, bias=False, weight_quant=SwitchableWeights)],
-        *[SwitchableBatchNorm1d(5, widths=WIDTHS), relu(), logits(5)],
-    ],
-    "linear": [
-        *[nn.Flatten(), QuantLinear(96, 7, bias=True, weight_quant=SwitchableWeights), relu()],
-        *[QuantLinear(7, 5, bias=False, weight_quant=SwitchableWeights), relu(), logits(5)],
-    ],
-}
-INPUT_SHAPE = (8, 6, 2)
-
-
-def signed(quant=OffsetActivations):
-    return QuantIdentity(act_quant=quant, widths=WIDTHS)
-
-
-class Residual(nn.Module):
-    """Sums with what is quantized already: after a relu, and before one."""
-
-    def __init__(self):
-        super().__init__()
-        self.entrance = nn.Sequential(source(), conv(2, 4, 3, padding=1), norm(4), relu())
-        self.same = nn.Sequential(conv(4, 4, 3, padding=1, bias=False), norm(4))
-        self.same_relu, self.relu = relu(), relu(PinnedActivations)
-        self.skip = nn.Sequential(conv(4, 6, 1, stride=2), norm(6), signed())
-        self.down = nn.Sequential(conv(4, 6, 3, stride=2, padding=1, bias=False), norm(6))
-        self.exit = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), logits(6))
-
-    def forward(self, x):
-        x = self.entrance(x)
-        x = self.same_relu(self.same(x) + x)
-        return self.exit(self.relu(torch.add(self.skip(x), self.down(x))))
-
-
-class Bottleneck(nn.Module):
-    """Maps without a relu, depthwise and grouped convolutions, and a mean by hand."""
-
-    def __init__(self):
-        super().__init__()
-        self.entrance = nn.Sequential(source(), conv(2, 4, 1), norm(4), signed())
-        self.expand = nn.Sequential(conv(4, 8, 1, bias=False), norm(8), relu())
-        self.depthwise = nn.Sequential(conv(8, 8, 3, padding=1, groups=8), norm(8), relu())
-        self.project = nn.Sequential(conv(8, 4, 1, bias=False), norm(4))
-        self.sum = signed(PinnedOffsetActivations)
-        self.grouped = nn.Sequential(conv(4, 6, 3, groups=2), relu(), nn.Dropout())
-        self.last = logits(6)
-
-    def forward(self, x):
-        x = self.entrance(x)
-        x = self.sum(x + self.project(self.depthwise(self.expand(x))))
-        return self.last(self.grouped(x).mean((2, 3)))
-
-
-NETWORKS = {
-    **{name: lambda chain=chain: nn.Sequential(source(), *chain) for name, chain in CHAINS.items()},
-    "residual": Residual,
-    "bottleneck": Bottleneck,
-}
 
 
 def power_of_two(model, seed=0):
@@ -227,94 +132,6 @@ def test_fixed_point_extremes():
     assert (multiplier.tolist(), shift.tolist()) == ([1 << 15, 1 << 15], [63, 15])
     with pytest.raises(ValueError, match=r"^Factor must be below 65535.5, not 65536.0$"):
         fixed_point([65536.0])
-
-
-def lower_small(*modules):
-    return lower(nn.Sequential(source(), *modules), input_shape=INPUT_SHAPE)
-
-
-POOLED = [conv(2, 3, 3), relu()]
-REFUSED = {
-    r"^Module 1 of type Sigmoid cannot be lowered in its place; ": [nn.Sigmoid()],
-    r"^Module 2 of type ReLU cannot be lowered in its place; ": [conv(2, 3, 3), nn.ReLU()],
-    r"^Module 3 of type MaxPool2d must have no padding, dil": [*POOLED, nn.MaxPool2d(2, padding=1)],
-    r"^Module 3 of type MaxPool2d must have no padding": [*POOLED, nn.MaxPool2d(2, ceil_mode=True)],
-    r"^A network must end with a layer that gives logits$": POOLED,
-    r"^Layer 1: a QuantLinear on a map needs a Flatten before it$": [logits(2)],
-    r"^Layer 2 expects 7 inputs, a map of shape \(8, 6, 2\) comes in$": [nn.Flatten(), logits(7)],
-    r"^Layer 1: dilation must be 1$": [conv(2, 2, 3, dilation=2), relu(), nn.Flatten(), logits(2)],
-    r"^Layer 1 gives logits, which must share one scale: ": [conv(2, 2, 3)],
-    r"^Layer 1: weights must be quantized by DoubleR": [QuantConv2d(2, 2, 3), relu(), logits(2)],
-    r"^Module 2 must be quantized by SwitchableActiv": [conv(2, 2, 3), QuantReLU(), logits(2)],
-}
-
-
-@pytest.mark.parametrize("message", REFUSED)
-def test_what_cannot_be_lowered_is_named(message):
-    with pytest.raises(DownshiftError, match=message):
-        lower_small(*REFUSED[message])
-
-
-class Parts(nn.Module):
-    """Modules, and a forward of one's own."""
-
-    def __init__(self, forward):
-        super().__init__()
-        self.source, self.signed, self.relu = source(), signed(), relu()
-        self.one, self.two, self.norm = conv(2, 4, 1), conv(2, 4, 1), norm(4)
-        self.offset_relu, self.mean = relu(OffsetActivations), nn.AdaptiveAvgPool2d((4, 3))
-        self.vanishes, self.pool = nn.Identity(), nn.MaxPool2d(2)
-        self.last = logits(4)
-        self.call = forward
-
-    def forward(self, x):
-        x = self.call(self, self.source(x))
-        return self.last(x.mean(dim=(2, 3)))
-
-
-FORWARDS = {
-    r"^Operation add adds what two and one give; quantize one of them before, by a QuantIdent": (
-        lambda net, x: net.relu(net.two(x) + net.one(x))
-    ),
-    r"^Module relu of type QuantReLU takes what 1 more take; quantize it before$": (
-        lambda net, x: (y := net.one(x)) is not None and net.relu(y) + net.signed(y)
-    ),
-    r"^Operation add cannot be lowered in its place; ": lambda net, x: net.relu(net.one(x)) + x,
-    r"^Operation sub cannot be lowered in its place; ": lambda net, x: net.one(x) - x,
-    r"^Module norm of type SwitchableBatchNorm2d cannot be lowered in its place; ": (
-        lambda net, x: net.norm(net.relu(net.one(x)))
-    ),
-    r"^Module offset_relu of type QuantReLU gives nothing below zero: use act_quant=Switchabl": (
-        lambda net, x: net.offset_relu(net.one(x))
-    ),
-    r"^Module mean of type AdaptiveAvgPool2d must give one pixel, not \(4, 3\)$": (
-        lambda net, x: net.mean(net.relu(net.one(x)))
-    ),
-    r"^Operation mean must take the mean of all pixels, over \(2, 3\)$": (
-        lambda net, x: net.relu(net.one(x)).mean(1)
-    ),
-    r"^Operation add with options cannot be lowered in its place; ": (
-        lambda net, x: net.relu(torch.add(net.one(x), net.signed(net.two(x)), alpha=2))
-    ),
-    r"^Operation flatten must flatten all but the first dimension$": (
-        lambda net, x: torch.flatten(net.relu(net.one(x)))
-    ),
-    r"^Module vanishes of type Identity takes what 1 more take; quantize it before$": (
-        lambda net, x: net.pool(net.vanishes(y := net.relu(net.one(x)))) + y
-    ),
-    r"^Module source of type QuantIdentity cannot be lowered in its place; ": (
-        lambda net, x: net.source(net.relu(net.one(x)))
-    ),
-    r"^The network cannot be traced by torch.fx: .*; its forward must not depend on values$": (
-        lambda net, x: net.relu(net.one(x)) if x.sum() > 0 else x
-    ),
-}
-
-
-@pytest.mark.parametrize("message", FORWARDS)
-def test_what_cannot_be_lowered_in_its_place_is_named(message):
-    with pytest.raises(DownshiftError, match=message):
-        lower(Parts(FORWARDS[message]), input_shape=INPUT_SHAPE)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

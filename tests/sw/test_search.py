@@ -39,11 +39,6 @@ WIDTHS = (8, 4, 2)
 
 
 @pytest.fixture(scope="module")
-def few(digits):
-    return replace(digits, train=digits.train.take(320), validation=digits.validation.take(60))
-
-
-@pytest.fixture(scope="module")
 def trained(few):
     """A residual network that has seen a little."""
     config = TrainingConfig(

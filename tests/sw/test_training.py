@@ -11,14 +11,11 @@ from torch import nn
 
 from downshift.hw.errors import DownshiftError
 from downshift.sw.networks import build_network
-from downshift.sw.training.batches import Batches, moved
-from downshift.sw.training.config import Augmentation, Distillation, Stepping, TrainingConfig
-from downshift.sw.training.distillation import Lesson
+from downshift.sw.training.config import Distillation, Stepping, TrainingConfig
 from downshift.sw.training.evaluation import accuracies, first_without_numbers
 from downshift.sw.training.joint import JointPhase
-from downshift.sw.training.processes import Processes
 from downshift.sw.training.run import train
-from downshift.sw.training.scale_optimizer import RateScaling, ScaleAdam, ScaleRates
+from downshift.sw.training.scale_optimizer import RateScaling
 
 TINY = TrainingConfig(float_epochs=1, quantized_epochs=2, widths=(8, 2))
 
@@ -26,12 +23,6 @@ TINY = TrainingConfig(float_epochs=1, quantized_epochs=2, widths=(8, 2))
 def states_equal(a, b):
     a, b = a.state_dict(), b.state_dict()
     return list(a) == list(b) and all(torch.equal(a[k], b[k]) for k in a)
-
-
-@pytest.fixture(scope="module")
-def few(digits):
-    """Digits for runs of seconds."""
-    return replace(digits, train=digits.train.take(320), validation=digits.validation.take(50))
 
 
 @pytest.fixture(scope="module")
@@ -184,41 +175,6 @@ def test_every_setting_learns(few, tiny, changes):
     assert not states_equal(training.model, tiny.model)
 
 
-def test_labels_teach_with_the_share_that_is_left():
-    logits = torch.tensor([[[2.0, 0.0]], [[1.0, 0.5]], [[0.2, 0.4]]])
-    labels = torch.tensor([1])
-
-    def losses(distillation, temperature=1.0):
-        lesson = Lesson(labels, distillation, share=0.25, temperature=temperature)
-        return [lesson.loss(z) for z in logits]
-
-    def expected(pupil, teacher, t=1.0):
-        hard = -pupil.log_softmax(1)[0, 1]
-        soft = -((teacher / t).softmax(1) * (pupil / t).log_softmax(1)).sum() * t * t
-        return 0.75 * hard + 0.25 * soft
-
-    a, b, c = logits
-    hard = [-z.log_softmax(1)[0, 1] for z in logits]
-    torch.testing.assert_close(losses(Distillation.NONE), hard)
-    star = [hard[0], expected(b, a), expected(c, a)]
-    torch.testing.assert_close(losses(Distillation.STAR), star)
-    chain = [hard[0], expected(b, a, 2.0), expected(c, b, 2.0)]
-    torch.testing.assert_close(losses(Distillation.CHAIN, 2.0), chain)
-
-
-def test_images_move_and_mirror():
-    codes = torch.arange(1, 41, dtype=torch.uint8).view(1, 1, 5, 8).repeat(300, 2, 1, 1)
-    out = moved(codes, torch.Generator().manual_seed(0), flip=True)
-    assert torch.equal(out[:, 0], out[:, 1])
-    padded = torch.nn.functional.pad(codes[0, 0], (4, 4, 4, 4))
-    places = {
-        padded[y : y + 5, x : x + 8].flip(1 if f else ()).numpy().tobytes()
-        for y in range(9) for x in range(9) for f in (0, 1)
-    }  # fmt: skip
-    seen = {image.numpy().tobytes() for image in out[:, 0]}
-    assert seen <= places and len(seen) > 100
-
-
 def test_a_rate_that_diverges_names_step_and_module(few):
     with pytest.raises(DownshiftError, match=r"^Loss became nan at step \d+ in FP32; the first "):
         train(replace(TINY, float_rate=1e38), few)
@@ -258,72 +214,6 @@ def test_configurations_that_cannot_work_are_refused(field, value, message):
 def test_devices_that_are_not_there_are_refused(few):
     with pytest.raises(DownshiftError, match=r"^There is no device 'cuda:7' here; use cpu$"):
         train(TINY, few, device="cuda:7")
-
-
-def rates(scaling, **kwargs):
-    return ScaleRates(scaling, **{"widths": (8, 7, 6, 5, 4, 3, 2), "stored_width": 8} | kwargs)
-
-
-@pytest.mark.parametrize(
-    ("width", "eta"), [(8, 1), (7, 0.5), (6, 0.1), (5, 0.05), (4, 0.01), (3, 0.005), (2, 0.001)]
-)
-def test_scale_rates_follow_the_width(width, eta):
-    def rate(scaling, *gradients):
-        gradients = [torch.tensor(g) for g in gradients]
-        given = rates(scaling).at(width, 2.0, gradients)
-        assert given == [given[0]] * len(gradients)
-        return given[0]
-
-    assert rate(RateScaling.NONE, [0.5]) == 2
-    assert rate(RateScaling.CONSTANT, [0.5]) == pytest.approx(2 * eta)
-    assert rate(RateScaling.INTENT, [-0.5, 0.1], [0.0]) == pytest.approx(2 * eta * 0.75)
-    assert rate(RateScaling.INTENT, [9.0]) > 0
-
-
-def test_scales_stay_positive_and_widths_keep_their_moments():
-    scale = torch.nn.Parameter(torch.tensor([1.0, 1e-6]))
-    optimizer = ScaleAdam([scale])
-    for width in (8, 2) * 50:
-        scale.grad = torch.tensor([1.0, 1.0]) if width == 8 else torch.tensor([-1e6, 0.0])
-        optimizer.step(width=width, rates=[0.5])
-    # Equal and opposite steps, though one gradient is a million times the other.
-    torch.testing.assert_close(scale.detach()[0], torch.tensor(1.0))
-    assert 0 < scale[1] < 1e-6
-
-
-def test_measured_rates_follow_the_gradients_of_each_scale():
-    measured = rates(RateScaling.MEASURED)
-    for _ in range(600):
-        measured.at(8, 1.0, [torch.tensor([3.0, 4.0]), torch.tensor(1.0), None])
-        at_4 = measured.at(4, 1.0, [torch.tensor([30.0, 40.0]), torch.tensor(0.5), None])
-    # A tenth where gradients are ten times as large; never above that of the weights.
-    assert at_4 == [pytest.approx(0.1), 1.0, 1.0]
-    assert rates(RateScaling.MEASURED).at(2, 1.0, [torch.tensor(float("1e30"))])[0] > 0
-
-
-def batches(split, **changes):
-    settings = {
-        "input_scale": 1 / 16, "size": 50, "epochs": 4, "peak": 0.5, "seed": 3,
-        "augmentation": Augmentation.NONE, "processes": Processes(),
-    }  # fmt: skip
-    return Batches(split, **settings | changes)
-
-
-def test_epochs_go_through_all_images_in_another_order(few):
-    given = batches(few.train)
-    epochs = [list(given.epoch(index)) for index in (0, 1, 0)]
-    labels = [torch.cat([batch.labels for batch in epoch]).tolist() for epoch in epochs]
-    assert labels[0] == labels[2] != labels[1]
-    assert [len(x) for x in labels] == [300] * 3  # the last 20 are no whole batch
-    assert [batch.step for batch in epochs[1]] == [6, 7, 8, 9, 10, 11]
-    assert epochs[0][0].rate == 0.5 and epochs[1][5].rate < epochs[1][0].rate < 0.5
-    assert epochs[0][0].images.max() <= 1
-
-
-def test_processes_share_each_batch(few):
-    whole = next(batches(few.train).epoch(0))
-    shares = [next(batches(few.train, processes=Processes(r, 2)).epoch(0)) for r in (0, 1)]
-    assert torch.equal(torch.stack([b.labels for b in shares], 1).flatten(), whole.labels)
 
 
 PARALLEL = """
