@@ -61,8 +61,8 @@ class Experiment:
     separate: bool = False
     """A network for each width, stored in so many bits, instead of one for all."""
     supernet: bool | None = None
-    """Whether a supernet by the Hessian's traces follows, and a network of mixed widths is judged
-    as well; None leaves out both."""
+    """Whether as many epochs follow as a supernet by the Hessian's traces, or as before; a network
+    of mixed widths is judged as well. None leaves out both."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +150,7 @@ SUITES = (
     ),
     Suite(
         dataset="digits",
-        config=TrainingConfig(quantized_epochs=3),
+        config=TrainingConfig(network="resnet8", float_epochs=10, quantized_epochs=2),
         experiments=GRID,
     ),
     Suite(
@@ -221,6 +221,8 @@ def run(
 def trained(
     experiment: Experiment, config: TrainingConfig, images: Images, start: nn.Module
 ) -> dict[str, float]:
+    if experiment.supernet is False:
+        config = replace(config, quantized_epochs=2 * config.quantized_epochs)
     torch.manual_seed(config.seed)
     model = switchable(copy.deepcopy(start), config, images.input_scale)
     for module in model.modules():

@@ -160,10 +160,10 @@ def _grid(grid: dict[str, list[dict]], widths: list[str]) -> list[str]:
         for part, choice in zip(parts, name.split(" / "), strict=True):
             effects[(part, choice)] += group
     text = [
-        "Every combination of the parts: mean over all that share a choice. HASB trains a supernet",
-        "by the Hessian's traces for as many epochs again; `mixed` is the network of 3 bits on",
-        "average that the integer program chooses, judged in floating point with the statistics of",
-        "batch norms taken afresh.",
+        "Every combination of the parts: mean over all that share a choice. As many epochs again",
+        "follow, with HASB as a supernet by the Hessian's traces, else as before; `mixed` is the",
+        "network of 3 bits on average that the integer program chooses, judged in floating point",
+        "with the statistics of batch norms taken afresh.",
         "",
         "| part | choice | " + " | ".join(heads) + " | runs |",
         "|---" * (len(heads) + 3) + "|",
