@@ -183,7 +183,7 @@ SUITES = (
     Suite(
         dataset="cifar10",
         config=TrainingConfig(
-            network="resnet8", batch_size=128, float_epochs=40, quantized_epochs=2,
+            network="resnet8", batch_size=128, float_epochs=120, quantized_epochs=2,
             augmentation=Augmentation.FLIP_CROP,
         ),
         experiments=FEW,
