@@ -59,28 +59,27 @@ def _suite(dataset: str, network: str, entries: list[dict], docs: Path) -> list[
     widths = sorted(names, key=int, reverse=True)
     seeds = sorted({entry["seed"] for entry in entries})
     fp32 = {entry["seed"]: entry["fp32"] for entry in entries}
-    text = [
-        f"## {dataset}, {network}",
-        "",
-        _how(first, fp32, seeds),
-        "",
-        "| | "
-        + " | ".join(f"{width} bit" for width in widths)
-        + f" | {widths[-1]} bit, against joint | seeds |",
-        "|---" * (len(widths) + 3) + "|",
-    ]
-    for name, group in single.items():
+    text = [f"## {dataset}, {network}", "", _how(first, fp32, seeds), ""]
+    if single:
+        picture = f"results-{dataset}-{network}.png"
+        text += [*_single(single, widths), "", f"![Accuracy by width]({picture})", ""]
+        _plot(single, widths, mean(fp32.values()), f"{dataset}, {network}", docs / picture)
+    if grid:
+        text += _grid(grid, widths)
+    return text
+
+
+def _single(groups: dict[str, list[dict]], widths: list[str]) -> list[str]:
+    """A row for each experiment."""
+    heads = [*(f"{width} bit" for width in widths), f"{widths[-1]} bit, against joint", "seeds"]
+    text = ["| | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    for name, group in groups.items():
         cells = [
             _share([e["accuracy"][width] for e in group if width in e["accuracy"]])
             for width in widths
         ]
-        cells.append(_against(group, single.get("joint", []), widths[-1]))
+        cells.append(_against(group, groups.get("joint", []), widths[-1]))
         text.append(f"| {name} | " + " | ".join(cells) + f" | {len(group)} |")
-    picture = f"results-{dataset}-{network}.png"
-    _plot(single, widths, mean(fp32.values()), f"{dataset}, {network}", docs / picture)
-    text += ["", f"![Accuracy by width]({picture})", ""]
-    if grid:
-        text += _grid(grid, widths)
     return text
 
 
