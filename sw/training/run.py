@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from downshift.hw.errors import DownshiftError
-from downshift.sw.atomic_write import write_atomically
 from downshift.sw.data.images import Images
 from downshift.sw.networks import build_network
 from downshift.sw.quantization.prepare import prepare
@@ -20,7 +19,7 @@ from downshift.sw.training.history import History
 from downshift.sw.training.joint import JointPhase
 from downshift.sw.training.phase import Phase
 from downshift.sw.training.processes import Processes, joined_processes
-from downshift.sw.training.run_state import RunState, load_state, save_state
+from downshift.sw.training.run_state import RunState, begin_run, save_state
 
 __all__ = ["Training", "learned_images", "switchable", "train"]
 
@@ -116,7 +115,7 @@ def train(
             processes=processes,
             progress=progress if processes.leads and progress else _silent,
         )
-        state = _begin(config, digest, folder, resume=resume)
+        state = begin_run(config, digest, folder, resume=resume)
         return run.whole(state, images)
 
 
@@ -272,39 +271,6 @@ def switchable(float_model: nn.Module, config: TrainingConfig, input_scale: floa
         corrected=config.corrected_scales,
         transitional=config.transitional_norms,
     )
-
-
-def _begin(
-    config: TrainingConfig, digest: str, folder: Path | None, *, resume: bool
-) -> RunState | None:
-    """Claim the folder of a run, or read what is in it."""
-    if folder is None:
-        return None
-    kept = folder / "config.json"
-    if not resume:
-        if (folder / "state.pt").exists():
-            raise DownshiftError(f"Folder {folder} holds a run; resume it, or choose another")
-        write_atomically(kept, config.to_json().encode())
-        return None
-    try:
-        before = kept.read_text()
-    except OSError as error:
-        raise DownshiftError(
-            f"There is no run in {folder} to resume: {kept}: {error.strerror or error}"
-        ) from None
-    if before != config.to_json():
-        raise DownshiftError(
-            f"The run in {folder} was started with other settings; give those in {kept}"
-        )
-    path = folder / "state.pt"
-    if not path.exists():
-        return None
-    state = load_state(path)
-    if state.images != digest:
-        raise DownshiftError(
-            f"The run in {folder} was started with other images; give those, in the same order"
-        )
-    return state
 
 
 def _device(device: str | torch.device) -> torch.device:

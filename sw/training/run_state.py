@@ -9,9 +9,10 @@ import torch
 
 from downshift.hw.errors import DownshiftError
 from downshift.sw.atomic_write import write_atomically
+from downshift.sw.training.config import TrainingConfig
 from downshift.sw.training.torch_file import read_torch_file
 
-__all__ = ["RunState", "load_state", "save_state"]
+__all__ = ["RunState", "begin_run", "load_state", "save_state"]
 
 FORMAT = "downshift-run"
 VERSION = 2
@@ -60,3 +61,36 @@ def load_state(path: Path) -> RunState:
     except KeyError as error:
         raise DownshiftError(f"State {path} lacks {error}; {again}") from None
     return RunState(**fields)
+
+
+def begin_run(
+    config: TrainingConfig, digest: str, folder: Path | None, *, resume: bool
+) -> RunState | None:
+    """Claim the folder of a run, or read what is in it."""
+    if folder is None:
+        return None
+    kept = folder / "config.json"
+    if not resume:
+        if (folder / "state.pt").exists():
+            raise DownshiftError(f"Folder {folder} holds a run; resume it, or choose another")
+        write_atomically(kept, config.to_json().encode())
+        return None
+    try:
+        before = kept.read_text()
+    except OSError as error:
+        raise DownshiftError(
+            f"There is no run in {folder} to resume: {kept}: {error.strerror or error}"
+        ) from None
+    if before != config.to_json():
+        raise DownshiftError(
+            f"The run in {folder} was started with other settings; give those in {kept}"
+        )
+    path = folder / "state.pt"
+    if not path.exists():
+        return None
+    state = load_state(path)
+    if state.images != digest:
+        raise DownshiftError(
+            f"The run in {folder} was started with other images; give those, in the same order"
+        )
+    return state

@@ -232,7 +232,7 @@ SUBSTITUTIONS = {
         ("sw/data/targets.py", "1 - float(error", "float(error", RECONSTRUCTS),
         ("sw/quantization/lowering.py", "_acc_scale(blocks[-1], layers[-1]",
          "_acc_scale(blocks[0], layers[0]", RECONSTRUCTS),
-        ("sw/training/run.py", "if state.images != digest", "if False",
+        ("sw/training/run_state.py", "if state.images != digest", "if False",
          f"{TRAINING}::test_runs_are_not_mixed_up"),
         ("sw/training/distillation.py", "return loss(outputs, teacher)",
          "return loss(outputs, outputs)", RECONSTRUCTS),
