@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from downshift.sw.graph.fixed_point import fixed_point
 from downshift.sw.graph.integer_graph import LOGIT_WIDTH, Layer, Setting
 from downshift.sw.graph.layer_golden import accumulate, add_residual
-from downshift.sw.quantization.fixed_point import fixed_point
 
 __all__ = ["seeded_setting"]
 

@@ -1,4 +1,4 @@
-"""Lowering: a trained switchable network to an integer graph, the one step that ends the floats."""
+"""Lowering: a trained switchable network to an integer graph."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -8,11 +8,10 @@ from brevitas.nn import QuantConv2d
 from torch import nn
 
 from downshift.hw.errors import DownshiftError
-from downshift.hw.precision_switch import precision_switch
-from downshift.sw.graph.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph, Layer, Pool, Setting
+from downshift.sw.graph.integer_graph import INPUT, IntegerGraph, Layer, Pool, Setting
+from downshift.sw.graph.integer_setting import Codes, integer_setting
 from downshift.sw.quantization.activation_quantizer import ActivationQuantizer
 from downshift.sw.quantization.double_rounding import DoubleRounding
-from downshift.sw.quantization.fixed_point import fixed_point
 from downshift.sw.quantization.network_blocks import Block, network_blocks
 from downshift.sw.quantization.widths import kept_widths, set_widths
 
@@ -32,15 +31,13 @@ def lower(
 
     What the network may consist of, `network_blocks` says.
 
-    Per layer, width and channel, with input scale ``s_a``, running weight scale ``s_w * 2**d``,
-    output scale ``s_o`` and a batch norm of factor ``k = gain / sqrt(var + eps)``::
+    Per layer, width and channel, with input scale ``s_a``, running weight scale ``s_w * 2**d`` and
+    a batch norm of factor ``k = gain / sqrt(var + eps)``, `integer_setting` is given::
 
-        multiplier / 2**shift  =  m  =  k * s_w * 2**d * s_a / s_o
-        bias                   =  rhe((beta + k * (layer bias - mean)) / s_o / m)
+        step    =  k * s_w * 2**d * s_a
+        offset  =  beta + k * (layer bias - mean)
 
-    A batch norm's gain is positive by construction (see `SwitchableBatchNorm`), hence so is m.
-    The bias also takes off what zero points add to the sums. A residual of scale ``s_r`` counts
-    ``rhe(2**r * s_r / (k * s_w * 2**d * s_a))`` for each code, in sums that are shifted by r.
+    A batch norm's gain is positive by construction (see `SwitchableBatchNorm`), hence so is a step.
 
     Parameters
     ----------
@@ -71,10 +68,12 @@ def lower(
         and type), or an accumulator could leave int32 (named by layer and width).
     """
     source, blocks = network_blocks(model)
-    shapes, layers = {INPUT: tuple(input_shape)}, []
+    shapes, layers, pixels = {INPUT: tuple(input_shape)}, [], []
     for block in blocks:
-        layers.append(_bare_layer(block, shapes[block.source]))
-        shapes[block.path] = layers[-1].out_shape(shapes[block.source])
+        height, columns, _ = shape = shapes[block.source]
+        layers.append(_bare_layer(block, shape))
+        pixels.append(height * columns if block.average else 1)
+        shapes[block.path] = layers[-1].out_shape(shape)
     if len({source.scale[i].item() for i in range(len(source.widths))}) > 1:
         raise DownshiftError("The input has a scale for each width: give its quantizer fixed_scale")
 
@@ -89,11 +88,11 @@ def lower(
             if settle is not None:
                 settle(model)
             for index, (block, layer) in enumerate(zip(blocks, layers, strict=True)):
-                setting = _setting(block, layer, shapes[block.source], width)
+                setting = _setting(block, layer, pixels[index], width)
                 settings = {**layer.settings, width: setting}
                 layers[index] = replace(layer, settings=settings)
-            scales = _acc_scale(blocks[-1], layers[-1], shapes[blocks[-1].source])
-            logit_scales[width] = float(scales[0])  # of all logits
+            # One for all logits.
+            logit_scales[width] = float(_acc_scale(blocks[-1], layers[-1], pixels[-1])[0])
     return IntegerGraph(
         name=name,
         input_shape=tuple(input_shape),
@@ -171,84 +170,37 @@ def _ungrouped(weight: np.ndarray, groups: int) -> np.ndarray:
 
 
 @np.errstate(all="ignore")  # what is not finite is refused below
-def _setting(block: Block, layer: Layer, shape: tuple[int, int, int], width: int) -> Setting:
-    """Integers of a layer at the width that the model runs at; `shape` is that of what enters."""
+def _setting(block: Block, layer: Layer, pixels: int, width: int) -> Setting:
+    """Integers of a layer at the width that the model runs at."""
     where = f"Layer {block.path} at width {width}"
-    quantizer, entering = block.layer.weight_quant.tensor_quant, block.entering
+    quantizer = block.layer.weight_quant.tensor_quant
     if quantizer.width == 1 and getattr(block.layer, "groups", 1) != layer.groups:
         raise DownshiftError(
             f"{where}: weights of 1 bit have no zero for other groups; leave the width out, or "
             "make the layer dense or depthwise"
         )
-    pixels = shape[0] * shape[1] if layer.average else 1
-    acc_scale = _acc_scale(block, layer, shape)
+    acc_scale = _acc_scale(block, layer, pixels)
     gain, offset = _affine(block, layer)
-    if not (np.all(acc_scale > 0) and np.all(gain > 0) and np.all(np.isfinite(offset))):
+    if not (np.all(acc_scale > 0) and np.all(gain > 0)):
         raise DownshiftError(f"{where}: scales must be positive and finite; train it again")
-    step = gain * acc_scale  # real value of one in the sums
-
-    running = precision_switch(layer.weight, width=quantizer.width)
-    running = running.reshape(layer.out_channels, -1).astype(np.float64)
-    codes = ((1 << entering.width) - 1) * pixels
-    low = np.minimum(running, 0).sum(axis=1) * codes
-    high = np.maximum(running, 0).sum(axis=1) * codes
-    absorbed = entering.zero_point * pixels * running.sum(axis=1)
-    residual_multiplier, residual_shift = None, 0
-    if block.residual is not None:
-        residual_shift = _residual_shift(quantizer.width, entering.width)
-        step = step / (1 << residual_shift)
-        low, high, absorbed = (sums * (1 << residual_shift) for sums in (low, high, absorbed))
-        counts = np.rint(_scale(block.added) / step)
-        if not np.all((counts >= 1) & (counts < 1 << 16)):
-            raise DownshiftError(
-                f"{where}: a code of the residual {block.residual} would count {counts.min():.0f} "
-                f"to {counts.max():.0f} times, 1 to 65,535 is possible; train it again, with less "
-                "weight decay"
-            )
-        high = high + counts * ((1 << block.added.width) - 1)
-        absorbed = absorbed + counts * block.added.zero_point
-        residual_multiplier = counts.astype(np.uint16)
-    bias = np.rint(offset / step) - absorbed
-
-    if block.out is None:
-        out_width, zero_point = LOGIT_WIDTH, 0
-        multiplier = np.zeros(layer.out_channels, np.uint16)
-        shift = np.zeros(layer.out_channels, np.uint8)
-    else:
-        out_width, zero_point = block.out.width, block.out.zero_point
-        factor = step / _scale(block.out)
-        try:
-            multiplier, shift = fixed_point(factor)
-        except ValueError as error:
-            raise DownshiftError(f"{where}: {str(error)[0].lower()}{str(error)[1:]}") from None
-        # Beyond these every accumulator gives code 0, or the largest: what lies further is as good.
-        least = -high - np.ceil(zero_point / factor)
-        bias = np.clip(bias, least, np.ceil(((1 << out_width) - zero_point) / factor) - low)
-
-    if not (np.all(low + np.minimum(bias, 0) >= -(2.0**31)) and np.all(high + bias < 2.0**31)):
-        raise DownshiftError(
-            f"{where}: accumulators may reach {np.max(np.maximum(high + bias, -low - bias)):.0f}, "
-            f"beyond int32"
-        )
-    return Setting(
+    return integer_setting(
+        layer,
+        where=where,
         weight_width=quantizer.width,
-        in_width=entering.width,
-        out_width=out_width,
-        zero_point_in=entering.zero_point,
-        zero_point_out=zero_point,
-        bias=bias.astype(np.int32),
-        multiplier=multiplier,
-        shift=shift,
-        residual_multiplier=residual_multiplier,
-        residual_shift=residual_shift,
+        step=gain * acc_scale,
+        offset=offset,
+        entering=_codes(block.entering),
+        out=block.out and _codes(block.out),
+        added=None if block.residual is None else _codes(block.added),
+        pixels=pixels,
+        remedy="train it again, with less weight decay",
     )
 
 
-def _acc_scale(block: Block, layer: Layer, shape: tuple[int, int, int]) -> np.ndarray:
+def _acc_scale(block: Block, layer: Layer, pixels: int) -> np.ndarray:
     """Real value of one in the products of a layer, by channel, at the running width."""
-    pixels = shape[0] * shape[1] if layer.average else 1
     weight_scale = _float64(block.layer.weight_quant.tensor_quant.running_scale).reshape(-1)
-    return np.broadcast_to(weight_scale * _scale(block.entering) / pixels, layer.out_channels)
+    return np.broadcast_to(weight_scale * _codes(block.entering).scale / pixels, layer.out_channels)
 
 
 def _affine(block: Block, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
@@ -269,8 +221,13 @@ def _residual_shift(weight_width: int, in_width: int) -> int:
     return min(shift, 2) if in_width <= 2 else shift
 
 
-def _scale(quantizer: ActivationQuantizer) -> np.ndarray:
-    return _float64(quantizer.scale[quantizer.index])
+def _codes(quantizer: ActivationQuantizer) -> Codes:
+    """Codes that a quantizer gives at the running width."""
+    return Codes(
+        scale=quantizer.scale[quantizer.index].item(),
+        width=quantizer.width,
+        zero_point=quantizer.zero_point,
+    )
 
 
 def _float64(tensor) -> np.ndarray:

@@ -21,9 +21,9 @@ from downshift.hw.requantize import requantize
 from downshift.hw.table_config import TableConfig
 from downshift.sim import golden
 from downshift.sw.compile.compiler import compile_graph
+from downshift.sw.graph.fixed_point import fixed_point
 from downshift.sw.quantization.activation_quantizer import ActivationQuantizer
 from downshift.sw.quantization.double_rounding import DoubleRounding
-from downshift.sw.quantization.fixed_point import fixed_point
 from downshift.sw.quantization.freeze import Frozen, freeze
 from downshift.sw.quantization.lowering import lower
 from downshift.sw.quantization.network_blocks import network_blocks
