@@ -9,8 +9,14 @@ from downshift.hw.errors import DownshiftError
 
 __all__ = ["cli", "main"]
 
-COMMANDS = ("demo", "train", "search", "export", "generate", "simulate", "build", "bench", "boards")
-"""In the order a user meets them; each is the function of that name in the module of that name."""
+COMMANDS = {
+    name: name
+    for name in (
+        "demo", "train", "search", "import", "export", "generate", "simulate", "build", "bench",
+        "boards",
+    )
+} | {"import": "import_model"}  # fmt: skip
+"""In the order a user meets them, each with the module and the function in it."""
 
 
 class _Commands(click.Group):
@@ -24,7 +30,8 @@ class _Commands(click.Group):
         """The command of a name."""
         if cmd_name not in COMMANDS:
             return None
-        return getattr(importlib.import_module(f"{__name__}.{cmd_name}"), cmd_name)
+        name = COMMANDS[cmd_name]
+        return getattr(importlib.import_module(f"{__name__}.{name}"), name)
 
 
 HELP = """One int8 model, every gear: networks whose precision shifts at run time.

@@ -14,6 +14,7 @@ from safetensors.numpy import save
 from downshift.hw.errors import DownshiftError
 from downshift.sw.atomic_write import write_atomically
 from downshift.sw.graph.graph_metadata import (
+    OLDEST_VERSION,
     SCHEMA_VERSION,
     TENSORS,
     graph_from_metadata,
@@ -140,10 +141,10 @@ def _metadata(text: str) -> dict[str, Any]:
     """Parse the graph's own entry, after checking its version."""
     metadata = _json(text.encode(errors="replace"), "the metadata")
     version = metadata.get("schema_version")
-    if version != SCHEMA_VERSION or isinstance(version, bool):
+    if type(version) is not int or not OLDEST_VERSION <= version <= SCHEMA_VERSION:
         raise DownshiftError(
-            f"schema version {version!r:.60} is unknown, this program reads {SCHEMA_VERSION}; "
-            "export the model again or update downshift"
+            f"schema version {version!r:.60} is unknown, this program reads {OLDEST_VERSION} to "
+            f"{SCHEMA_VERSION}; export the model again or update downshift"
         )
     return metadata
 

@@ -9,9 +9,17 @@ import numpy as np
 from downshift.hw.errors import DownshiftError
 from downshift.sw.graph.integer_graph import LOGIT_WIDTH, IntegerGraph, Layer, Pool, Setting
 
-__all__ = ["SCHEMA_VERSION", "TENSORS", "graph_from_metadata", "metadata_of", "tensor_name"]
+__all__ = [
+    "OLDEST_VERSION",
+    "SCHEMA_VERSION",
+    "TENSORS",
+    "graph_from_metadata",
+    "metadata_of",
+    "tensor_name",
+]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
+OLDEST_VERSION = 3
 TENSORS = ("bias", "multiplier", "shift", "residual_multiplier")
 """Arrays of a layer at one width; the last one only with a residual."""
 NUMBERS = (
@@ -41,6 +49,7 @@ def metadata_of(graph: IntegerGraph) -> dict[str, Any]:
         "name": graph.name,
         "input_shape": list(map(int, graph.input_shape)),
         "input_scale": float(graph.input_scale),
+        "input_offset": float(graph.input_offset),
         "logit_scales": {str(w): float(scale) for w, scale in graph.logit_scales.items()},
         "provenance": {str(key): str(value) for key, value in graph.provenance.items()},
         "layers": [_layer_metadata(layer) for layer in graph.layers],
@@ -76,7 +85,11 @@ def graph_from_metadata(
     DownshiftError
         If an entry or an array is missing, of the wrong type, out of range or left over.
     """
-    names = "name input_shape input_scale logit_scales provenance layers schema_version"
+    if metadata.get("schema_version") == 3:  # inputs began at 0
+        metadata = {"input_offset": 0.0, **metadata}
+    names = (
+        "name input_shape input_scale input_offset logit_scales provenance layers schema_version"
+    )
     _check_keys(metadata, names, "model")
     descriptions = metadata["layers"]
     if not isinstance(descriptions, list):
@@ -97,6 +110,7 @@ def graph_from_metadata(
         name=_text(metadata, "name", "model"),
         input_shape=_integers(metadata, "input_shape", "model", 3, 1),
         input_scale=_positive(metadata["input_scale"], "input_scale"),
+        input_offset=_finite(metadata["input_offset"], "input_offset"),
         layers=layers,
         logit_scales={int(width): _positive(scales[width], "a logit scale") for width in scales},
         provenance=provenance,
@@ -208,6 +222,12 @@ def _check_keys(entry: Any, names: str, where: str) -> None:
 def _positive(value: Any, name: str) -> float:
     if not isinstance(value, float) or not 0 < value < math.inf:
         raise DownshiftError(f"{name} must be a positive number, not {value!r:.60}")
+    return value
+
+
+def _finite(value: Any, name: str) -> float:
+    if not isinstance(value, float) or not math.isfinite(value):
+        raise DownshiftError(f"{name} must be a number, not {value!r:.60}")
     return value
 
 

@@ -26,6 +26,9 @@ class IntegerGraph:
     input_shape : (height, width, channels)
     input_scale : float
         Real value of one input code, used to quantize inputs before they enter.
+    input_offset : float
+        Real value of input code 0. What is given need not be what the network was trained with:
+        a normalization of it may be part of how it becomes codes.
     layers : tuple of Layer
         In order; the last one gives logits.
     logit_scales : mapping of int to float
@@ -43,6 +46,7 @@ class IntegerGraph:
     input_shape: tuple[int, int, int]
     input_scale: float
     layers: tuple[Layer, ...]
+    input_offset: float = 0.0
     logit_scales: Mapping[int, float] = field(default_factory=dict)
     provenance: Mapping[str, str] = field(default_factory=dict)
 
@@ -51,6 +55,8 @@ class IntegerGraph:
             raise DownshiftError(f"Network {self.name} has no layers")
         if not (np.isfinite(self.input_scale) and self.input_scale > 0):
             raise DownshiftError(f"Input scale must be positive, not {self.input_scale!r}")
+        if not np.isfinite(self.input_offset):
+            raise DownshiftError(f"Input offset must be finite, not {self.input_offset!r}")
         self._check_names()
         shapes = {INPUT: self.input_shape}
         for layer in self.layers:

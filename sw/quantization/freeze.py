@@ -104,6 +104,7 @@ class Frozen(nn.Module):
         """
         top = (1 << self.graph.layers[0].settings[self.graph.widths[0]].in_width) - 1
         # In float32, as the input quantizer does.
+        images = images - self.graph.input_offset
         return (images / self.graph.input_scale).round().clamp(0, top).to(torch.uint8)
 
     @torch.no_grad()

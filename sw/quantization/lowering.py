@@ -10,6 +10,7 @@ from torch import nn
 from downshift.hw.errors import DownshiftError
 from downshift.sw.graph.integer_graph import INPUT, IntegerGraph, Layer, Pool, Setting
 from downshift.sw.graph.integer_setting import Codes, integer_setting
+from downshift.sw.graph.kernels import ungrouped
 from downshift.sw.quantization.activation_quantizer import ActivationQuantizer
 from downshift.sw.quantization.double_rounding import DoubleRounding
 from downshift.sw.quantization.network_blocks import Block, network_blocks
@@ -98,6 +99,7 @@ def lower(
         input_shape=tuple(input_shape),
         input_scale=float(source.scale[0]),
         layers=tuple(layers),
+        input_offset=-source.zero_point * source.scale[0].item(),
         logit_scales=logit_scales,
         provenance=dict(provenance or {}),
     )
@@ -131,7 +133,7 @@ def _bare_layer(block: Block, shape: tuple[int, int, int]) -> Layer:
         if module.groups == module.in_channels == module.out_channels:
             groups = module.groups
         elif module.groups > 1:
-            weight = _ungrouped(weight, module.groups)
+            weight = ungrouped(weight, module.groups)
     elif block.average:
         weight = weight[:, :, None, None]
     else:
@@ -157,16 +159,6 @@ def _bare_layer(block: Block, shape: tuple[int, int, int]) -> Layer:
         residual=block.residual,
         average=block.average,
     )
-
-
-def _ungrouped(weight: np.ndarray, groups: int) -> np.ndarray:
-    """Weights of all channels, zero for those of other groups."""
-    outputs, inputs = weight.shape[0] // groups, weight.shape[1]
-    whole = np.zeros((weight.shape[0], groups * inputs, *weight.shape[2:]), weight.dtype)
-    for group in range(groups):
-        rows = slice(group * outputs, (group + 1) * outputs)
-        whole[rows, group * inputs : (group + 1) * inputs] = weight[rows]
-    return whole
 
 
 @np.errstate(all="ignore")  # what is not finite is refused below

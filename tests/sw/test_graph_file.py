@@ -1,5 +1,6 @@
 import json
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,6 +38,12 @@ def assert_same(left, right):
 def test_a_graph_comes_back_as_it_was(tmp_path):
     save_graph(make_graph(), tmp_path / "a.safetensors")
     assert_same(load_graph(tmp_path / "a.safetensors"), make_graph())
+
+
+@pytest.mark.parametrize("version", [3])
+def test_older_versions_are_read(version):
+    path = Path(__file__).parent / "formats" / f"graph-{version}.safetensors"
+    assert_same(load_graph(path), make_graph())
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -1,0 +1,1 @@
+"""Models from elsewhere: ONNX files, read without trust and turned into integer graphs."""

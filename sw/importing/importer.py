@@ -1,0 +1,200 @@
+"""Import: an ONNX file to an integer graph, in one call."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from downshift.hw.errors import DownshiftError
+from downshift.sw.data.archives import DAMAGED
+from downshift.sw.graph.integer_graph import IntegerGraph
+from downshift.sw.importing.onnx_file import onnx_model, read_onnx
+from downshift.sw.importing.quantize import Calibration, quantize
+from downshift.sw.importing.ranges import Range
+from downshift.sw.importing.real_layer import RealNetwork
+from downshift.sw.importing.translate import Translated, translate
+
+__all__ = ["Inputs", "import_graph", "in_map_order", "read_inputs", "whole"]
+
+NAMES = ("x", "train_x", "test_x")
+LABELS = {"x": "y", "train_x": "train_y", "test_x": "test_y"}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Inputs:
+    """Inputs of a network, and what they show if that is known."""
+
+    images: np.ndarray
+    """(n, height, width, channels)."""
+    labels: np.ndarray | None = None
+    """(n,)."""
+
+
+def import_graph(
+    model: Path | str | bytes,
+    *,
+    calibration: np.ndarray | None = None,
+    assignments: Mapping[int, int | Mapping[str, int]] | None = None,
+    method: Range = Range.MSE,
+    correct_bias: bool = True,
+    name: str | None = None,
+) -> IntegerGraph:
+    """Turn an ONNX model into integers.
+
+    Parameters
+    ----------
+    model : path or bytes
+        ONNX file, or what it holds.
+    calibration : array, shape (n, *shape of the file's input without its batch), optional
+        Inputs like those that will come; needed for what the file has not quantized, and for more
+        than one width.
+    assignments : mapping of int to int or mapping of str to int, optional
+        Widths, with what each means, as `quantize` takes it. By default 8, 6, 4 and 2 bits where
+        there is a calibration, otherwise the width of the file's weights.
+    method : Range
+        How far codes reach.
+    correct_bias : bool
+        Let biases take up what rounding moves the mean of each channel by.
+    name : str, optional
+        Of the graph; by default that of the file.
+
+    Returns
+    -------
+    IntegerGraph
+
+    Raises
+    ------
+    DownshiftError
+        If the file cannot be read, a node is not supported, or a calibration is needed; names the
+        file and the node.
+
+    Examples
+    --------
+    >>> import_graph(b"")
+    Traceback (most recent call last):
+    downshift.hw.errors.DownshiftError: not an ONNX file, or one without operations; export it again
+    """
+    if isinstance(model, bytes):
+        onnx, provenance = onnx_model(model), {}
+    else:
+        onnx, provenance = read_onnx(model), {"file": Path(model).name}
+        name = name or Path(model).stem
+    translated = translate(onnx, name=name or "network")
+    network = whole(translated)
+    chosen = None
+    if calibration is not None:
+        chosen = Calibration(
+            images=in_map_order(network, calibration), method=method, correct_bias=correct_bias
+        )
+    if assignments is None:
+        assignments = {each: each for each in _default_widths(network, chosen)}
+    return quantize(
+        network,
+        assignments=assignments,
+        calibration=chosen,
+        provenance={**provenance, "producer": onnx.producer, "input_layout": network.layout},
+    )
+
+
+def whole(translated: Translated) -> RealNetwork:
+    """The network, if every node could be translated.
+
+    Raises
+    ------
+    DownshiftError
+        Otherwise; names the first node that could not.
+    """
+    if translated.refused:
+        first = translated.refused[0]
+        raise DownshiftError(
+            f"{len(translated.refused)} of {len(translated.fates)} nodes are not supported; the "
+            f"first is {first.node} ({first.op}): {first.detail}; `downshift check` shows all"
+        )
+    return translated.network
+
+
+def _default_widths(network: RealNetwork, calibration: Calibration | None) -> tuple[int, ...]:
+    if calibration is not None:
+        return (8, 6, 4, 2)
+    return (max(layer.stored.width if layer.stored else 8 for layer in network.layers),)
+
+
+def in_map_order(network: RealNetwork, images: np.ndarray) -> np.ndarray:
+    """Inputs as (n, height, width, channels), from the order of the file's axes or from that.
+
+    Raises
+    ------
+    DownshiftError
+        If they have another shape.
+    """
+    sizes = dict(zip("hwc", network.input_shape, strict=True))
+    given = tuple(sizes[each] for each in network.layout)
+    images = np.asarray(images)
+    if images.dtype.kind not in "biuf" or not len(images) or not np.isfinite(images).all():
+        raise DownshiftError("Inputs must be finite numbers, and at least one")
+    if images.shape[1:] == given:
+        full = [each for each in "hwc" if each not in network.layout]
+        order = [1 + network.layout.index(each) for each in "hwc" if each in network.layout]
+        images = images.transpose(0, *order)
+        for each in full:
+            images = np.expand_dims(images, 1 + "hwc".index(each))
+        return images
+    if images[0].size == np.prod(given) and images.shape[1:] in (
+        network.input_shape,
+        network.input_shape[:2],
+    ):
+        return images.reshape(len(images), *network.input_shape)
+    wanted = ", ".join(map(str, given))
+    raise DownshiftError(f"Inputs must have the shape (n, {wanted}), not {images.shape}")
+
+
+def read_inputs(path: Path, network: RealNetwork, most: int | None = None) -> Inputs:
+    """Read inputs of a network.
+
+    Parameters
+    ----------
+    path : Path
+        ``.npy`` with inputs, or ``.npz`` with inputs ``x``, ``train_x`` or ``test_x`` and maybe
+        labels ``y``, ``train_y`` or ``test_y``.
+    network : RealNetwork
+    most : int, optional
+        Inputs to read.
+
+    Raises
+    ------
+    DownshiftError
+        If the file cannot be read, or does not hold inputs of the network; names the file.
+    """
+    labels = None
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.lib.npyio.NpzFile):
+            with loaded as archive:
+                names = [name for name in NAMES if name in archive.files]
+                if not names:
+                    raise DownshiftError(
+                        f"{path} holds none of the arrays {', '.join(NAMES)}; save inputs as x"
+                    )
+                images = archive[names[0]]
+                if LABELS[names[0]] in archive.files:
+                    labels = archive[LABELS[names[0]]].reshape(-1)
+        else:
+            images = loaded
+    except OSError as error:
+        raise DownshiftError(
+            f"Cannot read inputs {path}: {error.strerror or error}; check the path"
+        ) from None
+    except DAMAGED:
+        raise DownshiftError(
+            f"{path} is no .npy or .npz file of arrays; save one with numpy.savez(path, x=…)"
+        ) from None
+    if images.ndim < 2:
+        raise DownshiftError(f"{path} must hold inputs of shape (n, …), not {images.shape}")
+    try:
+        images = in_map_order(network, images[:most])
+    except DownshiftError as error:
+        raise DownshiftError(f"{path}: {error}") from None
+    if labels is not None and len(labels) < len(images):
+        raise DownshiftError(f"{path} holds {len(labels)} labels for {len(images)} inputs")
+    return Inputs(images=images, labels=None if labels is None else labels[: len(images)])

@@ -1,0 +1,111 @@
+"""An ONNX graph as a network in real numbers, and what became of each node."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from downshift.hw.errors import DownshiftError
+from downshift.sw.importing.linear_operators import LINEAR_OPERATORS
+from downshift.sw.importing.map_operators import MAP_OPERATORS
+from downshift.sw.importing.onnx_file import Node, OnnxModel, shown
+from downshift.sw.importing.quantizer_operators import QUANTIZER_OPERATORS
+from downshift.sw.importing.real_layer import RealNetwork
+from downshift.sw.importing.translation import Fate, Translation
+from downshift.sw.importing.values import EndValue, MapValue
+
+__all__ = ["OPERATORS", "Translated", "translate"]
+
+OPERATORS = {**LINEAR_OPERATORS, **MAP_OPERATORS, **QUANTIZER_OPERATORS}
+LAYOUTS = {1: (("c",),), 2: (("c", "w"), ("w", "c")), 3: (("c", "h", "w"), ("h", "w", "c"))}
+"""Orders of axes that an input may have, by their number."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Translated:
+    """A network, as far as it could be translated."""
+
+    network: RealNetwork
+    fates: tuple[Fate, ...]
+    """Of every node, in order."""
+
+    @property
+    def refused(self) -> tuple[Fate, ...]:
+        """Nodes that cannot be."""
+        return tuple(fate for fate in self.fates if fate.outcome == "refused")
+
+
+def translate(model: OnnxModel, *, name: str = "network") -> Translated:
+    """Translate an ONNX graph; the order of the input's axes is what the graph makes work.
+
+    Parameters
+    ----------
+    model : OnnxModel
+    name : str
+        Of the network.
+
+    Returns
+    -------
+    Translated
+        Its network is whole only if no node was refused.
+
+    Raises
+    ------
+    DownshiftError
+        If the network has no layers, or more than one output.
+    """
+    sizes = model.input_shape[1:]
+    if not sizes:
+        raise DownshiftError(f"input {shown(model.input_name)} has no axis but the batch's")
+    if len(model.outputs) > 1:
+        raise DownshiftError(
+            f"a network must have one output, not {len(model.outputs)}; remove the others"
+        )
+    tries = []
+    for layout in LAYOUTS[len(sizes)]:
+        by_label = {"h": 1, "w": 1, "c": 1, **dict(zip(layout, sizes, strict=True))}
+        shape = (by_label["h"], by_label["w"], by_label["c"])
+        network = RealNetwork(name=name, input_shape=shape, layout="".join(layout))
+        translation = Translation(model, network)
+        translation.run(OPERATORS)
+        if not any(fate.outcome == "refused" for fate in translation.fates):
+            _finish(translation)
+        tries.append(Translated(network=network, fates=tuple(translation.fates)))
+        if not tries[-1].refused:
+            break
+    best = min(tries, key=lambda each: len(each.refused))
+    if not best.refused and not best.network.layers:
+        raise DownshiftError("the network has no layers that compute anything")
+    return best
+
+
+def _finish(translation: Translation) -> None:
+    """Let the last layer give logits, and leave out what nothing takes."""
+    network, output = translation.network, translation.model.outputs[0]
+    value = translation.values.get(output)
+    if isinstance(value, EndValue):
+        value = value.value
+    if not isinstance(value, MapValue) or not (network.layers or value.mean):
+        raise DownshiftError(f"output {shown(output)} does not depend on the input")
+    layer = value.layer
+    last = Node(op="Identity", name="logits", inputs=(), outputs=())
+    if layer is None or value.mean or any(value.padding):
+        layer = translation.identity(last, replace(value, padding=(0, 0, 0, 0))).layer
+    elif layer.is_clipped or layer.pool is not None or layer.residual is not None:
+        layer = translation.identity(last, value).layer
+    assert layer is not None
+    _prune(network, layer.name)
+    if network.layers[-1] is not layer:
+        network.layers.remove(layer)
+        network.layers.append(layer)
+    if translation.fates and layer.codes is not None and np.isfinite(layer.codes.scale):
+        network.output_codes = layer.codes
+        layer.codes = None
+
+
+def _prune(network: RealNetwork, last: str) -> None:
+    """Leave out layers whose maps nothing takes."""
+    needed = {last}
+    for layer in reversed(network.layers):
+        if layer.name in needed:
+            needed |= {layer.source, layer.residual or layer.source}
+    network.layers[:] = [layer for layer in network.layers if layer.name in needed]

@@ -1,0 +1,271 @@
+"""Translation: the nodes of an ONNX graph, one after the other, to layers in real numbers."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from downshift.sw.graph.layer import INPUT
+from downshift.sw.importing.axes import bare, is_layout
+from downshift.sw.importing.constant_folding import Folding
+from downshift.sw.importing.onnx_file import Node, OnnxModel
+from downshift.sw.importing.real_layer import (
+    RealLayer,
+    RealNetwork,
+    StoredWeights,
+    identity_weights,
+)
+from downshift.sw.importing.values import ConstantValue, EndValue, MapValue, Refused, Value
+
+__all__ = ["Fate", "Translation"]
+
+MAX_LAYERS = 1000
+OTHER_ORDER = "takes maps of axes N, C, H, W; these are in another order"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fate:
+    """What became of a node."""
+
+    node: str
+    op: str
+    outcome: str
+    """"supported", "folded" or "refused"."""
+    detail: str
+
+
+@dataclass(eq=False)
+class Translation:
+    """A network that grows node by node.
+
+    Parameters
+    ----------
+    model : OnnxModel
+    network : RealNetwork
+        Without layers.
+    """
+
+    model: OnnxModel
+    network: RealNetwork
+    values: dict[str, Value] = field(default_factory=dict)
+    fates: list[Fate] = field(default_factory=list)
+
+    def __post_init__(self):
+        self.uses = Counter(name for node in self.model.nodes for name in node.inputs)
+        self.uses.update(self.model.outputs)
+        self.folding = Folding(opset=self.model.opset)
+        for name, array in self.model.constants.items():
+            self.values[name] = ConstantValue(array=array)
+        sizes = dict(zip("hwc", self.network.input_shape, strict=True))
+        self.values[self.model.input_name] = MapValue(
+            layer=None,
+            axes=bare("n" + self.network.layout, sizes),
+            exclusive=True,
+            integer=self.model.input_offset is not None,
+            offset=self.model.input_offset or 0,
+        )
+
+    # What a node takes.
+
+    def sizes(self, value: MapValue) -> dict[str, int]:
+        """Sizes of the axes of a map, or of its mean."""
+        shape = self.network.input_shape if value.layer is None else value.layer.shape
+        sizes = dict(zip("hwc", shape, strict=True))
+        return {**sizes, "h": 1, "w": 1} if value.mean else sizes
+
+    def value(self, node: Node, index: int) -> Value | None:
+        """What a node takes there; None if it is left out."""
+        if index >= len(node.inputs) or not node.inputs[index]:
+            return None
+        name = node.inputs[index]
+        if name not in self.values:
+            raise Refused(f"takes {name!r:.60}, which comes from a node that was refused")
+        return self.values[name]
+
+    def constant(self, node: Node, index: int, what: str) -> ConstantValue:
+        """A constant that a node takes."""
+        value = self.value(node, index)
+        if not isinstance(value, ConstantValue):
+            raise Refused(f"{what} must be a constant of the file")
+        return value
+
+    def numbers(self, node: Node, index: int, what: str) -> np.ndarray:
+        """A constant that a node takes, finite, as float64."""
+        array = self.constant(node, index, what).array
+        if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
+            raise Refused(f"{what} must be finite numbers")
+        return array.astype(np.float64)
+
+    def map(self, node: Node, index: int = 0, *, integer: bool | None = False) -> MapValue:
+        """A map that a node takes; as codes or as real numbers, or with None as either."""
+        value = self.value(node, index)
+        if isinstance(value, EndValue):
+            raise Refused("nothing but a quantizer may follow the operation that ends a network")
+        if not isinstance(value, MapValue):
+            raise Refused("takes no map but a constant")
+        if integer is not None and value.integer != integer:
+            wanted = "codes, a QuantizeLinear" if integer else "real numbers, a DequantizeLinear"
+            raise Refused(f"takes {wanted} is missing before it")
+        exclusive = value.exclusive and self.uses[node.inputs[index]] == 1
+        return replace(value, exclusive=exclusive)
+
+    def pixels(self, node: Node, index: int = 0, *, integer: bool | None = False) -> MapValue:
+        """A map that a node takes with its axes in ONNX's order: N, C, H, W."""
+        value = self.map(node, index, integer=integer)
+        if not is_layout(value.axes, "nchw", self.sizes(value)):
+            raise Refused(OTHER_ORDER)
+        return value
+
+    def affine(self, array: np.ndarray, value: MapValue) -> np.ndarray:
+        """A constant that meets a map, by channel: float64, (channels,) or (1,)."""
+        sizes = self.sizes(value)
+        rank = len(value.axes)
+        if array.ndim > rank:
+            if any(size != 1 for size in array.shape[: array.ndim - rank]):
+                raise Refused(f"cannot spread a constant of shape {array.shape} over a map")
+            array = array.reshape(array.shape[array.ndim - rank :])
+        shape = (1,) * (rank - array.ndim) + array.shape
+        for axis, size in zip(value.axes, shape, strict=True):
+            if size != 1 and axis != ("c",):
+                raise Refused(
+                    f"a constant of shape {array.shape} differs from pixel to pixel; constants by "
+                    "channel work"
+                )
+        if array.size not in (1, sizes["c"]):
+            raise Refused(f"a constant of shape {array.shape} does not fit {sizes['c']} channels")
+        return array.reshape(-1)
+
+    # What a node makes.
+
+    def add_layer(self, layer: RealLayer, value: MapValue | None = None) -> MapValue:
+        """Take a layer into the network; its map has the axes of `value`, or ONNX's order."""
+        if len(self.network.layers) >= MAX_LAYERS:
+            raise Refused(f"networks of more than {MAX_LAYERS} layers are not supported")
+        if min(layer.shape) < 1:
+            raise Refused(f"gives a map of shape {layer.shape}: what enters is too small")
+        taken = {INPUT, *(each.name for each in self.network.layers)}
+        # Converters join the names of all that became one node.
+        name, count = layer.name.split(";")[0] or "layer", 1
+        layer.name = name
+        while layer.name in taken:
+            count += 1
+            layer.name = f"{name}.{count}"
+        self.network.layers.append(layer)
+        given = MapValue(layer=layer, axes=(), exclusive=True)
+        axes = bare("nchw", self.sizes(given)) if value is None else value.axes
+        return given.turned(axes)
+
+    def identity(self, node: Node, value: MapValue) -> MapValue:
+        """A layer that gives what `value` is, so that more can follow in it."""
+        sizes = self.sizes(value)
+        if any(value.padding):
+            raise Refused("only convolutions may follow a Pad")
+        weight, stored = identity_weights(sizes["c"], dense=value.mean)
+        layer = RealLayer(
+            name=node.name,
+            weight=weight,
+            bias=np.zeros(sizes["c"]),
+            source=self.name_of(value),
+            shape=(sizes["h"], sizes["w"], sizes["c"]),
+            groups=1 if value.mean else sizes["c"],
+            average=value.mean,
+            stored=stored,
+        )
+        return self.add_layer(layer, value)
+
+    def open(
+        self, node: Node, value: MapValue, still: Callable[[RealLayer], bool]
+    ) -> tuple[MapValue, RealLayer]:
+        """A map whose layer may take something more in: itself, or an identity of it.
+
+        `still` says whether a layer can, as far as it is known.
+        """
+        layer = value.layer
+        bound = not value.exclusive or value.mean or any(value.padding)
+        if layer is None or bound or not still(layer):
+            value = self.identity(node, value)
+            layer = value.layer
+        assert layer is not None
+        return value, layer
+
+    def name_of(self, value: MapValue) -> str:
+        """Name of a map in the network."""
+        return INPUT if value.layer is None else value.layer.name
+
+    # The nodes.
+
+    def run(self, operators: Mapping[str, Callable[["Translation", Node], tuple[Value, str]]]):
+        """Translate every node, and note its fate."""
+        for node in self.model.nodes:
+            before = len(self.network.layers)
+            try:
+                value, detail = self._translate(node, operators)
+                if node.outputs:
+                    self.values[node.outputs[0]] = value
+                outcome = "supported" if len(self.network.layers) > before else "folded"
+            except Refused as reason:
+                outcome, detail = "refused", str(reason)
+            self.fates.append(Fate(node=node.name, op=node.op, outcome=outcome, detail=detail))
+
+    def _translate(self, node: Node, operators) -> tuple[Value, str]:
+        for name in node.outputs[1:]:
+            if self.uses[name]:
+                raise Refused(f"only its first output works, not {name!r:.60}")
+        given = [self.value(node, index) for index in range(len(node.inputs))]
+        folded = self.folding.fold(node, given)
+        if folded is not None:
+            return folded, "a constant"
+        if node.op not in operators:
+            raise Refused(self._unknown(node.op, operators))
+        return operators[node.op](self, node)
+
+    def _unknown(self, op: str, operators) -> str:
+        nearest = NEAREST.get(op)
+        if nearest is None:
+            return f"{op} is not among what runs on the accelerator; see `downshift import --help`"
+        return f"{op} is not supported; {nearest}"
+
+
+NEAREST = {
+    "Sigmoid": "at the end of a network it may be left out, inside a Relu or a Clip works",
+    "Tanh": "use Clip from -1 to 1",
+    "HardSwish": "use Relu",
+    "HardSigmoid": "use Clip",
+    "LeakyRelu": "use Relu",
+    "PRelu": "use Relu",
+    "Elu": "use Relu",
+    "Gelu": "use Relu",
+    "ConvTranspose": "use Conv on a map that is large enough",
+    "Resize": "use strides and pools to make maps smaller; nothing makes them larger",
+    "Upsample": "use strides and pools to make maps smaller; nothing makes them larger",
+    "LSTM": "use convolutions over time",
+    "GRU": "use convolutions over time",
+    "If": "export one branch",
+    "Loop": "export it unrolled",
+    "DynamicQuantizeLinear": "quantize activations with fixed scales",
+    "InstanceNormalization": "use BatchNormalization",
+    "LayerNormalization": "use BatchNormalization",
+    "Split": "use a convolution that gives only the channels of one part",
+    "Sum": "use Add",
+}
+"""What comes nearest to operators that are refused."""
+
+
+def stored_weights(codes: np.ndarray, scale: np.ndarray, width: int) -> StoredWeights | None:
+    """Weights as integers, if they are int8 and have a scale for each channel.
+
+    Parameters
+    ----------
+    codes : int64 array, shape (out_channels, in_channels, height, width)
+    scale : float64 array, of four dimensions
+    width : int
+    """
+    channels = len(codes)
+    if codes.min(initial=0) < -128 or codes.max(initial=0) > 127:
+        return None
+    if scale.size not in (1, channels) or math.prod(scale.shape[1:]) != 1:
+        return None
+    spread = np.broadcast_to(scale.reshape(-1), channels).astype(np.float64)
+    return StoredWeights(codes=codes.astype(np.int8), scale=spread, width=width)

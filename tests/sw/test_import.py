@@ -1,0 +1,256 @@
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from onnx_models import make_model, reference, translated, whole_numbers
+
+from downshift.hw.errors import DownshiftError
+from downshift.sim import golden
+from downshift.sw.cli import cli
+from downshift.sw.graph.graph_file import load_graph
+from downshift.sw.importing.importer import import_graph
+from downshift.sw.importing.quantize import Calibration, input_codes
+from downshift.sw.importing.ranges import Range, observed_codes
+from downshift.sw.importing.sensitivity import layer_sensitivities
+
+
+def quantized(given_name, name, scale, zero_point, dtype):
+    """Nodes that quantize a tensor and bring it back, and their constants."""
+    names = [f"{name}_scale", f"{name}_zero"]
+    return (
+        [("QuantizeLinear", [given_name, *names], [f"{name}_q"]),
+         ("DequantizeLinear", [f"{name}_q", *names], [name])],
+        {names[0]: np.float32(scale), names[1]: np.array(zero_point, dtype)},
+    )  # fmt: skip
+
+
+def stored(name, codes, scale, axis=0):
+    """A node that gives weights, and its constants."""
+    scale = np.broadcast_to(np.float32(scale), codes.shape[axis])
+    constants = {f"{name}_q": codes, f"{name}_s": scale, f"{name}_z": np.zeros(len(scale), np.int8)}
+    return [("DequantizeLinear", list(constants), [name], {"axis": axis})], constants
+
+
+def qdq_model(*, signed=True, seed=0, scales=(0.5, 0.25, 2.0), residual=False):
+    """Two convolutions and a fully connected layer, their scales powers of two."""
+    rng = np.random.default_rng(seed)
+    dtype, middle, low = (np.int8, -5, -128) if signed else (np.uint8, 120, 0)
+    adding = ("Add", ["c", "b"], ["t"]) if residual else ("Identity", ["c"], ["t"])
+    parts = [
+        quantized("x", "a", scales[0], middle, dtype),
+        stored("w", weights(rng, 4, 3, 3, 3), 2.0 ** -rng.integers(4, 7, 4)),
+        [("Conv", ["a", "w", "bias"], ["p"], {"pads": [1, 1, 1, 1]}), ("Relu", ["p"], ["r"])],
+        quantized("r", "b", scales[1], low, dtype),
+        stored("v", weights(rng, 4, 4, 1, 1), 2.0**-7),
+        [("Conv", ["b", "v"], ["c"]), adding],
+        quantized("t", "d", scales[2], middle, dtype),
+        stored("u", weights(rng, 100, 5), 2.0**-6, 1),
+        [("Flatten", ["d"], ["f"]), ("MatMul", ["f", "u"], ["y"])],
+    ]
+    nodes, constants = [], {"bias": np.float32(rng.integers(-64, 64, 4)) / 32}
+    for part in parts:
+        own, more = part if isinstance(part, tuple) else (part, {})
+        nodes += own
+        constants |= more
+    return make_model(nodes, (3, 5, 5), constants=constants, opset=21)
+
+
+def weights(rng, *shape):
+    return rng.integers(-127, 128, shape).astype(np.int8)
+
+
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_quantized_file_keeps_its_numbers(signed, residual, seed):
+    model = qdq_model(signed=signed, seed=seed, residual=residual)
+    x = whole_numbers((20, 3, 5, 5), seed=seed, low=-60, high=60) / 2
+    graph = import_graph(model.SerializeToString())
+    assert graph.widths == (8,)
+    logits = golden.run(graph, input_codes(graph, x.transpose(0, 2, 3, 1)), 8).logits
+    # Powers of two: floats and 16-bit multipliers both hold them exactly.
+    np.testing.assert_array_equal(logits * graph.logit_scales[8], reference(model, x))
+
+
+def test_int8_inputs_are_codes():
+    rng = np.random.default_rng(1)
+    nodes = [("DequantizeLinear", ["x", "s", "z"], ["a"]), ("MatMul", ["a", "w"], ["y"])]
+    constants = {
+        "s": np.float32(0.25), "z": np.int8(3),
+        "w": np.float32([[127, -3, 4, 127]] * 3 + [[-50, 127, -127, 99]] * 3),
+    }  # fmt: skip
+    model = make_model(nodes, (6,), constants=constants, dtype="int8", opset=21)
+    graph = import_graph(model.SerializeToString())
+    x = rng.integers(-128, 128, (9, 6)).astype(np.int8)
+    real = (x.astype(int) - 3) * 0.25
+    codes = input_codes(graph, real.reshape(9, 1, 1, 6))
+    np.testing.assert_array_equal(codes.reshape(9, 6), x.astype(int) + 128)
+    logits = golden.run(graph, codes, 8).logits * graph.logit_scales[8]
+    np.testing.assert_array_equal(logits, reference(model, x))
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        ({"a_scale": np.float32(0)}, "a scale must be positive, not 0"),
+        ({"a_scale": np.float32(-1)}, "a scale must be positive, not -1"),
+        ({"a_scale": np.float32(np.nan)}, "a scale must be finite numbers"),
+        ({"a_scale": np.float32([1, 2, 3])},
+         "activations must have one scale, not one of each channel"),
+        ({"a_zero": np.int16(3)}, "quantizes to int16; int8, uint8, int4 and uint4 work"),
+        ({"w_s": np.float32([1, 2, 0, 1])}, "a scale must be positive, not 0"),
+        ({"w_s": np.float32([1, 2])}, "2 parameters do not fit the shape (4, 3, 3, 3)"),
+    ],
+)  # fmt: skip
+def test_parameters_that_cannot_be(change, reason):
+    model = qdq_model()
+    for tensor in model.graph.initializer:
+        if tensor.name in change:
+            from onnx import numpy_helper
+
+            tensor.CopyFrom(numpy_helper.from_array(change[tensor.name], tensor.name))
+    assert translated(model).refused[0].detail == reason
+
+
+def float_model(seed=3):
+    w = whole_numbers((6, 3, 3, 3), seed=seed) / 8
+    v = whole_numbers((6, 6, 3, 3), seed=seed + 1) / 16
+    fc = whole_numbers((6, 4), seed=seed + 2)
+    return make_model(
+        [
+            ("Conv", ["x", "w"], ["a"], {"pads": [1] * 4}), ("Relu", ["a"], ["b"]),
+            ("Conv", ["b", "v"], ["c"], {"pads": [1] * 4}), ("Add", ["c", "b"], ["d"]),
+            ("Relu", ["d"], ["e"]), ("GlobalAveragePool", ["e"], ["m"]),
+            ("Flatten", ["m"], ["f"]), ("MatMul", ["f", "fc"], ["y"]),
+        ],
+        (3, 6, 6), constants={"w": w, "v": v, "fc": fc},
+    )  # fmt: skip
+
+
+IMAGES = np.random.default_rng(0).normal(size=(64, 3, 6, 6)).astype(np.float32)
+
+
+@pytest.mark.parametrize("method", Range)
+def test_a_float_file_is_quantized(method):
+    model = float_model()
+    graph = import_graph(model.SerializeToString(), calibration=IMAGES, method=method)
+    assert graph.widths == (8, 6, 4, 2)
+    wanted = reference(model, IMAGES)
+    codes = input_codes(graph, IMAGES.transpose(0, 2, 3, 1))
+    noise = [
+        np.mean((golden.run(graph, codes, w).logits * graph.logit_scales[w] - wanted) ** 2)
+        / wanted.var()
+        for w in graph.widths
+    ]
+    assert noise[0] < 2e-3
+    assert noise == sorted(noise)
+
+
+def test_bias_correction_keeps_the_mean_of_the_logits():
+    model, errors = float_model(), []
+    wanted = reference(model, IMAGES).mean(axis=0)
+    for each in (True, False):
+        graph = import_graph(
+            model.SerializeToString(), calibration=IMAGES, assignments={2: 2}, correct_bias=each
+        )
+        codes = input_codes(graph, IMAGES.transpose(0, 2, 3, 1))
+        found = golden.run(graph, codes, 2).logits.mean(axis=0) * graph.logit_scales[2]
+        errors.append(abs(found - wanted).max() / graph.logit_scales[2])
+    assert errors[0] <= 0.5 < errors[1]
+
+
+def test_layers_may_have_widths_of_their_own():
+    model = float_model()
+    graph = import_graph(
+        model.SerializeToString(), calibration=IMAGES, assignments={4: {"Conv_2": 2, "Conv_0": 4}}
+    )
+    assert [layer.settings[4].weight_width for layer in graph.layers] == [4, 2, 8]
+    assert [layer.settings[4].out_width for layer in graph.layers] == [4, 2, 32]
+    with pytest.raises(
+        DownshiftError, match=r"^Network network has no layer 'z'; it has Conv_0 to"
+    ):
+        import_graph(model.SerializeToString(), calibration=IMAGES, assignments={4: {"z": 2}})
+
+
+def test_sensitivity_finds_the_layer_that_minds():
+    network = translated(float_model()).network
+    images = IMAGES.transpose(0, 2, 3, 1)
+    found = layer_sensitivities(network, Calibration(images=images), (8, 4, 2))
+    assert [each.layer for each in found] == ["Conv_0", "Conv_2", "MatMul_7"]
+    assert all(each.noise[4] < each.noise[2] for each in found)
+    assert {each.least for each in found} <= {2, 4}
+
+
+@given(st.integers(1, 8), st.sampled_from(list(Range)), st.integers(0, 99), st.booleans())
+def test_codes_reach_from_zero(width, method, seed, positive):
+    values = np.random.default_rng(seed).normal(size=500)
+    low = 0.0 if positive else -np.inf
+    codes = observed_codes(values, low=low, high=np.inf, width=width, method=method)
+    assert codes.width == width
+    assert codes.zero_point == 0 if positive else 0 <= codes.zero_point < 1 << width
+
+
+def test_a_calibration_is_asked_for():
+    with pytest.raises(DownshiftError) as caught:
+        import_graph(float_model().SerializeToString())
+    assert str(caught.value) == (
+        "The file does not say how 3 of 3 maps are quantized, input among them; give inputs to "
+        "calibrate with"
+    )
+    with pytest.raises(DownshiftError, match=r"^Scales at 2 widths come from data; give inputs"):
+        import_graph(qdq_model().SerializeToString(), assignments={8: 8, 4: 4})
+
+
+@pytest.fixture
+def files(tmp_path):
+    (tmp_path / "m.onnx").write_bytes(float_model().SerializeToString())
+    labels = reference(float_model(), IMAGES).argmax(axis=1)
+    np.savez(tmp_path / "x.npz", x=IMAGES, y=labels)
+    return tmp_path
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(cli, list(map(str, arguments)), catch_exceptions=True)
+
+
+def test_the_command(files):
+    done = invoke(
+        "import", files / "m.onnx", "-o", files / "g.safetensors", "--calibration",
+        files / "x.npz", "--test", files / "x.npz", "--sensitivity", "--json",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    report = json.loads(done.output)
+    assert load_graph(files / "g.safetensors").widths == (8, 6, 4, 2)
+    assert report["layers"] == 3 and report["nodes"] == 8
+    assert report["accuracy"]["8"] > 0.9
+    assert [each["layer"] for each in report["sensitivity"]] == ["Conv_0", "Conv_2", "MatMul_7"]
+
+
+def test_the_command_prints_a_table(files):
+    done = invoke(
+        "import", files / "m.onnx", "-o", files / "g", "--calibration", files / "x.npz",
+        "--widths", "8,4", "--sensitivity",
+    )  # fmt: skip
+    assert done.output.splitlines()[0] == "m: 8 nodes became 3 layers, 17,520 MACs, widths 8, 4"
+    assert "Noise at 4" in done.output
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ({"z": IMAGES}, "holds none of the arrays x, train_x, test_x; save inputs as x"),
+        ({"x": IMAGES[:, :2]}, "Inputs must have the shape (n, 3, 6, 6), not (64, 2, 6, 6)"),
+        ({"x": IMAGES * np.nan}, "Inputs must be finite numbers, and at least one"),
+        ({"x": IMAGES, "y": np.arange(3)}, "holds 3 labels for 64 inputs"),
+        ({"x": np.float32(3)}, "must hold inputs of shape (n, …), not ()"),
+    ],
+)
+def test_inputs_that_do_not_fit(files, content, message):
+    np.savez(files / "bad.npz", **content)
+    done = invoke("import", files / "m.onnx", "-o", files / "g", "--calibration", files / "bad.npz")
+    assert isinstance(done.exception, DownshiftError)
+    assert message in str(done.exception)
+    assert not (files / "g").exists()
