@@ -117,7 +117,8 @@ def whole(translated: Translated) -> RealNetwork:
 def _default_widths(network: RealNetwork, calibration: Calibration | None) -> tuple[int, ...]:
     if calibration is not None:
         return (8, 6, 4, 2)
-    return (max(layer.stored.width if layer.stored else 8 for layer in network.layers),)
+    weights = [8 if layer.stored is None else layer.stored.width for layer in network.layers]
+    return (max([*weights, *(x.codes.width for x in network.layers if x.codes is not None)]),)
 
 
 def in_map_order(network: RealNetwork, images: np.ndarray) -> np.ndarray:

@@ -299,6 +299,8 @@ def _residual(t: Translation, node: Node) -> tuple[Value, str]:
     first, second = (t.sizes(each) for each in values)
     if first != second or values[0].axes != values[1].axes:
         raise Refused(f"adds maps of shapes {_shape(first)} and {_shape(second)}; use equal ones")
+    if any(each.layer is not None and each.layer.thresholds for each in values):
+        raise Refused("adds what a quantizer gave that is no whole number of codes")
     if any(each.mean or any(each.padding) for each in values):
         raise Refused("cannot add means or padded maps; use convolutions before it")
 

@@ -96,9 +96,10 @@ def input_codes(graph: IntegerGraph, images: np.ndarray) -> np.ndarray:
     -------
     uint8 array, the shape of `images`
     """
-    most = (1 << min(each.in_width for each in graph.layers[0].settings.values())) - 1
-    whole = np.rint((images - graph.input_offset) / graph.input_scale)
-    return np.clip(whole, 0, most).astype(np.uint8)
+    width, zero_point = graph.codes_of(INPUT, graph.widths[-1])
+    zero = graph.input_offset + zero_point * graph.input_scale
+    whole = np.rint((images - zero) / graph.input_scale) + zero_point
+    return np.clip(whole, 0, (1 << width) - 1).astype(np.uint8)
 
 
 def _check_needs(
@@ -124,6 +125,16 @@ def _check_needs(
             f"The file does not say how {len(open_maps)} of {len(network.layers)} maps are "
             f"quantized, {open_maps[0]} among them; give inputs to calibrate with"
         )
+    lower = min(
+        min(means.values(), default=TOP) if isinstance(means, Mapping) else means
+        for means in assignments.values()
+    )
+    for layer in network.layers:
+        if layer.codes is not None and layer.codes.width > lower:
+            raise DownshiftError(
+                f"Layer {layer.name} has {layer.codes.width}-bit codes in the file; give inputs to "
+                f"calibrate {lower}-bit ones with"
+            )
     if len(assignments) > 1:
         raise DownshiftError(
             f"Scales at {len(assignments)} widths come from data; give inputs to calibrate with, "
@@ -272,6 +283,13 @@ class Quantizer:
                 offset = offset + moved
                 sums += moved
         out = None if layer is self.layers[-1] else self._out(run, layer, sums)
+        named = out
+        if layer.thresholds is not None:
+            # Sums from this one on reach theirs: counted up to 1 there, they are codes.
+            places = (layer.thresholds.places - offset) / step
+            first = np.where(layer.thresholds.strict, np.floor(places) + 1, np.ceil(places))
+            step, offset = np.ones_like(step), 1 - first
+            named = Codes(scale=1.0, width=1)
         setting = integer_setting(
             bare,
             where=where,
@@ -279,7 +297,7 @@ class Quantizer:
             step=step,
             offset=offset,
             entering=entering,
-            out=out,
+            out=named,
             added=None if layer.residual is None else run.codes[layer.residual],
             pixels=pixels,
             remedy="quantize it with scales nearer to each other",

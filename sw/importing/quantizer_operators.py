@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from downshift.sw.graph.integer_setting import Codes
-from downshift.sw.importing.attributes import integer, text
+from downshift.sw.importing.attributes import integer, number, text
 from downshift.sw.importing.onnx_file import Node
+from downshift.sw.importing.real_layer import Thresholds
 from downshift.sw.importing.translation import Translation
 from downshift.sw.importing.values import (
     ConstantValue,
@@ -19,6 +20,8 @@ from downshift.sw.importing.values import (
 
 __all__ = ["QUANTIZER_OPERATORS", "clipped_codes", "dequantized", "quantized"]
 
+MOST_THRESHOLDS = 7
+"""Comparisons of a channel: each is a channel more for the layer that follows."""
 INTEGERS = {"uint8": (0, 8), "int8": (128, 8), "uint4": (0, 4), "int4": (8, 4)}
 """What is added to integers of a type to give codes, and the bits of these."""
 
@@ -230,14 +233,73 @@ def quant(t: Translation, node: Node) -> tuple[Value, str]:
         raise Refused(f"quantizes a map to {width} bits; 1 to 8 work")
     if scale.size != 1 or zero_point.size != 1:
         raise Refused("activations must have one scale, not one of each channel")
-    if narrow:
-        raise Refused("a narrow range is no whole number of codes; use all of them for maps")
     shift = float(zero_point.reshape(-1)[0])
     if shift != int(shift):
         raise Refused(f"a zero point must be an integer, not {shift}")
-    codes = _codes(float(scale.reshape(-1)[0]), int(shift) - low, width)
-    value, detail = quantized(t, node, t.map(node), codes)
-    return replace(value, params=codes), detail
+    step, value = float(scale.reshape(-1)[0]), t.map(node)
+    codes = _codes(step, int(shift) - low, width)
+    if narrow and value.layer is not None and high - low <= MOST_THRESHOLDS:
+        # Of sums that are halves, those go up whose code becomes even.
+        levels = np.arange(low + 1, high + 1)
+        places = np.broadcast_to((levels - 0.5 - shift) * step, (t.sizes(value)["c"], len(levels)))
+        return compared(t, node, value, places, levels % 2 != 0, step, (low - shift) * step)
+    value, detail = quantized(t, node, value, codes)
+    remark = "; its narrow range ends one code later" if narrow else ""
+    return replace(value, params=codes), detail + remark
+
+
+def compared(
+    t: Translation,
+    node: Node,
+    value: MapValue,
+    places: np.ndarray,
+    strict: np.ndarray,
+    scale: float,
+    base: float,
+) -> tuple[Value, str]:
+    """A map compared with thresholds, (channels, count): each gives a channel of one bit."""
+    opened, layer = t.open(
+        node, value, lambda each: each.is_linear and each.residual is None and not each.average
+    )
+    channels, count = places.shape
+    layer.weight = np.repeat(layer.weight, count, axis=0)
+    layer.bias = np.repeat(layer.bias, count)
+    if layer.groups > 1:
+        raise Refused("compares the sums of a depthwise layer with thresholds; use whole codes")
+    if layer.stored is not None:
+        layer.stored = replace(
+            layer.stored,
+            codes=np.repeat(layer.stored.codes, count, axis=0),
+            scale=np.repeat(layer.stored.scale, count),
+        )
+    layer.thresholds = Thresholds(
+        places=places.reshape(-1).astype(np.float64),
+        strict=np.tile(strict, channels),
+        count=count,
+        scale=scale,
+        base=base,
+    )
+    layer.shape = (*layer.shape[:2], channels * count)
+    layer.codes = Codes(scale=scale, width=1)
+    return opened, f"into layer {layer.name}, {count} comparisons of each channel"
+
+
+def multi_threshold(t: Translation, node: Node) -> tuple[Value, str]:
+    """MultiThreshold of FINN: how many thresholds a map reaches, by channel."""
+    value, places = t.map(node), t.numbers(node, 1, "thresholds")
+    if text(node, "data_layout", "NCHW") not in ("NCHW", "NC", "NHWC") or places.ndim != 2:
+        raise Refused(f"thresholds must have the shape (channels, count), not {places.shape}")
+    scale, base = number(node, "out_scale", 1.0), number(node, "out_bias", 0.0)
+    channels, count = t.sizes(value)["c"], places.shape[1]
+    if len(places) not in (1, channels) or not count or not scale > 0:
+        raise Refused(f"thresholds of shape {places.shape} do not fit {channels} channels")
+    places = np.broadcast_to(np.sort(places, axis=1), (channels, count))
+    if count > MOST_THRESHOLDS:
+        raise Refused(
+            f"{count} thresholds of each channel are more than {MOST_THRESHOLDS}; write a plain "
+            "quantizer as Quant"
+        )
+    return compared(t, node, value, places, np.zeros(count, bool), scale, base)
 
 
 def bipolar_quant(t: Translation, node: Node) -> tuple[Value, str]:
@@ -255,6 +317,7 @@ def bipolar_quant(t: Translation, node: Node) -> tuple[Value, str]:
 QUANTIZER_OPERATORS = {
     "BipolarQuant": bipolar_quant,
     "DequantizeLinear": dequantize_linear,
+    "MultiThreshold": multi_threshold,
     "Quant": quant,
     "QuantizeLinear": quantize_linear,
 }

@@ -9,7 +9,14 @@ from downshift.hw.window import im2col
 from downshift.sw.graph.integer_setting import Codes
 from downshift.sw.graph.layer import INPUT, Layer, Pool
 
-__all__ = ["RealLayer", "RealNetwork", "StoredWeights", "identity_weights", "run_network"]
+__all__ = [
+    "RealLayer",
+    "RealNetwork",
+    "StoredWeights",
+    "Thresholds",
+    "identity_weights",
+    "run_network",
+]
 
 IDENTITY_CODE = 64
 """Of a weight that is 1: a power of two that every width from 2 bits on keeps."""
@@ -27,6 +34,23 @@ class StoredWeights:
     """float64, (out_channels,); positive."""
     width: int = 8
     """Bits that the codes need, 1…8; of 1 bit they are -1 and 1."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Thresholds:
+    """A quantizer as comparisons: real value ``base + scale * (thresholds that are reached)``.
+
+    Each threshold is an output channel of one bit, next to the others of its channel.
+    """
+
+    places: np.ndarray
+    """float64, (channels * count,): what sums must reach."""
+    strict: np.ndarray
+    """bool, (channels * count,): whether sums must be beyond."""
+    count: int
+    """Thresholds of a channel."""
+    scale: float
+    base: float
 
 
 @dataclass(kw_only=True, eq=False)
@@ -62,6 +86,8 @@ class RealLayer:
     """`weight` as integers, if they are known."""
     codes: Codes | None = None
     """What the output is quantized to, if it is known."""
+    thresholds: Thresholds | None = None
+    """What the output is compared with; `codes` are then those of one comparison."""
     like: "RealLayer | None" = None
     """A later layer whose codes it has, too."""
 
@@ -69,6 +95,11 @@ class RealLayer:
     def is_linear(self) -> bool:
         """Whether nothing but sums has happened yet."""
         return not self.is_clipped and self.codes is None and self.pool is None
+
+    @property
+    def channels(self) -> int:
+        """Channels that it gives, each of as many thresholds as there are."""
+        return self.shape[2] // (1 if self.thresholds is None else self.thresholds.count)
 
     @property
     def is_clipped(self) -> bool:
@@ -168,11 +199,20 @@ def run_network(network: RealNetwork, images: np.ndarray) -> dict[str, np.ndarra
         if layer.residual is not None:
             sums[layer.name] += maps[layer.residual]
         maps[layer.name] = np.clip(sums[layer.name], layer.low, layer.high)
+        if layer.thresholds is not None:
+            reached = reaches(sums[layer.name].astype(np.float64), layer.thresholds)
+            maps[layer.name] = reached * np.float32(layer.thresholds.scale)
         if layer.pool is not None:
             maps[layer.name] = max_pool(
                 maps[layer.name], size=layer.pool.size, stride=layer.pool.stride
             )
     return sums
+
+
+def reaches(sums: np.ndarray, thresholds: Thresholds) -> np.ndarray:
+    """Which thresholds sums reach, 0 or 1, the shape of the sums."""
+    beyond = sums > thresholds.places
+    return np.where(thresholds.strict, beyond, beyond | (sums == thresholds.places)) * 1
 
 
 def _sums(layer: RealLayer, x: np.ndarray) -> np.ndarray:

@@ -53,7 +53,9 @@ class Translation:
     fates: list[Fate] = field(default_factory=list)
 
     def __post_init__(self):
-        self.uses = Counter(name for node in self.model.nodes for name in node.inputs)
+        self.uses = Counter(
+            name for node in self.model.nodes if node.op != "Shape" for name in node.inputs
+        )
         self.uses.update(self.model.outputs)
         self.folding = Folding(opset=self.model.opset)
         for name, array in self.model.constants.items():
@@ -73,6 +75,8 @@ class Translation:
         """Sizes of the axes of a map, or of its mean."""
         shape = self.network.input_shape if value.layer is None else value.layer.shape
         sizes = dict(zip("hwc", shape, strict=True))
+        if value.layer is not None:
+            sizes["c"] = value.layer.channels
         return {**sizes, "h": 1, "w": 1} if value.mean else sizes
 
     def value(self, node: Node, index: int) -> Value | None:
@@ -108,7 +112,7 @@ class Translation:
         if integer is not None and value.integer != integer:
             wanted = "codes, a QuantizeLinear" if integer else "real numbers, a DequantizeLinear"
             raise Refused(f"takes {wanted} is missing before it")
-        exclusive = value.exclusive and self.uses[node.inputs[index]] == 1
+        exclusive = value.exclusive and self.uses[node.inputs[index]] <= 1
         return replace(value, exclusive=exclusive)
 
     def pixels(self, node: Node, index: int = 0, *, integer: bool | None = False) -> MapValue:
@@ -141,11 +145,13 @@ class Translation:
 
     def add_layer(self, layer: RealLayer, value: MapValue | None = None) -> MapValue:
         """Take a layer into the network; its map has the axes of `value`, or ONNX's order."""
+        assert layer.thresholds is None
         if len(self.network.layers) >= MAX_LAYERS:
             raise Refused(f"networks of more than {MAX_LAYERS} layers are not supported")
         if min(layer.shape) < 1:
             raise Refused(f"gives a map of shape {layer.shape}: what enters is too small")
         taken = {INPUT, *(each.name for each in self.network.layers)}
+        self._spread(layer)
         # Converters join the names of all that became one node.
         name, count = layer.name.split(";")[0] or "layer", 1
         layer.name = name
@@ -156,6 +162,23 @@ class Translation:
         given = MapValue(layer=layer, axes=(), exclusive=True)
         axes = bare("nchw", self.sizes(given)) if value is None else value.axes
         return given.turned(axes)
+
+    def _spread(self, layer: RealLayer) -> None:
+        """Let a layer take each threshold of what enters as a channel of its own."""
+        source = next((x for x in self.network.layers if x.name == layer.source), None)
+        if source is None or source.thresholds is None:
+            return
+        if layer.groups > 1 or any(layer.padding) or layer.residual is not None:
+            raise Refused(
+                "follows a quantizer that is no whole number of codes: only fully connected "
+                "layers and convolutions without padding and groups can"
+            )
+        count = source.thresholds.count
+        taps = layer.weight.sum(axis=(1, 2, 3))
+        layer.bias = layer.bias + source.thresholds.base * taps
+        layer.weight = np.repeat(layer.weight, count, axis=1)
+        if layer.stored is not None:
+            layer.stored = replace(layer.stored, codes=np.repeat(layer.stored.codes, count, axis=1))
 
     def identity(self, node: Node, value: MapValue) -> MapValue:
         """A layer that gives what `value` is, so that more can follow in it."""

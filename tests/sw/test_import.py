@@ -200,8 +200,11 @@ def test_a_calibration_is_asked_for():
         "The file does not say how 3 of 3 maps are quantized, input among them; give inputs to "
         "calibrate with"
     )
+    quantized_file = qdq_model().SerializeToString()
     with pytest.raises(DownshiftError, match=r"^Scales at 2 widths come from data; give inputs"):
-        import_graph(qdq_model().SerializeToString(), assignments={8: 8, 4: 4})
+        import_graph(quantized_file, assignments={8: 8, 7: 8})
+    with pytest.raises(DownshiftError, match=r"^Layer Conv_3 has 8-bit codes in the file; give "):
+        import_graph(quantized_file, assignments={4: 4})
 
 
 @pytest.fixture
