@@ -57,7 +57,8 @@ def import_model(
     from downshift.sw.graph.graph_file import save_graph
     from downshift.sw.importing.importer import import_graph, read_inputs, whole
     from downshift.sw.importing.onnx_file import read_onnx
-    from downshift.sw.importing.quantize import Calibration, input_codes
+    from downshift.sw.importing.quantize import input_codes
+    from downshift.sw.importing.quantizer import Calibration
     from downshift.sw.importing.ranges import Range
     from downshift.sw.importing.sensitivity import layer_sensitivities
     from downshift.sw.importing.translate import translate

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 from onnx import helper, numpy_helper
 
-from downshift.sw.importing.onnx_file import MAX_ELEMENTS, Node
+from downshift.sw.importing.onnx_file import Node
+from downshift.sw.importing.onnx_tensors import MAX_ELEMENTS
 from downshift.sw.importing.values import ConstantValue, Refused, StoredConstant, Value
 
 __all__ = ["Folding"]

@@ -10,7 +10,8 @@ from downshift.hw.errors import DownshiftError
 from downshift.sw.data.archives import DAMAGED
 from downshift.sw.graph.integer_graph import IntegerGraph
 from downshift.sw.importing.onnx_file import onnx_model, read_onnx
-from downshift.sw.importing.quantize import Calibration, quantize
+from downshift.sw.importing.quantize import quantize
+from downshift.sw.importing.quantizer import Calibration
 from downshift.sw.importing.ranges import Range
 from downshift.sw.importing.real_layer import RealNetwork
 from downshift.sw.importing.translate import Translated, translate

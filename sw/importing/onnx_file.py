@@ -10,20 +10,25 @@ from typing import Any
 import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from downshift.hw.errors import DownshiftError
+from downshift.sw.importing.onnx_tensors import MAX_ELEMENTS, shown, tensor_array
 
-__all__ = ["MAX_ELEMENTS", "Node", "OnnxModel", "read_onnx"]
+__all__ = ["Node", "OnnxModel", "read_onnx"]
 
-MAX_ELEMENTS = 1 << 26
-"""Most elements of all constants together."""
 MAX_FILE_BYTES = 1 << 30
 MAX_SIDE = 1 << 16
 """Longest side of an input."""
 OPSETS = range(7, 1000)
 DOMAINS = {"", "ai.onnx"}
-QUANTIZED_DOMAINS = {"qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general"}
+OTHER_DOMAINS = {
+    "com.microsoft",
+    "finn.custom_op.general",
+    "onnx.brevitas",
+    "qonnx.custom_op.general",
+}
+"""Their operators have names that no other has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +36,7 @@ class Node:
     """An operation."""
 
     op: str
-    """Its type; of a domain that is not ONNX's or QONNX's with that before it."""
+    """Its type; of a domain that is not known with that before it."""
     name: str
     """Its own name, or that of its output; printable."""
     inputs: tuple[str, ...]
@@ -148,18 +153,6 @@ def onnx_model(data: bytes, *, folder: Path | None = None) -> OnnxModel:
     )
 
 
-def shown(name: str) -> str:
-    r"""A name as it can be printed: on one line, and not too long.
-
-    Examples
-    --------
-    >>> shown("conv\n1"), shown("a" * 99)[-1], len(shown("a" * 99))
-    ('conv?1', '…', 60)
-    """
-    name = "".join(char if char.isprintable() else "?" for char in name)
-    return name if len(name) <= 60 else f"{name[:59]}…"
-
-
 def _input_shape(value: onnx.ValueInfoProto) -> tuple[int, ...]:
     """Sizes of one input, the batch's as 1."""
     name, tensor = shown(value.name), value.type.tensor_type
@@ -181,83 +174,18 @@ def _constants(tensors: Sequence[TensorProto], folder: Path | None) -> dict[str,
     for tensor in tensors:
         if tensor.name in constants:
             raise DownshiftError(f"initializer {shown(tensor.name)} is there twice")
-        constants[tensor.name] = _array(tensor, folder)
+        constants[tensor.name] = tensor_array(tensor, folder)
     if sum(array.size for array in constants.values()) > MAX_ELEMENTS:
         raise DownshiftError(f"constants of more than {MAX_ELEMENTS:,} elements are too many")
     return constants
 
 
-def _array(tensor: TensorProto, folder: Path | None) -> np.ndarray:
-    """Values of a tensor, after checking that it holds as many as it claims."""
-    where = f"tensor {shown(tensor.name)}"
-    elements = math.prod(tensor.dims)
-    if any(size < 0 for size in tensor.dims) or elements > MAX_ELEMENTS or len(tensor.dims) > 8:
-        raise DownshiftError(f"{where} claims the shape {list(tensor.dims)[:9]}; it is damaged")
-    if tensor.data_type not in TENSOR_BITS:
-        raise DownshiftError(f"{where} holds {_type_name(tensor.data_type)}, not numbers")
-    expected = -(-elements * TENSOR_BITS[tensor.data_type] // 8)
-    if tensor.data_location == TensorProto.EXTERNAL:
-        raw = _external(tensor, expected, folder, where)
-        tensor = helper.make_tensor(tensor.name, tensor.data_type, tensor.dims, raw, raw=True)
-    if tensor.HasField("raw_data") and len(tensor.raw_data) != expected:
-        raise DownshiftError(
-            f"{where} holds {len(tensor.raw_data)} bytes instead of {expected}; it is damaged"
-        )
-    try:
-        array = numpy_helper.to_array(tensor)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise DownshiftError(f"{where} is damaged: {error!s:.80}") from None
-    if array.dtype.kind in "biuf" or array.dtype.name in ("int4", "uint4"):
-        return array
-    return array.astype(np.float32)
-
-
 INPUT_OFFSETS = {TensorProto.UINT8: 0, TensorProto.INT8: 128}
-TENSOR_BITS = {
-    TensorProto.FLOAT: 32, TensorProto.DOUBLE: 64, TensorProto.FLOAT16: 16,
-    TensorProto.BFLOAT16: 16, TensorProto.INT8: 8, TensorProto.UINT8: 8, TensorProto.INT16: 16,
-    TensorProto.UINT16: 16, TensorProto.INT32: 32, TensorProto.UINT32: 32, TensorProto.INT64: 64,
-    TensorProto.UINT64: 64, TensorProto.BOOL: 8, TensorProto.INT4: 4, TensorProto.UINT4: 4,
-}  # fmt: skip
-"""Bits of an element, of the types that are read."""
-
-
-def _type_name(data_type: int) -> str:
-    known = {value: name for name, value in TensorProto.DataType.items()}
-    return known.get(data_type, f"type {data_type}")
-
-
-def _external(tensor: TensorProto, expected: int, folder: Path | None, where: str) -> bytes:
-    """Bytes of a tensor that lie in another file, inside `folder` only."""
-    entries = {each.key: each.value for each in tensor.external_data}
-    location = entries.get("location", "")
-    try:
-        offset = int(entries.get("offset", "0"))
-        length = int(entries.get("length", str(expected)))
-    except ValueError:
-        raise DownshiftError(f"{where}: its external data is described wrongly") from None
-    if folder is None:
-        raise DownshiftError(f"{where} lies in another file; give the model as a file")
-    try:
-        path = (folder / location).resolve()
-        inside = path.is_relative_to(folder.resolve()) and not Path(location).is_absolute()
-        if not location or not inside or not path.is_file():
-            raise DownshiftError(
-                f"{where}: its data is said to lie in {location!r:.60}, which is no file inside "
-                "the model's folder"
-            )
-        if length != expected or offset < 0 or offset + length > path.stat().st_size:
-            raise DownshiftError(f"{where} does not fit into its data file {location!r:.60}")
-        with path.open("rb") as file:
-            file.seek(offset)
-            return file.read(length)
-    except (OSError, ValueError) as error:
-        raise DownshiftError(f"{where}: cannot read its data: {error!s:.80}") from None
 
 
 def _node(proto: onnx.NodeProto, folder: Path | None) -> Node:
     """A node with its attributes as values."""
-    domain = "" if proto.domain in DOMAINS | QUANTIZED_DOMAINS else f"{shown(proto.domain)}."
+    domain = "" if proto.domain in DOMAINS | OTHER_DOMAINS else f"{shown(proto.domain)}."
     attributes = {}
     for each in proto.attribute:
         if each.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
@@ -270,7 +198,7 @@ def _node(proto: onnx.NodeProto, folder: Path | None) -> Node:
                 f"attribute {shown(each.name)} of node {shown(proto.name)} is damaged"
             ) from None
         if isinstance(value, TensorProto):
-            value = _array(value, folder)
+            value = tensor_array(value, folder)
         attributes[each.name] = value.decode() if isinstance(value, bytes) else value
     return Node(
         op=f"{domain}{shown(proto.op_type)}",

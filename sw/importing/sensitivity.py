@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from downshift.sw.importing.quantize import TOP, Calibration, Quantizer
+from downshift.sw.importing.quantizer import TOP, Calibration, Quantizer
 from downshift.sw.importing.real_layer import RealNetwork
 
 __all__ = ["LayerSensitivity", "layer_sensitivities"]

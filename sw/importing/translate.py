@@ -5,17 +5,33 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from downshift.hw.errors import DownshiftError
-from downshift.sw.importing.linear_operators import LINEAR_OPERATORS
-from downshift.sw.importing.map_operators import MAP_OPERATORS
-from downshift.sw.importing.onnx_file import Node, OnnxModel, shown
+from downshift.sw.importing.arithmetic_operators import ARITHMETIC_OPERATORS
+from downshift.sw.importing.integer_operators import INTEGER_OPERATORS
+from downshift.sw.importing.limit_operators import LIMIT_OPERATORS
+from downshift.sw.importing.onnx_file import Node, OnnxModel
+from downshift.sw.importing.onnx_tensors import shown
+from downshift.sw.importing.pool_operators import POOL_OPERATORS
+from downshift.sw.importing.product_operators import PRODUCT_OPERATORS
+from downshift.sw.importing.qonnx_operators import QONNX_OPERATORS
 from downshift.sw.importing.quantizer_operators import QUANTIZER_OPERATORS
 from downshift.sw.importing.real_layer import RealNetwork
+from downshift.sw.importing.shape_operators import SHAPE_OPERATORS
 from downshift.sw.importing.translation import Fate, Translation
 from downshift.sw.importing.values import EndValue, MapValue
 
 __all__ = ["OPERATORS", "Translated", "translate"]
 
-OPERATORS = {**LINEAR_OPERATORS, **MAP_OPERATORS, **QUANTIZER_OPERATORS}
+OPERATORS = {
+    **ARITHMETIC_OPERATORS,
+    **INTEGER_OPERATORS,
+    **LIMIT_OPERATORS,
+    **POOL_OPERATORS,
+    **PRODUCT_OPERATORS,
+    **QONNX_OPERATORS,
+    **QUANTIZER_OPERATORS,
+    **SHAPE_OPERATORS,
+}
+"""What each operator of a file becomes."""
 LAYOUTS = {1: (("c",),), 2: (("c", "w"), ("w", "c")), 3: (("c", "h", "w"), ("h", "w", "c"))}
 """Orders of axes that an input may have, by their number."""
 

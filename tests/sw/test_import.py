@@ -12,7 +12,8 @@ from downshift.sim import golden
 from downshift.sw.cli import cli
 from downshift.sw.graph.graph_file import load_graph
 from downshift.sw.importing.importer import import_graph
-from downshift.sw.importing.quantize import Calibration, input_codes
+from downshift.sw.importing.quantize import input_codes
+from downshift.sw.importing.quantizer import Calibration
 from downshift.sw.importing.ranges import Range, observed_codes
 from downshift.sw.importing.sensitivity import layer_sensitivities
 

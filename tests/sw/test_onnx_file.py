@@ -5,7 +5,8 @@ from onnx import TensorProto, helper
 from onnx_models import make_model, reference, translated
 
 from downshift.hw.errors import DownshiftError
-from downshift.sw.importing.onnx_file import MAX_ELEMENTS, onnx_model, read_onnx
+from downshift.sw.importing.onnx_file import onnx_model, read_onnx
+from downshift.sw.importing.onnx_tensors import MAX_ELEMENTS
 
 W = np.arange(4 * 3, dtype=np.float32).reshape(4, 3, 1, 1)
 

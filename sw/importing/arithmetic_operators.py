@@ -1,0 +1,146 @@
+"""Operators that add and multiply by channel, and that add maps."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from downshift.sw.importing.attributes import number
+from downshift.sw.importing.onnx_file import Node
+from downshift.sw.importing.translation import Translation
+from downshift.sw.importing.values import ConstantValue, MapValue, Refused, Value
+
+__all__ = ["ARITHMETIC_OPERATORS", "sum_of_maps"]
+
+
+def add(t: Translation, node: Node) -> tuple[Value, str]:
+    """Add of two maps, or of a map and a constant."""
+    first, second = t.value(node, 0), t.value(node, 1)
+    if isinstance(first, MapValue) and isinstance(second, MapValue):
+        return sum_of_maps(t, node, [t.map(node, 0), t.map(node, 1)])
+    place = 1 if isinstance(first, ConstantValue) else 0
+    value = t.map(node, place)
+    offset = t.affine(t.numbers(node, 1 - place, "what is added"), value)
+    return _affine(t, node, value, np.ones(1), offset)
+
+
+def subtract(t: Translation, node: Node) -> tuple[Value, str]:
+    """Sub between a map and a constant."""
+    place = 1 if isinstance(t.value(node, 0), ConstantValue) else 0
+    value = t.map(node, place)
+    offset = t.affine(t.numbers(node, 1 - place, "what is subtracted"), value)
+    if place == 1:
+        return _affine(t, node, value, -np.ones(1), offset)
+    return _affine(t, node, value, np.ones(1), -offset)
+
+
+def multiply(t: Translation, node: Node) -> tuple[Value, str]:
+    """Mul of a map and a constant."""
+    place = 1 if isinstance(t.value(node, 0), ConstantValue) else 0
+    value = t.map(node, place)
+    gain = t.affine(t.numbers(node, 1 - place, "a factor"), value)
+    return _affine(t, node, value, gain, np.zeros(1))
+
+
+def divide(t: Translation, node: Node) -> tuple[Value, str]:
+    """Div of a map by a constant."""
+    value = t.map(node, 0)
+    divisor = t.affine(t.numbers(node, 1, "a divisor"), value)
+    if not divisor.all():
+        raise Refused("a divisor must not be 0")
+    return _affine(t, node, value, 1 / divisor, np.zeros(1))
+
+
+def batch_normalization(t: Translation, node: Node) -> tuple[Value, str]:
+    """BatchNormalization, of what it has learned."""
+    value = t.map(node)
+    names = ("a gain", "an offset", "a mean", "a variance")
+    gain, offset, mean, variance = (
+        t.numbers(node, index, name).reshape(-1) for index, name in enumerate(names, 1)
+    )
+    channels = t.sizes(value)["c"]
+    if {each.size for each in (gain, offset, mean, variance)} != {channels}:
+        raise Refused(f"its parameters do not fit {channels} channels")
+    if len(value.axes) < 2 or value.axes[1] not in (("c",), ()):
+        raise Refused("takes maps of axes N, C, …; these are in another order")
+    spread = variance + number(node, "epsilon", 1e-5)
+    if not (spread > 0).all():
+        raise Refused("variances must be positive")
+    gain = gain / np.sqrt(spread)
+    return _affine(t, node, value, gain, offset - gain * mean)
+
+
+def _affine(
+    t: Translation, node: Node, value: MapValue, gain: np.ndarray, offset: np.ndarray
+) -> tuple[Value, str]:
+    """A map times a factor plus an offset, each of every channel or of all."""
+    if not (np.isfinite(gain).all() and np.isfinite(offset).all()):
+        raise Refused("its numbers are too large")
+    network = t.network
+    if value.layer is None and value.exclusive and network.input_codes is None:
+        scalar = gain.size == offset.size == 1 and gain[0] > 0
+        if scalar and not (value.mean or any(value.padding)):
+            network.input_gain = float(network.input_gain * gain[0])
+            network.input_offset = float(network.input_offset * gain[0] + offset[0])
+            return value, "into how inputs become codes"
+    opened, layer = t.open(node, value, lambda each: each.is_linear and each.residual is None)
+    channels = len(layer.bias)
+    layer.scale_by(np.broadcast_to(gain, channels), np.broadcast_to(offset, channels))
+    return opened, f"into layer {layer.name}"
+
+
+def sum_of_maps(t: Translation, node: Node, values: list[MapValue]) -> tuple[MapValue, str]:
+    """Sum of two maps: one of their layers adds the other's codes to its sums."""
+    first, second = (t.sizes(each) for each in values)
+    if first != second or values[0].axes != values[1].axes:
+        raise Refused(f"adds maps of shapes {_shape(first)} and {_shape(second)}; use equal ones")
+    if any(each.layer is not None and each.layer.thresholds for each in values):
+        raise Refused("adds what a quantizer gave that is no whole number of codes")
+    if any(each.mean or any(each.padding) for each in values):
+        raise Refused("cannot add means or padded maps; use convolutions before it")
+
+    def can_add(value: MapValue) -> bool:
+        layer = value.layer
+        return (
+            layer is not None
+            and value.exclusive
+            and layer.residual is None
+            and layer.pool is None
+            and not layer.is_clipped
+        )
+
+    order = {each.name: index for index, each in enumerate(t.network.layers)}
+    values.sort(key=lambda each: order.get(t.name_of(each), -1))
+    earlier, later = values
+    dropped = ""
+    if can_add(later):
+        layer = later.layer
+        opened = later
+    elif can_add(earlier) and earlier.layer is not later.layer:
+        # What nobody else takes may come as late as that.
+        opened, layer, other = earlier, earlier.layer, later
+        t.network.layers.remove(layer)
+        t.network.layers.append(layer)
+        earlier, later = other, opened
+    else:
+        opened = t.identity(node, later)
+        layer = opened.layer
+    assert layer is not None
+    if layer.codes is not None:
+        dropped = "; its sums are added before they are quantized"
+        layer.codes = None
+    layer.residual = t.name_of(earlier)
+    opened = replace(opened, params=None)
+    return opened, f"into layer {layer.name}, which adds {layer.residual}{dropped}"
+
+
+def _shape(sizes: dict[str, int]) -> tuple[int, ...]:
+    return tuple(sizes[each] for each in "hwc")
+
+
+ARITHMETIC_OPERATORS = {
+    "Add": add,
+    "BatchNormalization": batch_normalization,
+    "Div": divide,
+    "Mul": multiply,
+    "Sub": subtract,
+}

@@ -1,0 +1,75 @@
+"""Operators that limit what a map holds."""
+
+import numpy as np
+
+from downshift.sw.graph.integer_setting import Codes
+from downshift.sw.importing.onnx_file import Node
+from downshift.sw.importing.translation import Translation
+from downshift.sw.importing.values import MapValue, Refused, Value
+
+__all__ = ["LIMIT_OPERATORS", "is_positive"]
+
+
+def relu(t: Translation, node: Node) -> tuple[Value, str]:
+    """Relu."""
+    return _limited(t, node, t.map(node), 0.0, np.inf)
+
+
+def clip(t: Translation, node: Node) -> tuple[Value, str]:
+    """Clip, with limits as attributes or constants; of codes it leaves out some of them."""
+    ends = []
+    for index, (name, default) in enumerate((("min", -np.inf), ("max", np.inf)), 1):
+        given = node.attributes.get(name, default)
+        if index < len(node.inputs) and node.inputs[index]:
+            array = t.numbers(node, index, "a limit")
+            if array.size != 1:
+                raise Refused("a limit must be one number")
+            given = array.reshape(-1)[0]
+        if not isinstance(given, int | float) or np.isnan(given):
+            raise Refused(f"a limit must be a number, not {given!r:.60}")
+        ends.append(float(given))
+    low, high = ends
+    if not low < high:
+        raise Refused(f"limits must be in order, not {low:g} and {high:g}")
+    value = t.map(node, integer=None)
+    if value.integer:
+        return _narrowed(value, low, high)
+    return _limited(t, node, value, low, high)
+
+
+def _limited(
+    t: Translation, node: Node, value: MapValue, low: float, high: float
+) -> tuple[Value, str]:
+    """A map within limits."""
+    if low <= 0 and high == np.inf and is_positive(value):
+        return value, "nothing: there is nothing below 0"
+    opened, layer = t.open(node, value, lambda each: each.codes is None)
+    layer.low, layer.high = max(layer.low, low), min(layer.high, high)
+    if not layer.low < layer.high:
+        raise Refused("its limits leave nothing of a map that has others already")
+    return opened, f"into the limits of layer {layer.name}"
+
+
+def is_positive(value: MapValue) -> bool:
+    """Whether a map holds nothing below 0."""
+    if value.params is not None:
+        return value.params.zero_point == 0
+    return value.layer is not None and value.layer.low >= 0
+
+
+def _narrowed(value: MapValue, low: float, high: float) -> tuple[Value, str]:
+    """Codes of which only some are used: as Brevitas writes quantizers of few bits."""
+    params, layer = value.params, value.layer
+    if params is None or layer is None or layer.codes != params or not value.exclusive:
+        raise Refused("limits codes that something else takes too")
+    first = max(int(np.ceil(low + value.offset)), 0) if low > -np.inf else 0
+    last = (1 << params.width) - 1
+    last = min(int(np.floor(high + value.offset)), last) if high < np.inf else last
+    width = max(last - first, 1).bit_length()
+    if not first <= params.zero_point <= last:
+        raise Refused("limits codes to a range without the code of zero")
+    layer.codes = Codes(scale=params.scale, width=width, zero_point=params.zero_point - first)
+    return value, f"into layer {layer.name}, {width}-bit codes"
+
+
+LIMIT_OPERATORS = {"Clip": clip, "Relu": relu}

@@ -1,0 +1,247 @@
+"""What each width makes of a network: its integers, chosen layer by layer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from downshift.hw.precision_switch import precision_switch
+from downshift.sw.graph.integer_graph import INPUT, Layer, Setting
+from downshift.sw.graph.integer_setting import Codes, integer_setting
+from downshift.sw.graph.layer_golden import accumulate, run_layer
+from downshift.sw.importing.ranges import Range, observed_codes
+from downshift.sw.importing.real_layer import RealLayer, RealNetwork, StoredWeights, run_network
+
+__all__ = ["TOP", "Calibration", "Quantizer", "WidthRun", "codes_of"]
+
+
+TOP = 8
+"""Bits of weights that are quantized here, and of the input."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Calibration:
+    """What quantization goes by."""
+
+    images: np.ndarray
+    """(n, height, width, channels): inputs like those that will come."""
+    method: Range = Range.MSE
+    correct_bias: bool = True
+    """Let biases take up what rounding moves the mean of each channel by."""
+
+
+@dataclass(kw_only=True, eq=False)
+class WidthRun:
+    """A network at one width, and what it gives on the calibration images."""
+
+    means: int | Mapping[str, int]
+    settings: dict[str, Setting] = field(default_factory=dict)
+    codes: dict[str, Codes] = field(default_factory=dict)
+    maps: dict[str, np.ndarray] = field(default_factory=dict)
+    """By layer: codes, and of the last one logits; empty without a calibration."""
+    logit_scale: float = 1.0
+
+    def bits(self, layer: RealLayer) -> int:
+        """Width of a layer."""
+        return self.means if isinstance(self.means, int) else self.means.get(layer.name, TOP)
+
+
+class Quantizer:
+    """Chooses the integers of a network, at one width after the other.
+
+    Parameters
+    ----------
+    network : RealNetwork
+    calibration : Calibration or None
+        None where the file says everything.
+    """
+
+    def __init__(self, network: RealNetwork, calibration: Calibration | None):
+        self.network, self.calibration = network, calibration
+        self.entering = network.input_codes or _input_codes(network, calibration)
+        last = network.layers[-1]
+        self.layers = [_stored_layer(layer, layer is last) for layer in network.layers]
+        self.bare = [
+            layer.integer_layer(_top(layer.stored))
+            for layer in self.layers
+            if layer.stored is not None
+        ]
+        self.shapes = {INPUT: network.input_shape, **{x.name: x.shape for x in self.layers}}
+        self.references, self.images = None, None
+        if calibration is not None:
+            self.references = run_network(network, calibration.images)
+            real = calibration.images * network.input_gain + network.input_offset
+            whole = np.rint(real / self.entering.scale) + self.entering.zero_point
+            most = (1 << self.entering.width) - 1
+            self.images = np.clip(whole, 0, most).astype(np.uint8)
+
+    def run(
+        self, width: int, means: int | Mapping[str, int], *, like: WidthRun | None = None
+    ) -> WidthRun:
+        """Choose the integers of a width.
+
+        Parameters
+        ----------
+        width : int
+            Names it in errors.
+        means : int or mapping of str to int
+            Bits of all layers, or of each by its name.
+        like : WidthRun, optional
+            One that is the same up to the first layer of other bits: so far it is copied.
+
+        Raises
+        ------
+        DownshiftError
+            If numbers are out of range.
+        """
+        run = WidthRun(means=means, codes={INPUT: self.entering})
+        if self.images is not None:
+            run.maps[INPUT] = self.images
+        same = like is not None
+        for layer, bare in zip(self.layers, self.bare, strict=True):
+            same = same and like is not None and like.bits(layer) == run.bits(layer)
+            if same and like is not None:
+                for own, other in (
+                    (run.settings, like.settings), (run.codes, like.codes), (run.maps, like.maps)
+                ):  # fmt: skip
+                    if layer.name in other:
+                        own[layer.name] = other[layer.name]
+                run.logit_scale = like.logit_scale
+            else:
+                self._add(run, layer, bare, f"Layer {layer.name} at width {width}")
+        return run
+
+    def _add(self, run: WidthRun, layer: RealLayer, bare: Layer, where: str) -> None:
+        """Choose the numbers of the next layer, and run it."""
+        stored, entering = layer.stored, run.codes[layer.source]
+        assert stored is not None
+        weight_width = min(stored.width, run.bits(layer))
+        height, columns, _ = self.shapes[layer.source]
+        pixels = height * columns if layer.average else 1
+        step = stored.scale * (1 << (stored.width - weight_width)) * entering.scale / pixels
+        offset, sums = layer.bias, None
+        if self.references is not None and self.calibration is not None:
+            sums = self._sums(run, layer, bare, step, weight_width, pixels)
+            if self.calibration.correct_bias and not self._is_given(run, layer):
+                moved = (self.references[layer.name] - sums).mean(axis=(0, 1, 2))
+                offset = offset + moved
+                sums += moved
+        out = None if layer is self.layers[-1] else self._out(run, layer, sums)
+        named = out
+        if layer.thresholds is not None:
+            # Sums from this one on reach theirs: counted up to 1 there, they are codes.
+            places = (layer.thresholds.places - offset) / step
+            first = np.where(layer.thresholds.strict, np.floor(places) + 1, np.ceil(places))
+            step, offset = np.ones_like(step), 1 - first
+            named = Codes(scale=1.0, width=1)
+        setting = integer_setting(
+            bare,
+            where=where,
+            weight_width=weight_width,
+            step=step,
+            offset=offset,
+            entering=entering,
+            out=named,
+            added=None if layer.residual is None else run.codes[layer.residual],
+            pixels=pixels,
+            remedy="quantize it with scales nearer to each other",
+        )
+        run.settings[layer.name] = setting
+        if out is None:
+            run.logit_scale = float(step[0])
+        else:
+            run.codes[layer.name] = out
+        if self.images is not None:
+            residual = None if layer.residual is None else run.maps[layer.residual]
+            run.maps[layer.name] = run_layer(bare, setting, run.maps[layer.source], residual)
+
+    def _is_given(self, run: WidthRun, layer: RealLayer) -> bool:
+        """Whether the file says it all, at the layer's width."""
+        given, bits = codes_of(layer), run.bits(layer)
+        assert layer.stored is not None
+        if layer.stored.width > bits or (given is not None and given.width > bits):
+            return False
+        return given is not None or layer is self.layers[-1]
+
+    def _out(self, run: WidthRun, layer: RealLayer, sums: np.ndarray | None) -> Codes:
+        """Codes of a layer's map."""
+        given, bits = codes_of(layer), run.bits(layer)
+        if given is not None and given.width <= bits:
+            return given
+        assert sums is not None and self.references is not None and self.calibration is not None
+        target = layer
+        while target.like is not None:
+            target, sums = target.like, self.references[target.like.name]
+        return observed_codes(
+            sums, low=target.low, high=target.high, width=bits, method=self.calibration.method
+        )
+
+    def _sums(
+        self,
+        run: WidthRun,
+        layer: RealLayer,
+        bare: Layer,
+        step: np.ndarray,
+        weight_width: int,
+        pixels: int,
+    ) -> np.ndarray:
+        """Real sums of a layer as its integers give them."""
+        entering = run.codes[layer.source]
+        acc = accumulate(
+            bare,
+            run.maps[layer.source],
+            weight_width=weight_width,
+            zero_point=entering.zero_point,
+        )
+        running = precision_switch(bare.weight, width=weight_width).astype(np.int64)
+        zeros = entering.zero_point * pixels * running.sum(axis=(1, 2, 3))
+        sums = (acc - zeros) * step + layer.bias
+        if layer.residual is not None:
+            codes = run.codes[layer.residual]
+            residual = run.maps[layer.residual].astype(np.float32) - codes.zero_point
+            sums = sums + residual * codes.scale
+        return sums.astype(np.float32)
+
+
+def codes_of(layer: RealLayer) -> Codes | None:
+    """Codes that the file gives a layer's map, or that of the layer that completes it."""
+    while layer.codes is None and layer.like is not None:
+        layer = layer.like
+    return layer.codes
+
+
+def _stored_layer(layer: RealLayer, last: bool) -> RealLayer:
+    """The layer with weights as integers; those of logits have one scale."""
+    stored = layer.stored
+    if stored is None:
+        limit = (1 << (TOP - 1)) - 1
+        largest = np.abs(layer.weight).max(axis=(1, 2, 3))
+        scale = np.where(largest > 0, largest, largest.max(initial=0) or 1.0) / limit
+        if last:
+            scale = np.full(len(scale), scale.max())
+        codes = np.rint(layer.weight / scale[:, None, None, None])
+        stored = StoredWeights(codes=codes.astype(np.int8), scale=scale, width=TOP)
+    elif last and np.ptp(stored.scale):
+        scale = np.full(len(stored.scale), stored.scale.max())
+        codes = np.rint(stored.codes * (stored.scale / scale)[:, None, None, None])
+        stored = StoredWeights(codes=codes.astype(np.int8), scale=scale, width=stored.width)
+    return replace(layer, stored=stored)
+
+
+def _top(stored: StoredWeights) -> np.ndarray:
+    """Codes at the top of a byte, where the precision switch looks for those of fewer bits."""
+    if stored.width == 1:
+        return np.where(stored.codes > 0, 127, -128).astype(np.int8)
+    return (stored.codes.astype(np.int16) << (TOP - stored.width)).astype(np.int8)
+
+
+def _input_codes(network: RealNetwork, calibration: Calibration | None) -> Codes:
+    """Codes for the input: pixels are their own, other numbers reach as far as they were seen."""
+    assert calibration is not None
+    images = calibration.images
+    if images.dtype == np.uint8:
+        scale = network.input_gain
+        zero = -network.input_offset / scale
+        return Codes(scale=scale, width=TOP, zero_point=int(np.clip(round(zero), 0, 255)))
+    real = images * network.input_gain + network.input_offset
+    return observed_codes(real, low=-np.inf, high=np.inf, width=TOP, method=Range.MIN_MAX)
