@@ -94,7 +94,11 @@ def import_graph(
         network,
         assignments=assignments,
         calibration=chosen,
-        provenance={**provenance, "producer": onnx.producer, "input_layout": network.layout},
+        provenance={
+            **provenance,
+            "producer": onnx.producer,
+            "input_layout": "".join(network.given),
+        },
     )
 
 
@@ -130,22 +134,15 @@ def in_map_order(network: RealNetwork, images: np.ndarray) -> np.ndarray:
     DownshiftError
         If they have another shape.
     """
-    sizes = dict(zip("hwc", network.input_shape, strict=True))
-    given = tuple(sizes[each] for each in network.layout)
-    images = np.asarray(images)
+    images, layout = np.asarray(images), list(network.given)
+    given = tuple(network.given.values())
+    maps = tuple(network.given.get(each, 1) for each in "hwc")
     if images.dtype.kind not in "biuf" or not len(images) or not np.isfinite(images).all():
         raise DownshiftError("Inputs must be finite numbers, and at least one")
     if images.shape[1:] == given:
-        full = [each for each in "hwc" if each not in network.layout]
-        order = [1 + network.layout.index(each) for each in "hwc" if each in network.layout]
-        images = images.transpose(0, *order)
-        for each in full:
-            images = np.expand_dims(images, 1 + "hwc".index(each))
-        return images
-    if images[0].size == np.prod(given) and images.shape[1:] in (
-        network.input_shape,
-        network.input_shape[:2],
-    ):
+        order = [1 + layout.index(each) for each in "hwc" if each in layout]
+        return images.transpose(0, *order).reshape(len(images), *network.input_shape)
+    if images.shape[1:] in (maps, maps[:2] if maps[2] == 1 else maps):
         return images.reshape(len(images), *network.input_shape)
     wanted = ", ".join(map(str, given))
     raise DownshiftError(f"Inputs must have the shape (n, {wanted}), not {images.shape}")

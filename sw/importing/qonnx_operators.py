@@ -13,7 +13,7 @@ from downshift.sw.importing.quantizer_operators import (
     quantized,
     stored_constant,
 )
-from downshift.sw.importing.real_layer import Thresholds
+from downshift.sw.importing.real_layer import REACHED, Thresholds
 from downshift.sw.importing.translation import Translation
 from downshift.sw.importing.values import ConstantValue, EndValue, MapValue, Refused, Value
 
@@ -101,7 +101,7 @@ def compared(
         base=base,
     )
     layer.shape = (*layer.shape[:2], channels * count)
-    layer.codes = Codes(scale=scale, width=1)
+    layer.codes = Codes(scale=scale / REACHED, width=REACHED.bit_length())
     return opened, f"into layer {layer.name}, {count} comparisons of each channel"
 
 

@@ -10,7 +10,13 @@ from downshift.sw.graph.integer_graph import INPUT, Layer, Setting
 from downshift.sw.graph.integer_setting import Codes, integer_setting
 from downshift.sw.graph.layer_golden import accumulate, run_layer
 from downshift.sw.importing.ranges import Range, observed_codes
-from downshift.sw.importing.real_layer import RealLayer, RealNetwork, StoredWeights, run_network
+from downshift.sw.importing.real_layer import (
+    REACHED,
+    RealLayer,
+    RealNetwork,
+    StoredWeights,
+    run_network,
+)
 
 __all__ = ["TOP", "Calibration", "Quantizer", "WidthRun", "codes_of"]
 
@@ -129,11 +135,11 @@ class Quantizer:
         out = None if layer is self.layers[-1] else self._out(run, layer, sums)
         named = out
         if layer.thresholds is not None:
-            # Sums from this one on reach theirs: counted up to 1 there, they are codes.
+            # Sums from this one on reach theirs: there they are 1 or more, and as codes all ones.
             places = (layer.thresholds.places - offset) / step
             first = np.where(layer.thresholds.strict, np.floor(places) + 1, np.ceil(places))
             step, offset = np.ones_like(step), 1 - first
-            named = Codes(scale=1.0, width=1)
+            named = Codes(scale=1 / REACHED, width=REACHED.bit_length())
         setting = integer_setting(
             bare,
             where=where,

@@ -1,5 +1,6 @@
 """A layer in real numbers, as files of other tools describe it, and what it computes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +19,8 @@ __all__ = [
     "run_network",
 ]
 
+REACHED = 3
+"""Code of a threshold that is reached, 0 otherwise: 2 bits, the fewest that accelerators run."""
 IDENTITY_CODE = 64
 """Of a weight that is 1: a power of two that every width from 2 bits on keeps."""
 SAMPLE_BYTES = 1 << 26
@@ -40,7 +43,7 @@ class StoredWeights:
 class Thresholds:
     """A quantizer as comparisons: real value ``base + scale * (thresholds that are reached)``.
 
-    Each threshold is an output channel of one bit, next to the others of its channel.
+    Each threshold is an output channel, next to the others of its channel.
     """
 
     places: np.ndarray
@@ -128,9 +131,9 @@ class RealNetwork:
 
     name: str
     input_shape: tuple[int, int, int]
-    """(height, width, channels)."""
-    layout: str
-    """Order of the axes of one input as the file has them, of "h", "w" and "c"."""
+    """(height, width, channels); of a network that looks at all of it at once, all channels."""
+    given: Mapping[str, int]
+    """Sizes of the axes of one input as the file has them, in its order; of "h", "w" and "c"."""
     layers: list[RealLayer] = field(default_factory=list)
     input_codes: Codes | None = None
     """What the input is quantized to, if it is known."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from downshift.hw.errors import DownshiftError
+from downshift.sw.graph.layer import INPUT
 from downshift.sw.importing.arithmetic_operators import ARITHMETIC_OPERATORS
 from downshift.sw.importing.integer_operators import INTEGER_OPERATORS
 from downshift.sw.importing.limit_operators import LIMIT_OPERATORS
@@ -80,7 +81,8 @@ def translate(model: OnnxModel, *, name: str = "network") -> Translated:
     for layout in LAYOUTS[len(sizes)]:
         by_label = {"h": 1, "w": 1, "c": 1, **dict(zip(layout, sizes, strict=True))}
         shape = (by_label["h"], by_label["w"], by_label["c"])
-        network = RealNetwork(name=name, input_shape=shape, layout="".join(layout))
+        given = dict(zip(layout, sizes, strict=True))
+        network = RealNetwork(name=name, input_shape=shape, given=given)
         translation = Translation(model, network)
         translation.run(OPERATORS)
         if not any(fate.outcome == "refused" for fate in translation.fates):
@@ -110,12 +112,31 @@ def _finish(translation: Translation) -> None:
         layer = translation.identity(last, value).layer
     assert layer is not None
     _prune(network, layer.name)
+    _flatten(network)
     if network.layers[-1] is not layer:
         network.layers.remove(layer)
         network.layers.append(layer)
     if translation.fates and layer.codes is not None and np.isfinite(layer.codes.scale):
         network.output_codes = layer.codes
         layer.codes = None
+
+
+def _flatten(network: RealNetwork) -> None:
+    """Let an input that one fully connected layer takes be one pixel: it fills the array then."""
+    takers = [each for each in network.layers if INPUT in (each.source, each.residual)]
+    (height, width, channels), first = network.input_shape, takers[0]
+    if len(takers) > 1 or first.weight.shape[1:] != (channels, height, width) or first.groups > 1:
+        return
+    if any(first.padding) or first.average:
+        return
+
+    def flat(weight: np.ndarray) -> np.ndarray:
+        return weight.transpose(0, 2, 3, 1).reshape(len(weight), -1, 1, 1)
+
+    network.input_shape = (1, 1, height * width * channels)
+    first.weight, first.stride = flat(first.weight), (1, 1)
+    if first.stored is not None:
+        first.stored = replace(first.stored, codes=flat(first.stored.codes))
 
 
 def _prune(network: RealNetwork, last: str) -> None:

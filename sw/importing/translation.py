@@ -63,7 +63,7 @@ class Translation:
         sizes = dict(zip("hwc", self.network.input_shape, strict=True))
         self.values[self.model.input_name] = MapValue(
             layer=None,
-            axes=bare("n" + self.network.layout, sizes),
+            axes=bare("".join(("n", *self.network.given)), sizes),
             exclusive=True,
             integer=self.model.input_offset is not None,
             offset=self.model.input_offset or 0,
@@ -233,15 +233,15 @@ class Translation:
             self.fates.append(Fate(node=node.name, op=node.op, outcome=outcome, detail=detail))
 
     def _translate(self, node: Node, operators) -> tuple[Value, str]:
-        for name in node.outputs[1:]:
-            if self.uses[name]:
-                raise Refused(f"only its first output works, not {name!r:.60}")
         given = [self.value(node, index) for index in range(len(node.inputs))]
         folded = self.folding.fold(node, given)
         if folded is not None:
             return folded, "a constant"
         if node.op not in operators:
             raise Refused(self._unknown(node.op, operators))
+        for name in node.outputs[1:]:
+            if self.uses[name]:
+                raise Refused(f"only its first output works, not {name!r:.60}")
         return operators[node.op](self, node)
 
     def _unknown(self, op: str, operators) -> str:

@@ -42,7 +42,9 @@ def computed(model, x):
     result = translated(model)
     assert not result.refused, result.refused
     network = result.network
-    images = x.transpose(0, 2, 3, 1) if x.ndim == 4 and network.layout == "chw" else x
+    images = (
+        x.transpose(0, 2, 3, 1) if x.ndim == 4 and list(network.given) == ["c", "h", "w"] else x
+    )
     images = images.reshape(len(x), *network.input_shape)
     last = network.layers[-1]
     sums = np.clip(run_network(network, images)[last.name], last.low, last.high)
