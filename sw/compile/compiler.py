@@ -7,14 +7,14 @@ import numpy as np
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.descriptor import PROFILES, descriptor_words
 from downshift.hw.errors import DownshiftError
-from downshift.hw.mac import accumulator_bounds, codes_per_byte
-from downshift.hw.precision_switch import precision_switch
+from downshift.hw.mac import codes_per_byte
 from downshift.hw.table_config import TableConfig
 from downshift.hw.weight_loader import store_words
 from downshift.sw.compile.image import Image
 from downshift.sw.compile.memory_plan import Map, plan_maps
 from downshift.sw.compile.table_compiler import compile_tables
-from downshift.sw.graph.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph, Layer, Pool, Setting
+from downshift.sw.graph.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph, Layer, Pool
+from downshift.sw.graph.sum_bounds import sum_bounds
 
 __all__ = ["compile_graph"]
 
@@ -141,7 +141,7 @@ def _parameters(
         bases[width] = []
         for layer in graph.layers:
             setting = layer.settings[width]
-            _check_sums(layer, width, setting)
+            _check_sums(graph, layer, width)
             channels = -(-layer.out_channels // config.rows) * config.rows
             part = np.zeros(channels, kind)
             for name in kind.names or ():
@@ -158,15 +158,9 @@ def _parameters(
     return np.concatenate(parts), bases
 
 
-def _check_sums(layer: Layer, width: int, setting: Setting) -> None:
+def _check_sums(graph: IntegerGraph, layer: Layer, width: int) -> None:
     """Prove that neither the accumulators nor their sum with the bias can leave int32."""
-    running = precision_switch(layer.weight, width=setting.weight_width)
-    low, high = accumulator_bounds(
-        running.reshape(layer.out_channels, -1), activation_max=(1 << setting.in_width) - 1
-    )
-    bias = setting.bias.astype(np.int64)
-    least = min(low.min(), (low + bias).min())
-    most = max(high.max(), (high + bias).max())
+    least, most = sum_bounds(graph, layer, width)
     if least < -(1 << 31) or most >= 1 << 31:
         raise DownshiftError(
             f"Layer {layer.name} at width {width}: sums may reach {least:,} … {most:,}, beyond "

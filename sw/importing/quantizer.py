@@ -1,7 +1,7 @@
 """What each width makes of a network: its integers, chosen layer by layer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,9 +14,9 @@ from downshift.sw.importing.real_layer import (
     REACHED,
     RealLayer,
     RealNetwork,
-    StoredWeights,
     run_network,
 )
+from downshift.sw.importing.weight_codes import reaches_of, stored_layer, top_codes
 
 __all__ = ["TOP", "Calibration", "Quantizer", "WidthRun", "codes_of"]
 
@@ -66,13 +66,7 @@ class Quantizer:
         self.network, self.calibration = network, calibration
         self.entering = network.input_codes or _input_codes(network, calibration)
         last = network.layers[-1]
-        self.layers = [_stored_layer(layer, layer is last) for layer in network.layers]
-        self.bare = [
-            layer.integer_layer(_top(layer.stored))
-            for layer in self.layers
-            if layer.stored is not None
-        ]
-        self.shapes = {INPUT: network.input_shape, **{x.name: x.shape for x in self.layers}}
+        self.shapes = {INPUT: network.input_shape, **{x.name: x.shape for x in network.layers}}
         self.references, self.images = None, None
         if calibration is not None:
             self.references = run_network(network, calibration.images)
@@ -80,6 +74,13 @@ class Quantizer:
             whole = np.rint(real / self.entering.scale) + self.entering.zero_point
             most = (1 << self.entering.width) - 1
             self.images = np.clip(whole, 0, most).astype(np.uint8)
+        reach = reaches_of(network, self.entering, self.references)
+        self.layers = [stored_layer(layer, layer is last, reach) for layer in network.layers]
+        self.bare = [
+            layer.integer_layer(top_codes(layer.stored))
+            for layer in self.layers
+            if layer.stored is not None
+        ]
 
     def run(
         self, width: int, means: int | Mapping[str, int], *, like: WidthRun | None = None
@@ -214,31 +215,6 @@ def codes_of(layer: RealLayer) -> Codes | None:
     while layer.codes is None and layer.like is not None:
         layer = layer.like
     return layer.codes
-
-
-def _stored_layer(layer: RealLayer, last: bool) -> RealLayer:
-    """The layer with weights as integers; those of logits have one scale."""
-    stored = layer.stored
-    if stored is None:
-        limit = (1 << (TOP - 1)) - 1
-        largest = np.abs(layer.weight).max(axis=(1, 2, 3))
-        scale = np.where(largest > 0, largest, largest.max(initial=0) or 1.0) / limit
-        if last:
-            scale = np.full(len(scale), scale.max())
-        codes = np.rint(layer.weight / scale[:, None, None, None])
-        stored = StoredWeights(codes=codes.astype(np.int8), scale=scale, width=TOP)
-    elif last and np.ptp(stored.scale):
-        scale = np.full(len(stored.scale), stored.scale.max())
-        codes = np.rint(stored.codes * (stored.scale / scale)[:, None, None, None])
-        stored = StoredWeights(codes=codes.astype(np.int8), scale=scale, width=stored.width)
-    return replace(layer, stored=stored)
-
-
-def _top(stored: StoredWeights) -> np.ndarray:
-    """Codes at the top of a byte, where the precision switch looks for those of fewer bits."""
-    if stored.width == 1:
-        return np.where(stored.codes > 0, 127, -128).astype(np.int8)
-    return (stored.codes.astype(np.int16) << (TOP - stored.width)).astype(np.int8)
 
 
 def _input_codes(network: RealNetwork, calibration: Calibration | None) -> Codes:
