@@ -35,6 +35,7 @@ def integer_setting(
     entering: Codes,
     out: Codes | None,
     added: Codes | None = None,
+    added_gain: np.ndarray | float = 1.0,
     pixels: int = 1,
     remedy: str = "train it again",
 ) -> Setting:
@@ -46,7 +47,7 @@ def integer_setting(
         bias                   =  rhe(offset / step)
 
     The bias also takes off what zero points add to the sums. A residual of scale ``s_r`` counts
-    ``rhe(2**r * s_r / step)`` for each code, in sums that are shifted by r.
+    ``rhe(2**r * gain * s_r / step)`` for each code, in sums that are shifted by r.
 
     Parameters
     ----------
@@ -64,6 +65,8 @@ def integer_setting(
         Of the map that enters, and of the residual.
     out : Codes or None
         None for logits.
+    added_gain : float64 array, shape (out_channels,), or float
+        What the residual is multiplied by.
     pixels : int
         That a layer which averages sums up.
     remedy : str
@@ -91,7 +94,7 @@ def integer_setting(
         residual_shift = _residual_shift(weight_width, entering.width)
         step = step / (1 << residual_shift)
         low, high, absorbed = (sums * (1 << residual_shift) for sums in (low, high, absorbed))
-        counts = np.rint(added.scale / step)
+        counts = np.rint(added.scale * added_gain / step)
         if not np.all((counts >= 1) & (counts < 1 << 16)):
             raise DownshiftError(
                 f"{where}: a code of the residual {layer.residual} would count {counts.min():.0f} "

@@ -6,10 +6,11 @@ import numpy as np
 
 from downshift.sw.importing.attributes import number
 from downshift.sw.importing.onnx_file import Node
+from downshift.sw.importing.real_layer import RealLayer
 from downshift.sw.importing.translation import Translation
 from downshift.sw.importing.values import ConstantValue, MapValue, Refused, Value
 
-__all__ = ["ARITHMETIC_OPERATORS", "sum_of_maps"]
+__all__ = ["ARITHMETIC_OPERATORS", "affine", "sum_of_maps"]
 
 
 def add(t: Translation, node: Node) -> tuple[Value, str]:
@@ -20,7 +21,7 @@ def add(t: Translation, node: Node) -> tuple[Value, str]:
     place = 1 if isinstance(first, ConstantValue) else 0
     value = t.map(node, place)
     offset = t.affine(t.numbers(node, 1 - place, "what is added"), value)
-    return _affine(t, node, value, np.ones(1), offset)
+    return affine(t, node, value, np.ones(1), offset)
 
 
 def subtract(t: Translation, node: Node) -> tuple[Value, str]:
@@ -29,8 +30,8 @@ def subtract(t: Translation, node: Node) -> tuple[Value, str]:
     value = t.map(node, place)
     offset = t.affine(t.numbers(node, 1 - place, "what is subtracted"), value)
     if place == 1:
-        return _affine(t, node, value, -np.ones(1), offset)
-    return _affine(t, node, value, np.ones(1), -offset)
+        return affine(t, node, value, -np.ones(1), offset)
+    return affine(t, node, value, np.ones(1), -offset)
 
 
 def multiply(t: Translation, node: Node) -> tuple[Value, str]:
@@ -38,7 +39,7 @@ def multiply(t: Translation, node: Node) -> tuple[Value, str]:
     place = 1 if isinstance(t.value(node, 0), ConstantValue) else 0
     value = t.map(node, place)
     gain = t.affine(t.numbers(node, 1 - place, "a factor"), value)
-    return _affine(t, node, value, gain, np.zeros(1))
+    return affine(t, node, value, gain, np.zeros(1))
 
 
 def divide(t: Translation, node: Node) -> tuple[Value, str]:
@@ -47,7 +48,7 @@ def divide(t: Translation, node: Node) -> tuple[Value, str]:
     divisor = t.affine(t.numbers(node, 1, "a divisor"), value)
     if not divisor.all():
         raise Refused("a divisor must not be 0")
-    return _affine(t, node, value, 1 / divisor, np.zeros(1))
+    return affine(t, node, value, 1 / divisor, np.zeros(1))
 
 
 def batch_normalization(t: Translation, node: Node) -> tuple[Value, str]:
@@ -66,10 +67,10 @@ def batch_normalization(t: Translation, node: Node) -> tuple[Value, str]:
     if not (spread > 0).all():
         raise Refused("variances must be positive")
     gain = gain / np.sqrt(spread)
-    return _affine(t, node, value, gain, offset - gain * mean)
+    return affine(t, node, value, gain, offset - gain * mean)
 
 
-def _affine(
+def affine(
     t: Translation, node: Node, value: MapValue, gain: np.ndarray, offset: np.ndarray
 ) -> tuple[Value, str]:
     """A map times a factor plus an offset, each of every channel or of all."""
@@ -82,10 +83,21 @@ def _affine(
             network.input_gain = float(network.input_gain * gain[0])
             network.input_offset = float(network.input_offset * gain[0] + offset[0])
             return value, "into how inputs become codes"
-    opened, layer = t.open(node, value, lambda each: each.is_linear and each.residual is None)
+    positive = (gain > 0).all()
+    if not offset.any() and positive and not t.can_open(value, _is_scalable):
+        return replace(value, factor=gain * (1.0 if value.factor is None else value.factor)), (
+            "into what takes it"
+        )
+    opened, layer = t.open(
+        node, value, lambda each: _is_scalable(each) and (each.residual is None or bool(positive))
+    )
     channels = len(layer.bias)
     layer.scale_by(np.broadcast_to(gain, channels), np.broadcast_to(offset, channels))
     return opened, f"into layer {layer.name}"
+
+
+def _is_scalable(layer: RealLayer) -> bool:
+    return layer.is_linear
 
 
 def sum_of_maps(t: Translation, node: Node, values: list[MapValue]) -> tuple[MapValue, str]:
@@ -93,44 +105,44 @@ def sum_of_maps(t: Translation, node: Node, values: list[MapValue]) -> tuple[Map
     first, second = (t.sizes(each) for each in values)
     if first != second or values[0].axes != values[1].axes:
         raise Refused(f"adds maps of shapes {_shape(first)} and {_shape(second)}; use equal ones")
-    if any(each.layer is not None and each.layer.thresholds for each in values):
-        raise Refused("adds what a quantizer gave that is no whole number of codes")
     if any(each.mean or any(each.padding) for each in values):
         raise Refused("cannot add means or padded maps; use convolutions before it")
-
-    def can_add(value: MapValue) -> bool:
-        layer = value.layer
-        return (
-            layer is not None
-            and value.exclusive
-            and layer.residual is None
-            and layer.pool is None
-            and not layer.is_clipped
-        )
-
+    if any(each.layer is not None and each.layer.thresholds for each in values):
+        raise Refused("adds what a quantizer gave that is no whole number of codes")
     order = {each.name: index for index, each in enumerate(t.network.layers)}
-    values.sort(key=lambda each: order.get(t.name_of(each), -1))
-    earlier, later = values
-    dropped = ""
-    if can_add(later):
-        layer = later.layer
-        opened = later
-    elif can_add(earlier) and earlier.layer is not later.layer:
+    earlier, later = sorted(values, key=lambda each: order.get(t.name_of(each), -1))
+    if _can_add(later):
+        opened, other = later, earlier
+    elif _can_add(earlier) and earlier.layer is not later.layer:
         # What nobody else takes may come as late as that.
-        opened, layer, other = earlier, earlier.layer, later
-        t.network.layers.remove(layer)
-        t.network.layers.append(layer)
-        earlier, later = other, opened
+        opened, other = earlier, later
+        assert opened.layer is not None
+        t.network.layers.remove(opened.layer)
+        t.network.layers.append(opened.layer)
     else:
-        opened = t.identity(node, later)
-        layer = opened.layer
+        opened, other = t.identity(node, t.multiplied(node, later)), earlier
+    layer = opened.layer
     assert layer is not None
-    if layer.codes is not None:
-        dropped = "; its sums are added before they are quantized"
-        layer.codes = None
-    layer.residual = t.name_of(earlier)
+    dropped = "; its sums are added before they are quantized" if layer.codes else ""
+    layer.codes = None
+    layer.residual = t.name_of(other)
+    if other.factor is not None:
+        layer.residual_gain = np.broadcast_to(other.factor, len(layer.bias)).astype(np.float64)
     opened = replace(opened, params=None)
     return opened, f"into layer {layer.name}, which adds {layer.residual}{dropped}"
+
+
+def _can_add(value: MapValue) -> bool:
+    """Whether the layer of a map can take a residual in."""
+    layer = value.layer
+    return (
+        layer is not None
+        and value.exclusive
+        and value.factor is None
+        and layer.residual is None
+        and layer.pool is None
+        and not layer.is_clipped
+    )
 
 
 def _shape(sizes: dict[str, int]) -> tuple[int, ...]:

@@ -24,8 +24,8 @@ SHRINKING = {
     "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze",
 }  # fmt: skip
 """Give at most as many elements as they take."""
-MOVING = {"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
-"""Give the elements that they take."""
+MOVING = {"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
+"""Give the elements that they take, if only as another type."""
 GROWING = {"Concat", "ConstantOfShape", "Expand", "Gather"}
 
 
@@ -78,6 +78,8 @@ class Folding:
         shape: tuple[int, ...],
     ) -> StoredConstant | None:
         """Integers behind a constant whose elements change their places."""
+        if node.op == "Cast":
+            return stored
         if stored.scale.size == 1:
             scale = stored.scale.reshape((1,) * len(shape))
         elif node.op in {"Identity", "Transpose"}:

@@ -1,5 +1,7 @@
 """Operators that limit what a map holds."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from downshift.sw.graph.integer_setting import Codes
@@ -8,6 +10,11 @@ from downshift.sw.importing.translation import Translation
 from downshift.sw.importing.values import MapValue, Refused, Value
 
 __all__ = ["LIMIT_OPERATORS", "is_positive"]
+
+
+def rounding(t: Translation, node: Node) -> tuple[Value, str]:
+    """Round, half to even, before a quantizer of scale 1."""
+    return replace(t.map(node), rounded=True), "into the quantizer that follows"
 
 
 def relu(t: Translation, node: Node) -> tuple[Value, str]:
@@ -43,6 +50,11 @@ def _limited(
     """A map within limits."""
     if low <= 0 and high == np.inf and is_positive(value):
         return value, "nothing: there is nothing below 0"
+    network = t.network
+    if value.layer is None and value.exclusive and network.input_codes is None:
+        network.input_low = max(network.input_low, low)
+        network.input_high = min(network.input_high, high)
+        return value, "into the limits of the input"
     opened, layer = t.open(node, value, lambda each: each.codes is None)
     layer.low, layer.high = max(layer.low, low), min(layer.high, high)
     if not layer.low < layer.high:
@@ -72,4 +84,4 @@ def _narrowed(value: MapValue, low: float, high: float) -> tuple[Value, str]:
     return value, f"into layer {layer.name}, {width}-bit codes"
 
 
-LIMIT_OPERATORS = {"Clip": clip, "Relu": relu}
+LIMIT_OPERATORS = {"Clip": clip, "Relu": relu, "Round": rounding}

@@ -138,6 +138,14 @@ def global_average_pool(t: Translation, node: Node) -> tuple[Value, str]:
     return mean_of(t.pixels(node))
 
 
+def reduce_sum(t: Translation, node: Node) -> tuple[Value, str]:
+    """ReduceSum over rows and columns: the mean of so many pixels."""
+    sizes = t.sizes(t.map(node))
+    value, detail = reduce_mean(t, node)
+    assert isinstance(value, MapValue)
+    return replace(value, factor=np.array([float(sizes["h"] * sizes["w"])])), detail
+
+
 def reduce_mean(t: Translation, node: Node) -> tuple[Value, str]:
     """ReduceMean over rows and columns."""
     value = t.map(node)
@@ -171,4 +179,5 @@ POOL_OPERATORS = {
     "GlobalAveragePool": global_average_pool,
     "MaxPool": max_pool,
     "ReduceMean": reduce_mean,
+    "ReduceSum": reduce_sum,
 }

@@ -122,6 +122,17 @@ def window(
     return (strides[0], strides[1]), (pads[0], pads[1], pads[2], pads[3])
 
 
+def _with_factor(layer: RealLayer, value: MapValue) -> None:
+    """Let the weights of a layer multiply what enters by its factor, which is one number."""
+    if value.factor is None:
+        return
+    if value.factor.size > 1:
+        raise Refused("multiplies channels by numbers of their own before a matrix product")
+    layer.weight = layer.weight * value.factor[0]
+    if layer.stored is not None:
+        layer.stored = replace(layer.stored, scale=layer.stored.scale * value.factor[0])
+
+
 def matmul(t: Translation, node: Node) -> tuple[Value, str]:
     """MatMul of a map with constant weights: a fully connected layer, or a 1×1 convolution."""
     value, constant = t.map(node), t.constant(node, 1, "weights")
@@ -203,6 +214,7 @@ def fully_connected(
         average=value.mean,
         stored=codes,
     )
+    _with_factor(layer, value)
     if not np.isfinite(layer.weight).all():
         raise Refused("weights must be finite numbers")
     given = t.add_layer(layer)

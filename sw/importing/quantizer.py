@@ -150,6 +150,7 @@ class Quantizer:
             entering=entering,
             out=named,
             added=None if layer.residual is None else run.codes[layer.residual],
+            added_gain=layer.residual_gains,
             pixels=pixels,
             remedy="quantize it with scales nearer to each other",
         )
@@ -206,7 +207,7 @@ class Quantizer:
         if layer.residual is not None:
             codes = run.codes[layer.residual]
             residual = run.maps[layer.residual].astype(np.float32) - codes.zero_point
-            sums = sums + residual * codes.scale
+            sums = sums + residual * (codes.scale * layer.residual_gains)
         return sums.astype(np.float32)
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from downshift.sw.graph.integer_setting import Codes
+from downshift.sw.importing.arithmetic_operators import affine
 from downshift.sw.importing.attributes import integer
 from downshift.sw.importing.onnx_file import Node
 from downshift.sw.importing.translation import Translation
@@ -60,11 +61,15 @@ def leaving(
 def quantized(t: Translation, node: Node, value: MapValue, codes: Codes) -> tuple[MapValue, str]:
     """A map as codes: its own, or those of an identity that follows it."""
     network = t.network
+    if value.rounded and codes.scale != 1:
+        raise Refused(f"quantizes what was rounded with scale {codes.scale:.6g}; 1 works")
+    value = replace(value, rounded=False)
     if value.mean:
         return value, "nothing: the mean goes on exactly"
     if value.layer is None:
-        if network.input_codes in (None, codes):
-            network.input_codes = codes
+        taken = clipped_codes(codes, network.input_low, network.input_high)
+        if network.input_codes in (None, taken):
+            network.input_codes = taken
             return value, f"into the input, {codes.width}-bit codes"
     elif value.layer.codes is None or value.params == codes:
         layer = value.layer
@@ -95,6 +100,10 @@ def clipped_codes(codes: Codes, low: float, high: float) -> Codes:
     if high >= ends[1] - half and low == 0:
         return replace(codes, zero_point=0)
     low, high = max(low, ends[0]), min(high, ends[1])
+    levels, below = (high - low) / codes.scale + 1, -low / codes.scale
+    width = round(levels).bit_length() - 1
+    if levels == 1 << width and below == round(below) >= 0:
+        return Codes(scale=codes.scale, width=width, zero_point=round(below))
     scale = (high - low) / most
     if not scale > 0:
         return codes
@@ -110,7 +119,13 @@ def dequantize_linear(t: Translation, node: Node) -> tuple[Value, str]:
         return given, "its output stays logits"
     if isinstance(given, ConstantValue):
         return dequantized_constant(t, node, 0, axis=integer(node, "axis", 1)), "a constant"
-    value = t.map(node, integer=True)
+    value = t.map(node, integer=None)
+    if not value.integer:
+        # Sums, as integers of 32 bits.
+        scale = positive_scale(t, node, 1)
+        if _zero_point(t, node, 2).any() or scale.size > 1:
+            raise Refused("takes sums with one scale, and no zero point")
+        return affine(t, node, value, scale.reshape(-1), np.zeros(1))
     return real(t, value, entering_codes(t, node, value, 0)), "into what takes it"
 
 

@@ -81,6 +81,8 @@ class RealLayer:
     """The weights meet the mean of all pixels."""
     residual: str | None = None
     """Map that is added."""
+    residual_gain: np.ndarray | None = None
+    """float64, (out_channels,): what it is multiplied by; positive."""
     low: float = -np.inf
     high: float = np.inf
     """What the sums are clipped to."""
@@ -100,6 +102,11 @@ class RealLayer:
         return not self.is_clipped and self.codes is None and self.pool is None
 
     @property
+    def residual_gains(self) -> np.ndarray:
+        """What the residual is multiplied by, of every channel."""
+        return np.ones(len(self.bias)) if self.residual_gain is None else self.residual_gain
+
+    @property
     def channels(self) -> int:
         """Channels that it gives, each of as many thresholds as there are."""
         return self.shape[2] // (1 if self.thresholds is None else self.thresholds.count)
@@ -110,7 +117,9 @@ class RealLayer:
         return self.low > -np.inf or self.high < np.inf
 
     def scale_by(self, gain: np.ndarray, offset: np.ndarray) -> None:
-        """Let the sums be ``gain * sums + offset``, by channel; there is no residual yet."""
+        """Let the sums be ``gain * sums + offset``, by channel; of a residual too, if positive."""
+        if self.residual is not None:
+            self.residual_gain = self.residual_gains * gain
         self.weight = self.weight * gain[:, None, None, None]
         self.bias = self.bias * gain + offset
         if self.stored is not None:
@@ -140,6 +149,9 @@ class RealNetwork:
     input_gain: float = 1.0
     input_offset: float = 0.0
     """What is given is multiplied by the gain before the offset is added, then it enters."""
+    input_low: float = -np.inf
+    input_high: float = np.inf
+    """What it is clipped to."""
     output_codes: Codes | None = None
     """What the file quantizes the logits to."""
 
@@ -200,7 +212,7 @@ def run_network(network: RealNetwork, images: np.ndarray) -> dict[str, np.ndarra
     for layer in network.layers:
         sums[layer.name] = _sums(layer, maps[layer.source])
         if layer.residual is not None:
-            sums[layer.name] += maps[layer.residual]
+            sums[layer.name] += maps[layer.residual] * layer.residual_gains.astype(np.float32)
         maps[layer.name] = np.clip(sums[layer.name], layer.low, layer.high)
         if layer.thresholds is not None:
             reached = reaches(sums[layer.name].astype(np.float64), layer.thresholds)

@@ -73,10 +73,6 @@ def translate(model: OnnxModel, *, name: str = "network") -> Translated:
     sizes = model.input_shape[1:]
     if not sizes:
         raise DownshiftError(f"input {shown(model.input_name)} has no axis but the batch's")
-    if len(model.outputs) > 1:
-        raise DownshiftError(
-            f"a network must have one output, not {len(model.outputs)}; remove the others"
-        )
     tries = []
     for layout in LAYOUTS[len(sizes)]:
         by_label = {"h": 1, "w": 1, "c": 1, **dict(zip(layout, sizes, strict=True))}
@@ -98,7 +94,7 @@ def translate(model: OnnxModel, *, name: str = "network") -> Translated:
 
 def _finish(translation: Translation) -> None:
     """Let the last layer give logits, and leave out what nothing takes."""
-    network, output = translation.network, translation.model.outputs[0]
+    network, output = translation.network, translation.output
     value = translation.values.get(output)
     if isinstance(value, EndValue):
         value = value.value
@@ -106,11 +102,23 @@ def _finish(translation: Translation) -> None:
         raise DownshiftError(f"output {shown(output)} does not depend on the input")
     layer = value.layer
     last = Node(op="Identity", name="logits", inputs=(), outputs=())
+    value = translation.multiplied(last, value)
+    layer = value.layer
     if layer is None or value.mean or any(value.padding):
         layer = translation.identity(last, replace(value, padding=(0, 0, 0, 0))).layer
     elif layer.is_clipped or layer.pool is not None or layer.residual is not None:
         layer = translation.identity(last, value).layer
     assert layer is not None
+    for other in translation.model.outputs:
+        given = translation.values.get(other)
+        if not isinstance(given, MapValue | EndValue):
+            raise DownshiftError(f"output {shown(other)} does not depend on the input")
+        inner = given.value if isinstance(given, EndValue) else given
+        if inner.layer is not value.layer:
+            raise DownshiftError(
+                f"a network must have one output, but {shown(other)} is another than "
+                f"{shown(output)}; remove it"
+            )
     _prune(network, layer.name)
     _flatten(network)
     if network.layers[-1] is not layer:

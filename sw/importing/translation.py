@@ -22,6 +22,10 @@ from downshift.sw.importing.values import ConstantValue, EndValue, MapValue, Ref
 __all__ = ["Fate", "Translation"]
 
 MAX_LAYERS = 1000
+AFTER_ROUND = {"Cast", "Clip", "Identity", "Quant", "QuantizeLinear"}
+"""What may follow a Round; a quantizer has to."""
+WITH_FACTOR = {"Add", "Cast", "Div", "Identity", "MatMul", "Gemm", "Flatten", "Mul", "Reshape"}
+"""What takes a map's factor along, or into its own numbers."""
 OTHER_ORDER = "takes maps of axes N, C, H, W; these are in another order"
 
 
@@ -51,12 +55,17 @@ class Translation:
     network: RealNetwork
     values: dict[str, Value] = field(default_factory=dict)
     fates: list[Fate] = field(default_factory=list)
+    output: str = ""
+    """The one that counts."""
 
     def __post_init__(self):
         self.uses = Counter(
             name for node in self.model.nodes if node.op != "Shape" for name in node.inputs
         )
-        self.uses.update(self.model.outputs)
+        # Of several outputs the last counts: the others are to be the same in other forms.
+        given = [name for node in self.model.nodes for name in node.outputs]
+        self.output = max(self.model.outputs, key=given.index)
+        self.uses[self.output] += 1
         self.folding = Folding(opset=self.model.opset)
         for name, array in self.model.constants.items():
             self.values[name] = ConstantValue(array=array)
@@ -112,8 +121,21 @@ class Translation:
         if integer is not None and value.integer != integer:
             wanted = "codes, a QuantizeLinear" if integer else "real numbers, a DequantizeLinear"
             raise Refused(f"takes {wanted} is missing before it")
+        if value.rounded and node.op not in AFTER_ROUND:
+            raise Refused("takes what was rounded; only a quantizer of scale 1 may")
         exclusive = value.exclusive and self.uses[node.inputs[index]] <= 1
-        return replace(value, exclusive=exclusive)
+        value = replace(value, exclusive=exclusive)
+        return value if node.op in WITH_FACTOR else self.multiplied(node, value)
+
+    def multiplied(self, node: Node, value: MapValue) -> MapValue:
+        """A map with its factor in it, by a layer that multiplies."""
+        if value.factor is None:
+            return value
+        opened = self.identity(node, replace(value, factor=None))
+        assert opened.layer is not None
+        channels = len(opened.layer.bias)
+        opened.layer.scale_by(np.broadcast_to(value.factor, channels), np.zeros(channels))
+        return opened
 
     def pixels(self, node: Node, index: int = 0, *, integer: bool | None = False) -> MapValue:
         """A map that a node takes with its axes in ONNX's order: N, C, H, W."""
@@ -198,6 +220,11 @@ class Translation:
         )
         return self.add_layer(layer, value)
 
+    def can_open(self, value: MapValue, still: Callable[[RealLayer], bool]) -> bool:
+        """Whether a map's own layer may still take something more in."""
+        bound = not value.exclusive or value.mean or any(value.padding)
+        return value.layer is not None and not bound and still(value.layer)
+
     def open(
         self, node: Node, value: MapValue, still: Callable[[RealLayer], bool]
     ) -> tuple[MapValue, RealLayer]:
@@ -205,13 +232,10 @@ class Translation:
 
         `still` says whether a layer can, as far as it is known.
         """
-        layer = value.layer
-        bound = not value.exclusive or value.mean or any(value.padding)
-        if layer is None or bound or not still(layer):
+        if not self.can_open(value, still):
             value = self.identity(node, value)
-            layer = value.layer
-        assert layer is not None
-        return value, layer
+        assert value.layer is not None
+        return value, value.layer
 
     def name_of(self, value: MapValue) -> str:
         """Name of a map in the network."""
@@ -290,5 +314,9 @@ def stored_weights(codes: np.ndarray, scale: np.ndarray, width: int) -> StoredWe
         return None
     if scale.size not in (1, channels) or math.prod(scale.shape[1:]) != 1:
         return None
+    if width > 1:
+        # Files keep codes of fewer bits in larger types.
+        width = max(int(codes.max(initial=0)).bit_length(), int(~codes.min(initial=0)).bit_length())
+        width = max(width + 1, 2)
     spread = np.broadcast_to(scale.reshape(-1), channels).astype(np.float64)
     return StoredWeights(codes=codes.astype(np.int8), scale=spread, width=width)

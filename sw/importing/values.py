@@ -52,6 +52,10 @@ class MapValue:
     """128 if the file's integers are signed 8-bit ones."""
     mean: bool = False
     """It is the mean of all pixels of the map."""
+    factor: np.ndarray | None = None
+    """What it is multiplied by, float64 (channels,) or (1,), in whatever takes it."""
+    rounded: bool = False
+    """It is rounded to whole numbers, which a quantizer of scale 1 has to follow."""
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
     """Zeros around it, that a convolution has to add."""
 

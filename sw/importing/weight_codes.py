@@ -89,7 +89,9 @@ def _least_scale(layer: RealLayer, reach: Mapping[str, float]) -> np.ndarray:
     wanted = np.abs(layer.bias) + reach.get(layer.name, 0.0)
     least = wanted / MOST_SUM / entering
     if layer.residual is not None:
-        least = np.maximum(least, reach[layer.residual] / 255 / MOST_COUNT / entering)
+        least = np.maximum(
+            least, reach[layer.residual] / 255 * layer.residual_gains / MOST_COUNT / entering
+        )
     return least
 
 

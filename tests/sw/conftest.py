@@ -1,6 +1,7 @@
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from tiny_graph import make_graph
@@ -76,3 +77,28 @@ def run(monkeypatch, capsys, tmp_path):
         return status.value.code, captured.out, captured.err
 
     return call
+
+
+@pytest.fixture(scope="session")
+def lowered():
+    """A network with residuals, a depthwise layer and a mean, at every width."""
+    from onnx_models import make_model, whole_numbers
+
+    from downshift.sw.importing.importer import import_graph
+
+    constants = {
+        "w": whole_numbers((16, 3, 3, 3)), "v": whole_numbers((16, 16, 3, 3), seed=1),
+        "d": whole_numbers((16, 1, 3, 3), seed=2), "fc": whole_numbers((16, 10), seed=3),
+    }  # fmt: skip
+    nodes = [
+        ("Conv", ["x", "w"], ["a"], {"pads": [1] * 4}), ("Relu", ["a"], ["b"]),
+        ("Conv", ["b", "v"], ["c"], {"pads": [1] * 4}), ("Add", ["c", "b"], ["s"]),
+        ("Relu", ["s"], ["e"]),
+        ("Conv", ["e", "d"], ["f"], {"pads": [0, 0, 1, 1], "strides": [2, 2], "group": 16}),
+        ("MaxPool", ["f"], ["p"], {"kernel_shape": [2, 2], "strides": [2, 2]}),
+        ("GlobalAveragePool", ["p"], ["m"]), ("Flatten", ["m"], ["n"]),
+        ("MatMul", ["n", "fc"], ["y"]),
+    ]  # fmt: skip
+    model = make_model(nodes, (3, 12, 12), constants=constants)
+    images = np.random.default_rng(0).normal(size=(32, 3, 12, 12))
+    return import_graph(model.SerializeToString(), calibration=images)

@@ -1,38 +1,14 @@
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
-import qonnx.core.onnx_exec
 from onnx_models import make_model, translated, whole_numbers
-from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.transformation.infer_shapes import InferShapes
+from qonnx_execution import executed
 
 from downshift.sim import golden
 from downshift.sw.importing.importer import import_graph
 from downshift.sw.importing.quantize import input_codes
 
 DOMAIN = "qonnx.custom_op.general"
-
-
-@pytest.fixture
-def executed(monkeypatch):
-    """What the qonnx package makes of a model."""
-    session = onnxruntime.InferenceSession
-
-    def readable(data, *arguments, **options):
-        # The runtime lags behind what onnx writes by default.
-        model = onnx.load_model_from_string(data)
-        model.ir_version = 10
-        return session(model.SerializeToString(), *arguments, **options)
-
-    monkeypatch.setattr(onnxruntime, "InferenceSession", readable)
-
-    def execute(model, x):
-        wrapped = ModelWrapper(model).transform(InferShapes())
-        rows = [qonnx.core.onnx_exec.execute_onnx(wrapped, {"x": row[None]})["y"][0] for row in x]
-        return np.array(rows).reshape(len(x), -1)
-
-    return execute
 
 
 def quant(given, name, *, bits, signed=1, narrow=0, scale="one"):
@@ -50,8 +26,6 @@ def model_of(nodes, shape, constants):
     }
     model = make_model(nodes, shape, constants=constants, opset=13)
     model.opset_import.append(onnx.helper.make_opsetid(DOMAIN, 1))
-    # The package fixes the batch at what the file says.
-    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
     return model
 
 
@@ -60,7 +34,7 @@ def model_of(nodes, shape, constants):
     "bits, signed, narrow", [(2, 1, 1), (2, 1, 0), (3, 1, 1), (2, 0, 0), (4, 1, 0), (8, 0, 0)]
 )
 @pytest.mark.parametrize("seed", range(3))
-def test_quantized_layers_are_what_the_package_says(executed, bits, signed, narrow, seed):
+def test_quantized_layers_are_what_the_package_says(bits, signed, narrow, seed):
     rng = np.random.default_rng(seed)
     nodes = [
         quant("x", "a", bits=4),
@@ -88,7 +62,7 @@ def test_quantized_layers_are_what_the_package_says(executed, bits, signed, narr
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("seed", range(3))
-def test_thresholds_are_what_the_package_says(executed, seed):
+def test_thresholds_are_what_the_package_says(seed):
     rng = np.random.default_rng(seed)
     nodes = [
         quant("x", "a", bits=8), quant("w", "wq", bits=4), ("Conv", ["a", "wq"], ["b"]),
@@ -111,7 +85,7 @@ def test_thresholds_are_what_the_package_says(executed, seed):
     np.testing.assert_array_equal(found, executed(model, x))
 
 
-def test_weights_of_one_bit(executed):
+def test_weights_of_one_bit():
     nodes = [
         quant("x", "a", bits=4),
         ("BipolarQuant", ["w", "half"], ["wq"], {"domain": DOMAIN}),

@@ -1,0 +1,1 @@
+"""Integer graphs for other tools: ONNX, packed arrays, C."""

@@ -1,0 +1,71 @@
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from downshift.sim import golden
+from downshift.sim.random_networks import Feature, random_network
+from downshift.sw.exporting.c_header import c_header, identifier
+from downshift.sw.graph.integer_graph import INPUT
+
+MAIN = """
+#include <stdio.h>
+#include "network.h"
+int main(void)
+{
+    static uint8_t input[@_INPUTS], memory[@_MEMORY];
+    static int32_t logits[@_OUTPUTS];
+    while (fread(input, 1, sizeof input, stdin) == sizeof input) {
+        @_run(input, logits, memory);
+        fwrite(logits, 1, sizeof logits, stdout);
+    }
+    return 0;
+}
+"""
+COMPILER = shutil.which("cc") or shutil.which("gcc")
+FLAGS = [
+    "-std=c99",
+    "-O2",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-fsanitize=undefined",
+]
+
+
+def computed(graph, width, codes, folder):
+    """Logits that the compiled header gives."""
+    (folder / "network.h").write_text(c_header(graph, width))
+    (folder / "main.c").write_text(MAIN.replace("@", identifier(graph.name)))
+    program = folder / f"run{width}"
+    subprocess.run([COMPILER, *FLAGS, folder / "main.c", "-o", program], check=True)
+    done = subprocess.run([program], input=codes.tobytes(), capture_output=True, check=True)
+    assert not done.stderr
+    return np.frombuffer(done.stdout, "<i4").reshape(len(codes), -1)
+
+
+@pytest.mark.skipif(COMPILER is None, reason="needs a C compiler (cc)")
+@pytest.mark.parametrize("seed", range(6))
+def test_the_compiled_header_gives_golden(tmp_path, seed):
+    graph = random_network(np.random.default_rng(seed), features=tuple(Feature))
+    for width in graph.widths:
+        bits, _ = graph.codes_of(INPUT, width)
+        codes = np.random.default_rng(seed).integers(0, 1 << bits, (4, *graph.input_shape))
+        codes = codes.astype(np.uint8)
+        wanted = golden.run(graph, codes, width).logits
+        np.testing.assert_array_equal(computed(graph, width, codes, tmp_path), wanted)
+
+
+@pytest.mark.skipif(COMPILER is None, reason="needs a C compiler (cc)")
+def test_every_width_of_a_network(tmp_path, lowered):
+    codes = np.random.default_rng(0).integers(0, 256, (5, *lowered.input_shape)).astype(np.uint8)
+    for width in lowered.widths:
+        wanted = golden.run(lowered, codes, width).logits
+        np.testing.assert_array_equal(computed(lowered, width, codes, tmp_path), wanted)
+
+
+def test_headers_shrink_with_the_bits(lowered):
+    sizes = [c_header(lowered, width).count(",") for width in (8, 4, 2)]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] - sizes[1] == lowered.weight_bytes // 2
