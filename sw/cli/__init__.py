@@ -12,10 +12,10 @@ __all__ = ["cli", "main"]
 COMMANDS = {
     name: name
     for name in (
-        "demo", "train", "search", "import", "check", "export", "generate", "simulate", "build",
-        "bench", "boards",
+        "demo", "train", "search", "import", "check", "export", "inspect", "generate", "simulate",
+        "build", "bench", "boards",
     )
-} | {"import": "import_model"}  # fmt: skip
+} | {"import": "import_model", "inspect": "inspect_file"}  # fmt: skip
 """In the order a user meets them, each with the module and the function in it."""
 
 

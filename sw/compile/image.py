@@ -20,7 +20,7 @@ from downshift.sw.compile.input_fold import InputFold
 from downshift.sw.compile.memory_plan import Map
 from downshift.sw.compile.word_map import WordMap
 
-__all__ = ["Image", "Section"]
+__all__ = ["Image", "Section", "section_table"]
 
 MAGIC = b"DWNSHIFT"
 HEADER = struct.Struct("<8sIII")  # magic, version, fingerprint, number of sections
@@ -237,8 +237,7 @@ def _read_sections(content: bytes, name: str) -> dict[int, bytes]:
     if zlib.crc32(content[:end]) != struct.unpack_from("<I", content, end)[0]:
         raise DownshiftError(f"{name} is damaged: its section table fails its checksum")
     bodies: dict[int, bytes] = {}
-    for index in range(count):
-        section, offset, length, crc = ENTRY.unpack_from(content, HEADER.size + index * ENTRY.size)
+    for section, offset, length, crc in section_table(content):
         body = content[offset : offset + length]
         if len(body) != length:
             raise DownshiftError(f"{name} is truncated; export it again")
@@ -246,3 +245,10 @@ def _read_sections(content: bytes, name: str) -> dict[int, bytes]:
             raise DownshiftError(f"{name} is damaged: section {section} fails its checksum")
         bodies[section] = body
     return bodies
+
+
+def section_table(content: bytes) -> list[tuple[int, int, int, int]]:
+    """Section, offset in the file, bytes and CRC-32, of every section of a whole file."""
+    count = HEADER.unpack_from(content)[3]
+    places = range(HEADER.size, HEADER.size + count * ENTRY.size, ENTRY.size)
+    return [ENTRY.unpack_from(content, place) for place in places]

@@ -23,7 +23,7 @@ from downshift.sw.graph.graph_metadata import (
 )
 from downshift.sw.graph.integer_graph import IntegerGraph
 
-__all__ = ["load_graph", "save_graph"]
+__all__ = ["graph_bytes", "load_graph", "read_header", "save_graph"]
 
 METADATA_KEY = "downshift"
 MAX_HEADER_BYTES = 16 << 20
@@ -103,6 +103,12 @@ def load_graph(path: Path | str) -> IntegerGraph:
         return graph
     except DownshiftError as error:
         raise DownshiftError(f"{path}: {error}") from error
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The JSON entry of a file that `load_graph` reads."""
+    header, _ = _split(path.read_bytes())
+    return _metadata(_metadata_text(header))
 
 
 def _canonical(metadata: Mapping[str, Any]) -> str:

@@ -82,7 +82,7 @@ def _external(tensor: TensorProto, expected: int, folder: Path | None, where: st
         raise DownshiftError(f"{where}: cannot read its data: {error!s:.80}") from None
 
 
-def shown(name: str) -> str:
+def shown(name: str | bytes) -> str:
     r"""A name as it can be printed: on one line, and not too long.
 
     Examples
@@ -90,5 +90,7 @@ def shown(name: str) -> str:
     >>> shown("conv\n1"), shown("a" * 99)[-1], len(shown("a" * 99))
     ('conv?1', '…', 60)
     """
+    if isinstance(name, bytes):  # text that is not UTF-8
+        name = name.decode(errors="replace")
     name = "".join(char if char.isprintable() else "?" for char in name)
     return name if len(name) <= 60 else f"{name[:59]}…"

@@ -55,7 +55,7 @@ def quantize(
         name=network.name,
         input_shape=network.input_shape,
         input_scale=entering.scale / network.input_gain,
-        input_offset=-offset / network.input_gain,
+        input_offset=0.0 - offset / network.input_gain,
         layers=tuple(
             replace(
                 layer, settings={width: run.settings[layer.name] for width, run in runs.items()}

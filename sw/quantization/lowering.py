@@ -99,7 +99,7 @@ def lower(
         input_shape=tuple(input_shape),
         input_scale=float(source.scale[0]),
         layers=tuple(layers),
-        input_offset=-source.zero_point * source.scale[0].item(),
+        input_offset=0.0 - source.zero_point * source.scale[0].item(),
         logit_scales=logit_scales,
         provenance=dict(provenance or {}),
     )

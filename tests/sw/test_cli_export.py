@@ -33,9 +33,8 @@ def test_packed_arrays_come_back(run, graph_path, tmp_path):
 
 
 def test_a_width_that_is_not_there(run, graph_path, tmp_path):
-    status, _, errors = run(
-        "export", graph_path, "--format", "c", "--width", "5", "-o", tmp_path / "out"
-    )
+    out = tmp_path / "out"
+    status, _, errors = run("export", graph_path, "--format", "c", "--width", "5", "-o", out)
     assert status == 1
     assert errors == "downshift: Network tiny runs at widths 8, 4, 2, not 5\n"
     assert not out.exists()
