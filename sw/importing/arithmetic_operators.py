@@ -6,11 +6,15 @@ import numpy as np
 
 from downshift.sw.importing.attributes import number
 from downshift.sw.importing.onnx_file import Node
-from downshift.sw.importing.real_layer import RealLayer
+from downshift.sw.importing.real_layer import RealLayer, StoredWeights
 from downshift.sw.importing.translation import Translation
 from downshift.sw.importing.values import ConstantValue, MapValue, Refused, Value
 
 __all__ = ["ARITHMETIC_OPERATORS", "affine", "sum_of_maps"]
+
+
+WEIGHTS = np.arange(64, 128)
+"""What the weight of a layer that only adds may be: the more, the finer its residual counts."""
 
 
 def add(t: Translation, node: Node) -> tuple[Value, str]:
@@ -120,16 +124,33 @@ def sum_of_maps(t: Translation, node: Node, values: list[MapValue]) -> tuple[Map
         t.network.layers.remove(opened.layer)
         t.network.layers.append(opened.layer)
     else:
-        opened, other = t.identity(node, t.multiplied(node, later)), earlier
+        opened, other = _adder(t, node, t.multiplied(node, later), earlier), earlier
     layer = opened.layer
     assert layer is not None
-    dropped = "; its sums are added before they are quantized" if layer.codes else ""
-    layer.codes = None
     layer.residual = t.name_of(other)
     if other.factor is not None:
         layer.residual_gain = np.broadcast_to(other.factor, len(layer.bias)).astype(np.float64)
     opened = replace(opened, params=None)
-    return opened, f"into layer {layer.name}, which adds {layer.residual}{dropped}"
+    return opened, f"into layer {layer.name}, which adds {layer.residual}"
+
+
+def _adder(t: Translation, node: Node, host: MapValue, other: MapValue) -> MapValue:
+    """An identity of a map, with a weight for which a code of the other counts a whole number."""
+    opened = t.identity(node, host)
+    scales = [each.params and each.params.scale for each in (host, other)]
+    layer = opened.layer
+    assert layer is not None and layer.stored is not None
+    layer.pinned = True
+    if None in scales:
+        return opened
+    ratio = scales[1] / scales[0] * (1.0 if other.factor is None else other.factor.mean())
+    counts = WEIGHTS * ratio
+    weight = WEIGHTS[np.argmin(np.abs(counts - np.maximum(np.rint(counts), 1)) / counts)]
+    shape = layer.stored.codes.shape
+    layer.stored = StoredWeights(
+        codes=np.full(shape, weight, np.int8), scale=np.full(len(layer.bias), 1 / weight)
+    )
+    return opened
 
 
 def _can_add(value: MapValue) -> bool:
@@ -139,6 +160,7 @@ def _can_add(value: MapValue) -> bool:
         layer is not None
         and value.exclusive
         and value.factor is None
+        and layer.codes is None
         and layer.residual is None
         and layer.pool is None
         and not layer.is_clipped

@@ -10,7 +10,12 @@ from downshift.sw.importing.axes import bare
 from downshift.sw.importing.limit_operators import is_positive
 from downshift.sw.importing.onnx_file import Node
 from downshift.sw.importing.product_operators import window
-from downshift.sw.importing.real_layer import IDENTITY_CODE, RealLayer, StoredWeights
+from downshift.sw.importing.real_layer import (
+    IDENTITY_CODE,
+    RealLayer,
+    StoredWeights,
+    identity_weights,
+)
 from downshift.sw.importing.translation import Translation
 from downshift.sw.importing.values import MapValue, Refused, Value
 
@@ -113,11 +118,11 @@ def average_pool(t: Translation, node: Node) -> tuple[Value, str]:
         return mean_of(value)
     if pads[0] >= size[0] or pads[2] >= size[1] or any(value.padding):
         raise Refused(f"padding {pads} is not less than the window {size}; use less")
-    channels, count = sizes["c"], size[0] * size[1]
-    codes = np.full((channels, 1, *size), IDENTITY_CODE, np.int8)
+    channels = sizes["c"]
+    weight, stored = identity_weights(channels, window=(size[0], size[1]))
     layer = RealLayer(
         name=node.name,
-        weight=codes / (IDENTITY_CODE * count),
+        weight=weight,
         bias=np.zeros(channels),
         source=t.name_of(value),
         shape=(
@@ -128,7 +133,7 @@ def average_pool(t: Translation, node: Node) -> tuple[Value, str]:
         stride=stride,
         padding=pads,
         groups=channels,
-        stored=StoredWeights(codes=codes, scale=np.full(channels, 1 / (IDENTITY_CODE * count))),
+        stored=stored,
     )
     return t.add_layer(layer), f"layer {layer.name}, depthwise"
 

@@ -122,7 +122,7 @@ class Quantizer:
         """Choose the numbers of the next layer, and run it."""
         stored, entering = layer.stored, run.codes[layer.source]
         assert stored is not None
-        weight_width = min(stored.width, run.bits(layer))
+        weight_width = stored.width if layer.pinned else min(stored.width, run.bits(layer))
         height, columns, _ = self.shapes[layer.source]
         pixels = height * columns if layer.average else 1
         step = stored.scale * (1 << (stored.width - weight_width)) * entering.scale / pixels

@@ -65,7 +65,10 @@ def quantized(t: Translation, node: Node, value: MapValue, codes: Codes) -> tupl
         raise Refused(f"quantizes what was rounded with scale {codes.scale:.6g}; 1 works")
     value = replace(value, rounded=False)
     if value.mean:
-        return value, "nothing: the mean goes on exactly"
+        value = t.identity(node, t.multiplied(node, value))
+        assert value.layer is not None
+        value.layer.codes = codes
+        return value, f"layer {value.layer.name}, which averages"
     if value.layer is None:
         taken = clipped_codes(codes, network.input_low, network.input_high)
         if network.input_codes in (None, taken):

@@ -93,6 +93,8 @@ class RealLayer:
     """What the output is quantized to, if it is known."""
     thresholds: Thresholds | None = None
     """What the output is compared with; `codes` are then those of one comparison."""
+    pinned: bool = False
+    """Its weights have their bits at every width."""
     like: "RealLayer | None" = None
     """A later layer whose codes it has, too."""
 
@@ -166,9 +168,14 @@ def _scaled(stored: StoredWeights, gain: np.ndarray) -> StoredWeights | None:
 
 
 def identity_weights(
-    channels: int, *, dense: bool = False, first: int = 0, of: int | None = None
+    channels: int,
+    *,
+    dense: bool = False,
+    first: int = 0,
+    of: int | None = None,
+    window: tuple[int, int] = (1, 1),
 ) -> tuple[np.ndarray, StoredWeights]:
-    """Weights of a 1×1 convolution that gives what it takes.
+    """Weights of a convolution that gives what it takes, or the mean of its windows.
 
     Parameters
     ----------
@@ -178,6 +185,8 @@ def identity_weights(
         All channels meet all: otherwise the convolution is depthwise.
     first, of : int
         With `dense`: where the channels lie among those that come out, and how many come out.
+    window : (int, int)
+        Rows and columns of the kernel; (1, 1) with `dense`.
 
     Returns
     -------
@@ -188,9 +197,9 @@ def identity_weights(
         codes = np.zeros((outputs, channels, 1, 1), np.int8)
         codes[first + np.arange(channels), np.arange(channels)] = IDENTITY_CODE
     else:
-        codes = np.full((outputs, 1, 1, 1), IDENTITY_CODE, np.int8)
-    scale = np.full(outputs, 1 / IDENTITY_CODE)
-    return codes / IDENTITY_CODE, StoredWeights(codes=codes, scale=scale)
+        codes = np.full((outputs, 1, *window), IDENTITY_CODE, np.int8)
+    one = 1 / (IDENTITY_CODE * window[0] * window[1])
+    return codes * one, StoredWeights(codes=codes, scale=np.full(outputs, one))
 
 
 def run_network(network: RealNetwork, images: np.ndarray) -> dict[str, np.ndarray]:

@@ -207,15 +207,20 @@ class Translation:
         sizes = self.sizes(value)
         if any(value.padding):
             raise Refused("only convolutions may follow a Pad")
-        weight, stored = identity_weights(sizes["c"], dense=value.mean)
+        whole = self.sizes(replace(value, mean=False))
+        window = (whole["h"], whole["w"]) if value.mean else (1, 1)
+        # The sum of a map by channel is a depthwise layer, or one of all channels if that is less.
+        dense = value.mean and window[0] * window[1] > sizes["c"]
+        window = (1, 1) if dense else window
+        weight, stored = identity_weights(sizes["c"], dense=dense, window=window)
         layer = RealLayer(
             name=node.name,
             weight=weight,
             bias=np.zeros(sizes["c"]),
             source=self.name_of(value),
             shape=(sizes["h"], sizes["w"], sizes["c"]),
-            groups=1 if value.mean else sizes["c"],
-            average=value.mean,
+            groups=1 if dense else sizes["c"],
+            average=dense,
             stored=stored,
         )
         return self.add_layer(layer, value)

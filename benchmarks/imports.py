@@ -1,0 +1,185 @@
+"""Models that others made: imported, run in golden over whole test sets, beside ONNX Runtime.
+
+    python benchmarks/imports.py --models DIR --data DIR [--only NAME] [--simulate N] [--json FILE]
+
+Models and data are those that README.md names. Accuracy is that of integer arithmetic; agreement is
+the share of inputs with the runtime's label. With --simulate, N inputs also run through the
+simulated accelerator, every code compared.
+"""
+
+import argparse
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from downshift.hw.table_config import TableConfig
+from downshift.sim import golden
+from downshift.sim.cosimulation import cosimulate
+from downshift.sw.importing.importer import import_graph, in_map_order
+from downshift.sw.importing.onnx_file import read_onnx
+from downshift.sw.importing.quantize import input_codes
+from downshift.sw.importing.translate import translate
+
+WIDTHS = (8, 6, 4, 2)
+CALIBRATION = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A model and what it is judged with."""
+
+    file: str
+    data: str
+    """Name of a data set, or "random" for numbers in the range of the input's codes."""
+    quantized: bool = False
+
+
+CASES = (
+    Case(file="resnet8_int8_qdq", data="cifar10", quantized=True),
+    Case(file="resnet8_fp32", data="cifar10"),
+    Case(file="dscnn_kws_int8_qdq", data="keywords", quantized=True),
+    Case(file="dscnn_kws_fp32", data="keywords"),
+    Case(file="mobilenetv1_025_vww_int8_qdq", data="random", quantized=True),
+    Case(file="toycar_ae_int8_qdq", data="random", quantized=True),
+    Case(file="onnxzoo_mnist8_fp32", data="mnist"),
+)
+
+
+def load(data: str, folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Inputs to calibrate with, inputs to judge by, and labels of these."""
+    if data == "keywords":
+        with np.load(folder / "speech_commands_mfcc.npz") as archive:
+            scale, zero = float(archive["scale"]), float(archive["zero_point"])
+            real = {
+                name: (archive[name].astype(np.float32) - zero) * scale
+                for name in ("words4_x", "test12_x")
+            }
+            kept = archive["words4_split"] == 0
+            calibration = real["words4_x"][kept][:CALIBRATION, ..., None]
+            return calibration, real["test12_x"][..., None], archive["test12_y"]
+    with np.load(folder / f"{data}.npz") as archive:
+        train, test = archive["train_x"][:CALIBRATION], archive["test_x"]
+        labels = archive["test_y"].reshape(-1)
+    if data == "mnist":
+        return train[:, None], test[:, None], labels
+    return train, test, labels
+
+
+def of_runtime(path: Path, x: np.ndarray) -> np.ndarray:
+    """What ONNX Runtime gives, (n, …), for inputs in the file's order and real numbers."""
+    session = onnxruntime.InferenceSession(str(path))
+    entry = session.get_inputs()[0]
+    model = read_onnx(path)
+    if model.input_offset is not None:
+        codes = translate(model).network.input_codes
+        whole = np.rint(x / codes.scale) + codes.zero_point - model.input_offset
+        x = whole.astype(np.int8 if model.input_offset else np.uint8)
+    else:
+        x = x.astype(np.float32)
+    fixed = entry.shape[0] == 1
+    parts = [x[i : i + (1 if fixed else 500)] for i in range(0, len(x), 1 if fixed else 500)]
+    return np.concatenate([session.run(None, {entry.name: part})[0] for part in parts])
+
+
+def judged(case: Case, models: Path, data: Path, simulate: int) -> dict:
+    """Everything about one model."""
+    path = models / f"{case.file}.onnx"
+    start = time.perf_counter()
+    network = translate(read_onnx(path)).network
+    result: dict = {"model": case.file}
+    if case.data == "random":
+        return result | _codes(path, network, simulate)
+    calibration, inputs, labels = load(case.data, data)
+    graph = import_graph(path, calibration=calibration, assignments={w: w for w in WIDTHS})
+    result["import_s"] = round(time.perf_counter() - start, 2)
+    start = time.perf_counter()
+    runtime = of_runtime(path, inputs).reshape(len(inputs), -1).argmax(axis=1)
+    runtime_s = time.perf_counter() - start
+    result["runtime"] = float((runtime == labels).mean())
+    codes = input_codes(graph, in_map_order(network, inputs))
+    for width in graph.widths:
+        start = time.perf_counter()
+        found = labels_of(network, golden.run(graph, codes, width).logits, graph, width)
+        if width == graph.widths[0]:
+            result["golden_s"] = round(time.perf_counter() - start, 2)
+            result["golden_speed"] = round(runtime_s / (time.perf_counter() - start), 3)
+        result[f"accuracy_{width}"] = float((found == labels).mean())
+        result[f"agreement_{width}"] = float((found == runtime).mean())
+    if simulate:
+        result |= _simulated(graph, codes[:simulate])
+    return result
+
+
+def labels_of(network, logits: np.ndarray, graph, width: int) -> np.ndarray:
+    """Labels as the file gives them: where it quantizes its logits, the first of equal codes."""
+    if network.output_codes is None:
+        return logits.argmax(axis=1)
+    return _output_codes(network, logits * graph.logit_scales[width]).argmax(axis=1)
+
+
+def _output_codes(network, real: np.ndarray) -> np.ndarray:
+    """What the file quantizes its logits to."""
+    last = network.output_codes
+    return np.clip(np.rint(real / last.scale) + last.zero_point, 0, (1 << last.width) - 1)
+
+
+def _codes(path: Path, network, simulate: int) -> dict:
+    """Output codes beside those of the runtime, on 100 random inputs in range."""
+    graph, codes = import_graph(path), network.input_codes
+    rng = np.random.default_rng(0)
+    given = tuple(network.given.values())
+    real = (rng.integers(0, 256, (100, *given)) - codes.zero_point) * codes.scale
+    wanted = of_runtime(path, real).reshape(100, -1).astype(int)
+    entering = input_codes(graph, in_map_order(network, real))
+    width = graph.widths[0]
+    logits = golden.run(graph, entering, width).logits * graph.logit_scales[width]
+    last = network.output_codes
+    found = _output_codes(network, logits) - 128
+    if any(node.op_type == "Softmax" for node in onnx.load(path).graph.node):
+        # The file gives shares, as codes of 1 / 256.
+        powers = np.exp((found - found.max(axis=1, keepdims=True)) * last.scale)
+        shares = powers / powers.sum(axis=1, keepdims=True)
+        found = np.clip(np.rint(shares * 256) - 128, -128, 127)
+    away = np.abs(found - wanted)
+    result = {"largest_difference": int(away.max()), "equal_codes": float((away == 0).mean())}
+    return result | (_simulated(graph, entering[:simulate]) if simulate else {})
+
+
+def _simulated(graph, codes: np.ndarray) -> dict:
+    """Mismatches and cycles of the simulated accelerator, by width."""
+    with TemporaryDirectory() as folder:
+        reports = cosimulate(graph, TableConfig(), codes, Path(folder), widths=graph.widths)
+    return {
+        "simulated": {
+            width: {"mismatches": each["mismatches"], "codes": each["codes_compared"],
+                    "cycles": each["cycles_per_image"]}
+            for width, each in reports.items()
+        }
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--only")
+    parser.add_argument("--simulate", type=int, default=0)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    results = []
+    for case in CASES:
+        if arguments.only in (None, case.file):
+            results.append(judged(case, arguments.models, arguments.data, arguments.simulate))
+            print(json.dumps(results[-1]), flush=True)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
