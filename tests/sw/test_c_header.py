@@ -1,5 +1,6 @@
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -63,6 +64,26 @@ def test_every_width_of_a_network(tmp_path, lowered):
     for width in lowered.widths:
         wanted = golden.run(lowered, codes, width).logits
         np.testing.assert_array_equal(computed(lowered, width, codes, tmp_path), wanted)
+
+
+@pytest.mark.skipif(COMPILER is None, reason="needs a C compiler (cc)")
+def test_halves_go_to_even(tmp_path, lowered):
+    def halved(layer):
+        setting = layer.settings[8]
+        factor = {"multiplier": np.full_like(setting.multiplier, 1 << 15)}
+        factor["shift"] = np.full_like(setting.shift, 27)
+        return replace(layer, settings={8: replace(setting, **factor)})
+
+    layers = (*map(halved, lowered.layers[:-1]), lowered.layers[-1])
+    layers = [replace(layer, settings={8: layer.settings[8]}) for layer in layers]
+    # Multiples of half the divisor: every sum is whole or a half.
+    layers[0] = replace(layers[0], weight=np.full_like(layers[0].weight, 64))
+    settings = replace(layers[0].settings[8], bias=np.zeros(16, np.int32))
+    layers[0] = replace(layers[0], settings={8: replace(settings, shift=np.full(16, 22, np.uint8))})
+    graph = replace(lowered, layers=tuple(layers), logit_scales={})
+    codes = np.random.default_rng(0).integers(0, 10, (5, *graph.input_shape)).astype(np.uint8)
+    wanted = golden.run(graph, codes, 8).logits
+    np.testing.assert_array_equal(computed(graph, 8, codes, tmp_path), wanted)
 
 
 def test_headers_shrink_with_the_bits(lowered):
