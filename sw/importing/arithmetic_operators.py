@@ -141,6 +141,9 @@ def _adder(t: Translation, node: Node, host: MapValue, other: MapValue) -> MapVa
     layer = opened.layer
     assert layer is not None and layer.stored is not None
     layer.pinned = True
+    for each in (host, other):
+        if each.layer is not None and each.exclusive:
+            each.layer.wide = True
     if None in scales:
         return opened
     ratio = scales[1] / scales[0] * (1.0 if other.factor is None else other.factor.mean())

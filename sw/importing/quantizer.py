@@ -173,7 +173,7 @@ class Quantizer:
 
     def _out(self, run: WidthRun, layer: RealLayer, sums: np.ndarray | None) -> Codes:
         """Codes of a layer's map."""
-        given, bits = codes_of(layer), run.bits(layer)
+        given, bits = codes_of(layer), TOP if layer.wide else run.bits(layer)
         if given is not None and given.width <= bits:
             return given
         assert sums is not None and self.references is not None and self.calibration is not None

@@ -95,6 +95,8 @@ class RealLayer:
     """What the output is compared with; `codes` are then those of one comparison."""
     pinned: bool = False
     """Its weights have their bits at every width."""
+    wide: bool = False
+    """Its codes have 8 bits at every width: they are only added to others."""
     like: "RealLayer | None" = None
     """A later layer whose codes it has, too."""
 
