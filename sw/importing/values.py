@@ -11,7 +11,7 @@ from downshift.sw.importing.real_layer import RealLayer
 __all__ = ["ConstantValue", "EndValue", "MapValue", "Refused", "StoredConstant", "Value"]
 
 
-class Refused(Exception):  # noqa: N818 - an outcome, said in the report on each node
+class Refused(Exception):
     """A node cannot be translated; why, and what works, in one sentence."""
 
 

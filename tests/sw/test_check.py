@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from onnx_models import make_model, whole_numbers
+from onnx_models import make_model, translated, whole_numbers
 from tiny_graph import make_graph
 
 from downshift.sim import golden
@@ -12,6 +12,7 @@ from downshift.sw.graph.graph_file import save_graph
 from downshift.sw.graph.sum_bounds import sum_bounds
 from downshift.sw.importing.importer import import_graph
 from downshift.sw.importing.quantize import input_codes
+from downshift.sw.importing.quantizer import Calibration, Quantizer
 
 
 def invoke(*arguments):
@@ -94,10 +95,8 @@ def test_channels_without_weights_keep_their_biases():
         ("Add", ["c", "r"], ["s"]), ("Relu", ["s"], ["y"]),
     ]  # fmt: skip
     images = np.random.default_rng(0).normal(size=(8, 3, 6, 6))
-    graph = import_graph(
-        make_model(nodes, (3, 6, 6), constants=constants).SerializeToString(), calibration=images
-    )
-    result = golden.run(graph, input_codes(graph, images.transpose(0, 2, 3, 1)), 8)
-    codes = result.codes["Conv_0"][..., 1:3].astype(int)
-    assert (codes == codes[0, 0, 0]).all()
-    np.testing.assert_allclose(codes[0, 0, 0, 0] / codes[0, 0, 0, 1], 7 / 9, rtol=0.02)
+    onnx, maps = make_model(nodes, (3, 6, 6), constants=constants), images.transpose(0, 2, 3, 1)
+    graph = import_graph(onnx.SerializeToString(), calibration=images)
+    codes = golden.run(graph, input_codes(graph, maps), 8).codes["Conv_0"]
+    run = Quantizer(translated(onnx).network, Calibration(images=maps)).run(8, 8)
+    assert (codes[..., 1:3] == np.rint(np.array([7, 9]) / run.codes["Conv_0"].scale)).all()
