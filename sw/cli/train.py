@@ -87,8 +87,6 @@ def train(out, dataset, data, config_file, folder, resume, device, as_json, epoc
     if epochs is not None:
         options = {"quantized_epochs": epochs} | options
         options["float_epochs"] = options["float_epochs"] or epochs
-    if options["widths"]:
-        options["widths"] = tuple(sorted(options["widths"], reverse=True))
     given = {name: value for name, value in options.items() if value is not None}
     config = _config(config_file, given)
     check_writable(out)  # before the work, not after

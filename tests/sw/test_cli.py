@@ -84,6 +84,7 @@ def test_starts_at_once(arguments):
         (["train", "--widths", "9,4"], 2, "Width must be in 1..8, not 9"),
         (["train", "--widths", "4,x"], 2, "Widths must be numbers separated by commas, not '4,x'"),
         (["train", "--widths", "4,4"], 2, "Widths must each be named once, not '4,4'"),
+        (["train", "--widths", "4,8"], 1, "Widths must fall, each named once, as 8,4 "),
         (["train", "--seed", "-1"], 2, "'--seed'"),
         (["train", "--seed", "9" * 30], 2, "'--seed'"),
         (["simulate", "x.safetensors", "--images", "0"], 2, "'--images'"),

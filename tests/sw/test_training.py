@@ -196,7 +196,7 @@ def test_the_first_module_without_numbers_is_found():
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("widths", (2, 8), r"^Widths must fall, each named once, not \(2, 8\)$"),
+        ("widths", (2, 8), r"^Widths must fall, each named once, as 8,2 does, not 2,8$"),
         ("widths", (9, 2), r"^Widths must be in 1..8, not \(9, 2\)$"),
         ("batch_size", 0, r"^batch_size must be positive, not 0$"),
         ("float_rate", float("nan"), r"^float_rate must be positive, not nan$"),
