@@ -1,5 +1,6 @@
-"""Images that run one layer alone, on the maps that those before it have left."""
+"""Layers that run alone, each on the maps that those before it have left."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -7,11 +8,14 @@ import numpy as np
 
 from downshift.hw.conv_layer import ConvLayer
 from downshift.hw.descriptor import PROFILES, LayerDescriptor, descriptor_fields
+from downshift.hw.protocol import Command
 from downshift.hw.sequencer import program_layers
 from downshift.hw.table_config import TableConfig
 from downshift.sw.compile.image import Image
+from downshift.sw.device.driver import Accelerator
+from downshift.sw.device.frame_result import FrameCounters
 
-__all__ = ["layer_image", "layer_passes"]
+__all__ = ["layer_image", "layer_passes", "overwritten_maps", "run_layers"]
 
 
 def layer_passes(image: Image, width: int) -> dict[str, list[list[int]]]:
@@ -70,3 +74,38 @@ def layer_image(image: Image, width: int, passes: list[list[int]]) -> Image:
         weights=b"",
         parameters=b"",
     )
+
+
+def overwritten_maps(image: Image, width: int) -> set[str]:
+    """Names of the maps in whose place others lie when a frame has ended."""
+    maps = image.maps[width]
+    return {
+        entry.name
+        for index, entry in enumerate(maps)
+        if any(later.base < entry.end and entry.base < later.end for later in maps[index + 1 :])
+    }
+
+
+def run_layers(
+    accelerator: Accelerator, image: Image, width: int, x: np.ndarray
+) -> Iterator[tuple[str, FrameCounters]]:
+    """Run a frame layer by layer; after each, its map can be read.
+
+    Parameters
+    ----------
+    accelerator : Accelerator
+        Has loaded `image`; its program is lost.
+    image : Image
+    width : int
+    x : uint8 array, shape (height, width, channels)
+
+    Yields
+    ------
+    (str, FrameCounters)
+        Name of the layer that has run.
+    """
+    accelerator.write(image.maps[width][0].base, image.encode_input(x, width))
+    for name, passes in layer_passes(image, width).items():
+        accelerator.load(layer_image(image, width, passes))
+        reply = accelerator.request(Command.RUN, bytes([width]))
+        yield name, FrameCounters.from_reply(reply)

@@ -11,11 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from downshift.hw.protocol import Command
-from downshift.sim import golden
+from downshift.sim import golden, layer_programs
 from downshift.sim.cached_simulator import cached_simulation, simulator_key
 from downshift.sim.cosimulation import Progress, watched
-from downshift.sim.layer_programs import layer_image, layer_passes
 from downshift.sw.compile.image import Image
 from downshift.sw.device.driver import Accelerator
 from downshift.sw.device.frame_result import FrameCounters
@@ -171,12 +169,8 @@ def run_layers(accelerator: Accelerator, *, folder: str, progress: str) -> dict[
             }  # fmt: skip
             note()
         for width, x in codes.items():
-            accelerator.write(image.maps[width][0].base, image.encode_input(x, width))
-            for name, passes in layer_passes(image, width).items():
-                accelerator.load(layer_image(image, width, passes))
-                reply = accelerator.request(Command.RUN, bytes([width]))
-                counters = asdict(FrameCounters.from_reply(reply))
-                frames[f"{width}"]["layers"][name] = counters
+            for name, counters in layer_programs.run_layers(accelerator, image, width, x):
+                frames[f"{width}"]["layers"][name] = asdict(counters)
                 kept[f"{width}/{name}"] = accelerator.read_map(name, width)
                 note()
     np.savez(Path(folder) / "out.npz", **kept)

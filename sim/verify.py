@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from downshift.sim import golden
+from downshift.sim.layer_programs import overwritten_maps, run_layers
 from downshift.sim.runner import Simulation
 from downshift.sw.compile.image import Image
 from downshift.sw.device.driver import Accelerator
@@ -53,6 +54,8 @@ class WidthReport:
 def run_frames(accelerator: Accelerator, *, folder: str, progress: str | None = None) -> list:
     """Load the image of each case, run its frames, and keep all that they gave.
 
+    Maps in whose place others lie after a frame are read from a second run, layer by layer.
+
     Parameters
     ----------
     accelerator : Accelerator
@@ -84,10 +87,17 @@ def run_frames(accelerator: Accelerator, *, folder: str, progress: str | None = 
                 }
             )
             kept[f"{position}"] = result.logits
+            lost = overwritten_maps(image, width)
             for entry in image.maps[width][1:-1]:
-                kept[f"{position}/{entry.name}"] = accelerator.read_map(entry.name, width)
+                if entry.name not in lost:
+                    kept[f"{position}/{entry.name}"] = accelerator.read_map(entry.name, width)
             if progress:
                 Path(progress).write_text(str(len(frames)))
+        for position, (index, width) in enumerate(schedule.tolist()):
+            lost = overwritten_maps(image, width)
+            for name, _ in run_layers(accelerator, image, width, x[index]) if lost else ():
+                if name in lost:
+                    kept[f"{position}/{name}"] = accelerator.read_map(name, width)
         np.savez(Path(folder) / f"{number}.out.npz", **kept)
     return frames
 
