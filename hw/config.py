@@ -92,6 +92,11 @@ class AcceleratorConfig:
         }
 
     @property
+    def multiplier_width(self) -> int:
+        """Bits of the multipliers that rescale sums."""
+        return 16
+
+    @property
     def groups(self) -> int:
         """Beats in which the requantizers work through `rows` channels."""
         return self.rows // self.requantizers

@@ -11,8 +11,7 @@ from downshift.hw.fetch import Fetch
 from downshift.hw.lanes import Lanes
 from downshift.hw.map_layout import WORD_BYTES
 from downshift.hw.output_rows import OutputRows
-from downshift.hw.parameter_loader import ParameterLoader
-from downshift.hw.region import PARAMETER_BYTES
+from downshift.hw.parameter_loader import ParameterLoader, parameter_bytes
 from downshift.hw.residual import Residual
 from downshift.hw.slot_row import lane_width
 from downshift.hw.slot_sums import SlotSums
@@ -49,6 +48,8 @@ class ConvCore(wiring.Component):
         Sums that are held of each row.
     activation_depth, weight_depth, parameter_depth : int
         Words of the memories.
+    multiplier_width : int
+        Bits of a multiplier that rescales, 16 or 24.
     fabric : Fabric
 
     Members
@@ -77,6 +78,7 @@ class ConvCore(wiring.Component):
         activation_depth: int,
         weight_depth: int,
         parameter_depth: int,
+        multiplier_width: int = 16,
         fabric: Fabric | None = None,
     ):
         self.segments = segments
@@ -85,8 +87,10 @@ class ConvCore(wiring.Component):
         self.activation_depth = activation_depth
         self.weight_depth = weight_depth
         self.parameter_depth = parameter_depth
+        self.multiplier_width = multiplier_width
         self.fabric = fabric or Fabric()
         word = data.ArrayLayout(8, WORD_BYTES)
+        parameters = data.ArrayLayout(8, parameter_bytes(multiplier_width))
         super().__init__(
             {
                 "layer": In(ConvLayer),
@@ -96,9 +100,7 @@ class ConvCore(wiring.Component):
                 "known": In(1),
                 "read_activations": Out(ram_port(activation_depth, word)),
                 "read_weights": Out(ram_port(weight_depth, data.ArrayLayout(8, CHAIN * self.rows))),
-                "read_parameters": Out(
-                    ram_port(parameter_depth, data.ArrayLayout(8, PARAMETER_BYTES))
-                ),
+                "read_parameters": Out(ram_port(parameter_depth, parameters)),
                 "write_enable": Out(4),
                 "write_address": Out(range(activation_depth)),
                 "write_data": Out(word),
@@ -156,7 +158,7 @@ class ConvCore(wiring.Component):
             fabric=self.fabric,
         )
         m.submodules.parameters = parameters = ParameterLoader(
-            rows=self.rows, depth=self.parameter_depth
+            rows=self.rows, depth=self.parameter_depth, multiplier_width=self.multiplier_width
         )
         m.d.comb += [
             sums.slots.eq(layer.array.slots),
@@ -183,6 +185,7 @@ class ConvCore(wiring.Component):
             rows=self.rows,
             acc_width=self.acc_width,
             logits_latency=WordWriter.latency,
+            multiplier_width=self.multiplier_width,
             fabric=self.fabric,
         )
         ended = Signal(outputs.latency)

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from downshift.hw.fabric import Fabric
 from downshift.hw.generate import shared
-from downshift.hw.parameter_loader import RowParameters
+from downshift.hw.parameter_loader import row_layout
 from downshift.hw.registers import registered
 from downshift.hw.rescale import Rescale
 from downshift.hw.table import row_order
@@ -28,13 +28,15 @@ class OutputRows(wiring.Component):
     logits_latency : int
         Cycles from a vector of accumulators to its first logit; the others leave in `row_order`,
         one a cycle.
+    multiplier_width : int
+        Bits of a multiplier, 16 or 24.
     fabric : Fabric
 
     Members
     -------
     zero_point, out_max : ``In(8)``
         Of the codes, as of `Rescale`.
-    parameters : ``In(ArrayLayout(RowParameters, rows))``
+    parameters : ``In(ArrayLayout(row_layout(multiplier_width), rows))``
     residual : ``In(ArrayLayout(8, rows))``
         Codes that are added, times the factors of the parameters.
     i : ``In(stream.Signature(ArrayLayout(signed(acc_width), rows), always_ready=True))``
@@ -46,11 +48,18 @@ class OutputRows(wiring.Component):
     latency = 1 + Rescale.latency
 
     def __init__(
-        self, *, rows: int, acc_width: int, logits_latency: int, fabric: Fabric | None = None
+        self,
+        *,
+        rows: int,
+        acc_width: int,
+        logits_latency: int,
+        multiplier_width: int = 16,
+        fabric: Fabric | None = None,
     ):
         self.rows = rows
         self.acc_width = acc_width
         self.logits_latency = logits_latency
+        self.multiplier_width = multiplier_width
         self.fabric = fabric or Fabric()
         accs = data.ArrayLayout(signed(acc_width), rows)
         codes = data.ArrayLayout(8, rows)
@@ -58,7 +67,7 @@ class OutputRows(wiring.Component):
             {
                 "zero_point": In(8),
                 "out_max": In(8),
-                "parameters": In(data.ArrayLayout(RowParameters, rows)),
+                "parameters": In(data.ArrayLayout(row_layout(multiplier_width), rows)),
                 "residual": In(codes),
                 "i": In(stream.Signature(accs, always_ready=True)),
                 "o": Out(stream.Signature(codes, always_ready=True)),
@@ -75,7 +84,11 @@ class OutputRows(wiring.Component):
             if index % NEIGHBOURS == 0:
                 told = registered(m, told)
             parameters = self.parameters[row]
-            rescale = Rescale(acc_width=self.acc_width, fabric=self.fabric)
+            rescale = Rescale(
+                acc_width=self.acc_width,
+                multiplier_width=self.multiplier_width,
+                fabric=self.fabric,
+            )
             m.submodules[f"rescale_{row}"] = shared(rescale, platform)
             product = Signal(24, name=f"product_{row}", reset_less=True)
             total = Signal(signed(self.acc_width), name=f"total_{row}", reset_less=True)

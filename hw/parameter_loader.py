@@ -7,15 +7,15 @@ from amaranth.lib.wiring import In, Out
 from downshift.hw.block_ram import BlockRam
 from downshift.hw.fabric import ram_port
 from downshift.hw.generate import shared
-from downshift.hw.region import PARAMETER_BYTES
-from downshift.hw.rescale import SHIFTS, Scale
+from downshift.hw.rescale import scale_layout, shifts
 from downshift.hw.table import row_order
 
 __all__ = [
     "BIAS_WIDTH",
     "ParameterLayer",
     "ParameterLoader",
-    "RowParameters",
+    "parameter_bytes",
+    "row_layout",
     "stored_row",
     "stored_rows",
 ]
@@ -23,23 +23,42 @@ __all__ = [
 BIAS_WIDTH = 28
 
 
-class RowParameters(data.Struct):
-    """What becomes of the sums of one output channel."""
+def row_layout(multiplier_width):
+    """Layout of what becomes of the sums of one output channel.
 
-    bias: signed(BIAS_WIDTH)
-    scale: Scale
-    residual: 16
-    """What a code of the residual counts."""
+    A code of the residual counts `residual`.
+    """
+    return data.StructLayout(
+        {"bias": signed(BIAS_WIDTH), "scale": scale_layout(multiplier_width), "residual": 16}
+    )
 
 
-class StoredParameters(data.Struct):
-    """Parameters of one output channel as they lie in the store."""
+def stored_layout(multiplier_width):
+    """Layout of the parameters of one output channel as they lie in the store.
 
-    bias: signed(BIAS_WIDTH)
-    multiplier: 15  # without its highest bit, which is set
-    eights: 2  # of the shift less the least
-    ones: 3
-    residual: 16
+    The multiplier has lost its highest bit, which is set; `eights` and `ones` are those of the
+    shift less the least.
+    """
+    return data.StructLayout(
+        {
+            "bias": signed(BIAS_WIDTH),
+            "multiplier": multiplier_width - 1,
+            "eights": 2,
+            "ones": 3,
+            "residual": 16,
+        }
+    )
+
+
+def parameter_bytes(multiplier_width):
+    """Bytes of one output channel in the store.
+
+    Examples
+    --------
+    >>> parameter_bytes(16), parameter_bytes(24)
+    (8, 9)
+    """
+    return stored_layout(multiplier_width).size // 8
 
 
 class ParameterLayer(data.Struct):
@@ -48,27 +67,30 @@ class ParameterLayer(data.Struct):
     base: 16  # word of the parameter store
 
 
-def stored_row(*, bias, multiplier, shift, residual=0):
-    """Eight bytes of the parameter store.
+def stored_row(*, bias, multiplier, shift, residual=0, multiplier_width=16):
+    """Bytes of an output channel in the parameter store.
 
     Parameters
     ----------
     bias : int
         What sums start from; 28 bits of it count.
     multiplier, shift : int
-        Scale; 32768…65535, in `SHIFTS`. Neither counts where there are no codes to make.
+        Scale; its highest bit set, in `shifts`. Neither counts where there are no codes to make.
     residual : int
         What a code of the residual counts, 16 bits.
+    multiplier_width : int
+        Bits of a multiplier.
     """
-    eights, ones = divmod(int(shift) - SHIFTS.start, 8)
+    eights, ones = divmod(int(shift) - shifts(multiplier_width).start, 8)
     fields = {
         "bias": int(bias) & (1 << BIAS_WIDTH) - 1,
-        "multiplier": int(multiplier) & 0x7FFF,
+        "multiplier": int(multiplier) & (1 << multiplier_width - 1) - 1,
         "eights": eights & 3,
         "ones": ones,
         "residual": int(residual),
     }
-    return StoredParameters.const(fields).as_bits().to_bytes(PARAMETER_BYTES, "little")
+    word = stored_layout(multiplier_width).const(fields).as_bits()
+    return word.to_bytes(parameter_bytes(multiplier_width), "little")
 
 
 def stored_rows(rows, *, tile):
@@ -95,6 +117,8 @@ class ParameterLoader(wiring.Component):
     rows : int
     depth : int
         Words of the parameter store: one an output channel, as of `stored_rows`.
+    multiplier_width : int
+        Bits of a multiplier, 16 or 24.
 
     Members
     -------
@@ -106,22 +130,25 @@ class ParameterLoader(wiring.Component):
     turn : ``Out(1)``
         The next ones hold in two cycles.
     read : ``Out(ram_port(depth, ...))``
-    o : ``Out(ArrayLayout(RowParameters, rows))``
+    o : ``Out(ArrayLayout(row_layout(multiplier_width), rows))``
     """
 
     latency = BlockRam.latency + 3
 
-    def __init__(self, *, rows: int, depth: int):
+    def __init__(self, *, rows: int, depth: int, multiplier_width: int = 16):
         self.rows = rows
         self.depth = depth
+        self.multiplier_width = multiplier_width
+        self.row = row_layout(multiplier_width)
+        word = data.ArrayLayout(8, parameter_bytes(multiplier_width))
         super().__init__(
             {
                 "layer": In(ParameterLayer),
                 "start": In(1),
                 "following": In(1),
                 "turn": Out(1),
-                "read": Out(ram_port(depth, data.ArrayLayout(8, PARAMETER_BYTES))),
-                "o": Out(data.ArrayLayout(RowParameters, rows)),
+                "read": Out(ram_port(depth, word)),
+                "o": Out(data.ArrayLayout(self.row, rows)),
             }
         )
 
@@ -143,8 +170,8 @@ class ParameterLoader(wiring.Component):
         m.d.sync += [coming.eq(Cat(self.read.enable, coming)), going.eq(Cat(turning, going))]
         with m.If(self.read.enable):
             m.d.sync += [left.eq(left - 1), address.eq(address + 1)]
-        stored = data.View(StoredParameters, self.read.data.as_value())
-        word = Signal(RowParameters, reset_less=True)
+        stored = data.View(stored_layout(self.multiplier_width), self.read.data.as_value())
+        word = Signal(self.row, reset_less=True)
         m.d.sync += [
             word.bias.eq(stored.bias),
             word.scale.multiplier.eq(Cat(stored.multiplier, 1)),
@@ -153,7 +180,7 @@ class ParameterLoader(wiring.Component):
             word.residual.eq(stored.residual),
         ]
         for row in reversed(row_order(self.rows)):
-            held = _HeldRow()
+            held = _HeldRow(row=self.row)
             m.submodules[f"row_{row}"] = shared(held, platform)
             m.d.comb += [
                 held.shift.eq(coming[-1]),
@@ -177,21 +204,16 @@ class ParameterLoader(wiring.Component):
 class _HeldRow(wiring.Component):
     """Parameters of a row, and those that follow; what enables them has registers of its own."""
 
-    def __init__(self):
+    def __init__(self, *, row: data.StructLayout):
+        self.row = row
         super().__init__(
-            {
-                "shift": In(1),
-                "turn": In(1),
-                "i": In(RowParameters),
-                "ahead": Out(RowParameters),
-                "o": Out(RowParameters),
-            }
+            {"shift": In(1), "turn": In(1), "i": In(row), "ahead": Out(row), "o": Out(row)}
         )
 
     def elaborate(self, platform):
         m = Module()
         shift, turn = Signal(), Signal()
-        ahead, held = (Signal(RowParameters, name=n, reset_less=True) for n in ("next", "held"))
+        ahead, held = (Signal(self.row, name=n, reset_less=True) for n in ("next", "held"))
         m.d.sync += [shift.eq(self.shift), turn.eq(self.turn)]
         with m.If(shift):
             m.d.sync += ahead.eq(self.i)

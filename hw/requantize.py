@@ -20,8 +20,8 @@ def requantize(acc, *, bias, multiplier, shift, zero_point, width):
         Accumulators.
     bias : int32 array, shape (channels,) or scalar
         Added before scaling.
-    multiplier : uint16 array, shape (channels,) or scalar
-        M of the scale M / 2**S.
+    multiplier : uint16 or uint32 array, shape (channels,) or scalar
+        M of the scale M / 2**S, below 2**24.
     shift : uint8 array, shape (channels,) or scalar
         S of the scale, 0…63.
     zero_point : int
@@ -41,8 +41,8 @@ def requantize(acc, *, bias, multiplier, shift, zero_point, width):
     [0, 4, 4, 227]
     """
     scaled = (np.asarray(acc, np.int64) + bias) * np.asarray(multiplier, np.int64)
-    # |scaled| < 2**49: a shift beyond 51 gives what 51 gives.
-    rounded = shift_half_even(scaled, np.minimum(np.asarray(shift, np.int64), 51))
+    # |scaled| < 2**56: a shift beyond 58 gives what 58 gives.
+    rounded = shift_half_even(scaled, np.minimum(np.asarray(shift, np.int64), 58))
     return np.clip(rounded + zero_point, 0, (1 << width) - 1).astype(np.uint8)
 
 

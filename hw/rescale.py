@@ -7,58 +7,68 @@ from amaranth.lib.wiring import In, Out
 from downshift.hw.fabric import Fabric
 from downshift.hw.registers import registered
 
-__all__ = ["SHIFTS", "Rescale", "Scale", "scale_fields"]
-
-SHIFTS = range(12, 44)
-"""What S of a scale M / 2**S may be.
-
-M is below 2**16, so scales are below 16: where codes and weights of 2 bits meet, a sum of 1 may be
-several codes of 8 bits.
-"""
+__all__ = ["Rescale", "scale_fields", "scale_layout", "shifts"]
 
 
-class Scale(data.Struct):
-    """The scale M / 2**S of a channel."""
+def shifts(multiplier_width=16):
+    """Return the range of what S of a scale M / 2**S may be.
 
-    multiplier: 16
-    eights: 2
-    """Of S - 12."""
-    ones: 8
-    """2 to the power of 7 less the rest: shifting right is multiplying."""
+    Scales are below 16: where codes and weights of 2 bits meet, a sum of 1 may be several codes of
+    8 bits.
+
+    Examples
+    --------
+    >>> shifts(), shifts(24)
+    (range(12, 44), range(20, 52))
+    """
+    return range(multiplier_width - 4, multiplier_width + 28)
 
 
-def scale_fields(multiplier, shift):
+def scale_layout(multiplier_width=16):
+    """Layout of the scale M / 2**S of a channel.
+
+    `eights` are those of S less the least; `ones` is 2 to the power of 7 less the rest: shifting
+    right is multiplying.
+    """
+    return data.StructLayout({"multiplier": multiplier_width, "eights": 2, "ones": 8})
+
+
+def scale_fields(multiplier, shift, *, multiplier_width=16):
     """Describe a scale to `Rescale`.
 
     Returns
     -------
     dict of str to int
-        Fields of `Scale`.
+        Fields of `scale_layout`.
 
     Raises
     ------
     ValueError
-        If `shift` is not one of `SHIFTS`.
+        If `shift` is not one of `shifts`.
     """
-    if shift not in SHIFTS:
-        raise ValueError(f"Shift must be in {SHIFTS.start}..{SHIFTS.stop - 1}, not {shift!r}")
-    eights, ones = divmod(int(shift) - SHIFTS.start, 8)
+    possible = shifts(multiplier_width)
+    if shift not in possible:
+        raise ValueError(f"Shift must be in {possible.start}..{possible.stop - 1}, not {shift!r}")
+    eights, ones = divmod(int(shift) - possible.start, 8)
     return {"multiplier": int(multiplier), "eights": eights, "ones": 1 << 7 - ones}
 
 
 class Rescale(wiring.Component):
     """`requantize` without its bias, an accumulator a cycle, `latency` cycles later.
 
-    Three hard multipliers: two for the halves of the accumulator, one that shifts.
+    Three hard multipliers: two for the halves of the accumulator, one that shifts. With multipliers
+    of 24 bits, five: what is below their highest 16 bits has two of its own.
 
     Parameters
     ----------
     acc_width : int
         Bits of an accumulator, 18…34.
+    multiplier_width : int
+        Bits of M, 16 or 24.
 
     Members
     -------
-    scale : ``In(Scale)``
+    scale : ``In(scale_layout(multiplier_width))``
     zero_point, out_max : ``In(8)``
         Code of zero; largest code, one less than a power of two. Both are stable.
     i : ``In(signed(acc_width))``
@@ -67,14 +77,17 @@ class Rescale(wiring.Component):
 
     latency = 9
 
-    def __init__(self, *, acc_width: int, fabric: Fabric | None = None):
+    def __init__(self, *, acc_width: int, multiplier_width: int = 16, fabric: Fabric | None = None):
         if not isinstance(acc_width, int) or not 18 <= acc_width <= 34:
             raise ValueError(f"Accumulators must have 18..34 bits, not {acc_width!r}")
+        if multiplier_width not in (16, 24):
+            raise ValueError(f"Multipliers must have 16 or 24 bits, not {multiplier_width!r}")
         self.acc_width = acc_width
+        self.multiplier_width = multiplier_width
         self.fabric = fabric or Fabric()
         super().__init__(
             {
-                "scale": In(Scale),
+                "scale": In(scale_layout(multiplier_width)),
                 "zero_point": In(8),
                 "out_max": In(8),
                 "i": In(signed(acc_width)),
@@ -86,18 +99,28 @@ class Rescale(wiring.Component):
         m = Module()
         split, kept = 17, 18
         told = registered(m, {"zero_point": self.zero_point, "out_max": self.out_max})
-        product_width = self.acc_width + 16
+        least = shifts(self.multiplier_width).start
+        finer = self.multiplier_width - 16
 
         # Cycles 1 and 2: multiply the halves.
-        low = Signal(split + 16, reset_less=True)
-        high = Signal(signed(product_width - split), reset_less=True)
-        for o, part in ((low, self.i[:split]), (high, self.i[split:].as_signed())):
-            self.fabric.multiply(m, f"multiply_{o.name}", o=o, a=part, b=self.scale.multiplier)
+        products = []
+        for name, factor, place in (
+            ("", self.scale.multiplier[finer:], finer), ("fine_", self.scale.multiplier[:finer], 0)
+        ):  # fmt: skip
+            if not len(factor):
+                continue
+            low = Signal(split + len(factor), name=f"{name}low", reset_less=True)
+            high = Signal(
+                signed(self.acc_width - split + len(factor)), name=f"{name}high", reset_less=True
+            )
+            for o, part in ((low, self.i[:split]), (high, self.i[split:].as_signed())):
+                self.fabric.multiply(m, f"multiply_{o.name}", o=o, a=part, b=factor)
+            products.append(((high << split) + low) << place)
 
         # Cycle 3: add them. The bit below the least shift is the half.
-        product = Signal(signed(product_width), reset_less=True)
-        m.d.sync += product.eq((high << split) + low)
-        value = product[SHIFTS.start - 1 :].as_signed()
+        product = Signal(signed(self.acc_width + self.multiplier_width), reset_less=True)
+        m.d.sync += product.eq(sum(products[1:], products[0]))
+        value = product[least - 1 :].as_signed()
 
         # Cycle 4: shift by eights; of the rest only whether there is any counts, and of what lies
         # above whether it is more than signs.
@@ -116,7 +139,7 @@ class Rescale(wiring.Component):
         )
         m.d.sync += [
             coarse.eq(Mux(eights[0], by_16 >> 8, by_16)),
-            some_dropped.eq(Cat(*dropped, product[: SHIFTS.start - 1].any())),
+            some_dropped.eq(Cat(*dropped, product[: least - 1].any())),
             some_beyond.eq(Cat(beyond)),
             rest.eq(Cat(some_dropped.any(), rest)),
             inside.eq(Cat(~some_beyond.any(), inside)),

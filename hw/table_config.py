@@ -5,7 +5,8 @@ import zlib
 from dataclasses import asdict, dataclass
 
 from downshift.hw.map_layout import WORD_BYTES
-from downshift.hw.region import PARAMETER_BYTES, PROGRAM_BYTES, Region
+from downshift.hw.parameter_loader import parameter_bytes
+from downshift.hw.region import PROGRAM_BYTES, Region
 
 __all__ = ["ACC_WIDTH", "COLUMNS", "ROWS", "TableConfig"]
 
@@ -32,11 +33,13 @@ class TableConfig:
     weight_depth: int = 6144
     """Words of 48 int8 weights in the weight store."""
     parameter_depth: int = 4096
-    """Output channels whose parameters (8 bytes each) are held, of all widths."""
+    """Output channels whose parameters are held, of all widths."""
     sum_depth: int = 512
     """Pixels whose partial sums are held at once."""
     program_depth: int = 4096
     """32-bit words of program memory."""
+    multiplier_width: int = 16
+    """Bits of the multipliers that rescale sums: 16, or 24 for what asks for them."""
 
     def __post_init__(self):
         for name, least, most in (
@@ -46,6 +49,7 @@ class TableConfig:
             ("parameter_depth", ROWS, 1 << 16),
             ("sum_depth", 4, 1 << 16),
             ("program_depth", 64, 1 << 16),
+            ("multiplier_width", 16, 24),
         ):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool):
@@ -54,6 +58,8 @@ class TableConfig:
                 raise ValueError(f"{name} must be in {least}..{most}, not {value!r}")
         if self.segments % COLUMNS:
             raise ValueError(f"segments must be a multiple of {COLUMNS}, not {self.segments!r}")
+        if self.multiplier_width not in (16, 24):
+            raise ValueError(f"multiplier_width must be 16 or 24, not {self.multiplier_width!r}")
         if self.activation_depth & (self.activation_depth - 1):
             raise ValueError(
                 f"activation_depth must be a power of two, not {self.activation_depth!r}"
@@ -61,8 +67,13 @@ class TableConfig:
 
     @property
     def fingerprint(self) -> int:
-        """CRC-32 of the canonical JSON form."""
+        """CRC-32 of the canonical JSON form.
+
+        Without `multiplier_width` where it is 16, as all had before there was a choice.
+        """
         described = {"style": "table", **asdict(self)}
+        if self.multiplier_width == 16:
+            del described["multiplier_width"]
         return zlib.crc32(json.dumps(described, sort_keys=True).encode())
 
     @property
@@ -77,7 +88,7 @@ class TableConfig:
             Region.ACTIVATIONS: (WORD_BYTES, self.activation_depth),
             Region.PROGRAM: (PROGRAM_BYTES, self.program_depth),
             Region.WEIGHTS: (ROWS * COLUMNS, self.weight_depth),
-            Region.PARAMETERS: (PARAMETER_BYTES, self.parameter_depth),
+            Region.PARAMETERS: (parameter_bytes(self.multiplier_width), self.parameter_depth),
         }
 
     @property

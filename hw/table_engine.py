@@ -13,8 +13,9 @@ from downshift.hw.descriptor import PROFILES
 from downshift.hw.fabric import Fabric
 from downshift.hw.generate import shared
 from downshift.hw.map_layout import WORD_BYTES
+from downshift.hw.parameter_loader import parameter_bytes
 from downshift.hw.pass_queue import PassQueue
-from downshift.hw.region import PARAMETER_BYTES, PROGRAM_BYTES, Region
+from downshift.hw.region import PROGRAM_BYTES, Region
 from downshift.hw.sequencer import Sequencer
 from downshift.hw.store import ByteWrite, read_port
 from downshift.hw.table import QUARTERS
@@ -69,7 +70,9 @@ class TableEngine(wiring.Component):
         program = WordStore(word_bytes=PROGRAM_BYTES, depth=c.program_depth, fabric=self.fabric)
         weights = WordStore(word_bytes=ROWS * COLUMNS, depth=c.weight_depth, fabric=self.fabric)
         parameters = WordStore(
-            word_bytes=PARAMETER_BYTES, depth=c.parameter_depth, fabric=self.fabric
+            word_bytes=parameter_bytes(c.multiplier_width),
+            depth=c.parameter_depth,
+            fabric=self.fabric,
         )
         m.submodules.program = shared(program, platform)
         m.submodules.weights = shared(weights, platform)
@@ -85,6 +88,7 @@ class TableEngine(wiring.Component):
             activation_depth=c.activation_depth,
             weight_depth=c.weight_depth,
             parameter_depth=c.parameter_depth,
+            multiplier_width=c.multiplier_width,
             fabric=self.fabric,
         )
 

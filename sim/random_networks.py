@@ -10,6 +10,7 @@ from downshift.hw.table_config import TableConfig
 from downshift.sim.random_blocks import Feature, random_block
 from downshift.sim.verify import Case
 from downshift.sw.compile.compiler import compile_graph
+from downshift.sw.graph.fixed_point import MULTIPLIERS
 from downshift.sw.graph.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph, Setting
 
 __all__ = ["Feature", "random_case", "random_codes", "random_network"]
@@ -22,6 +23,7 @@ def random_network(
     name: str = "random",
     features: Sequence[Feature] = (),
     tables: bool = False,
+    multiplier_width: int = 16,
 ) -> IntegerGraph:
     """Draw a network of one to three layers, and those that features add.
 
@@ -40,6 +42,8 @@ def random_network(
         Each adds its layers somewhere, `AVERAGE` at the end; without any, the network is a chain.
     tables : bool
         Draw scales and residuals that an accelerator of the table style has numbers for.
+    multiplier_width : int
+        Bits of the widest multipliers, 16 or 24: then half of the layers have them.
 
     Returns
     -------
@@ -71,6 +75,7 @@ def random_network(
             last=index == len(plan) - 1,
         )
         narrow = feature is Feature.WIDE
+        options = {"tables": tables, "narrow": narrow, "multiplier_width": multiplier_width}
         for layer in block if narrow else ():
             for maps in codes.values():
                 if layer.name in maps:
@@ -78,9 +83,7 @@ def random_network(
         for layer in block:
             source = before if layer.source is None else layer.source
             layer_settings = {
-                width: _setting(
-                    rng, layer, shapes[source], maps, source, tables=tables, narrow=narrow
-                )
+                width: _setting(rng, layer, shapes[source], maps, source, **options)
                 for width, maps in codes.items()
             }
             layers.append(replace(layer, settings=layer_settings))
@@ -105,7 +108,10 @@ def random_case(
     """Draw a network and inputs, compile it, and schedule every image at every width."""
     rng = np.random.default_rng(seed)
     tables = isinstance(config, TableConfig)
-    graph = random_network(rng, name=f"random{seed}", features=features, tables=tables)
+    graph = random_network(
+        rng, name=f"random{seed}", features=features, tables=tables,
+        multiplier_width=config.multiplier_width,
+    )  # fmt: skip
     return Case(
         graph=graph,
         image=compile_graph(graph, config),
@@ -119,7 +125,7 @@ def _code(rng):
     return width, int(rng.integers(0, 1 << width)) * int(rng.integers(0, 2))
 
 
-def _setting(rng, layer, shape, maps, source, *, tables, narrow) -> Setting:
+def _setting(rng, layer, shape, maps, source, *, tables, narrow, multiplier_width) -> Setting:
     """Numbers that spread the outputs, given (width, zero point) of every map at this width."""
     weight_width = 2 if narrow else int(rng.integers(2, 9))
     (in_width, zero_point_in), channels = maps[source], layer.out_channels
@@ -158,10 +164,13 @@ def _setting(rng, layer, shape, maps, source, *, tables, narrow) -> Setting:
         )
     scale = (1 << leaving[0]) / spread * rng.uniform(0.3, 2, channels)
     exponent = np.floor(np.log2(scale)).astype(int)
+    bits = 16 if multiplier_width == 16 else int(rng.choice([16, multiplier_width]))
+    least, most = 1 << bits - 1, (1 << bits) - 1
+    multiplier = np.clip(scale / 2.0**exponent * least, least, most)
     return Setting(
         **common,
         out_width=leaving[0],
         zero_point_out=leaving[1],
-        multiplier=np.clip(scale / 2.0**exponent * (1 << 15), 1 << 15, 65535).astype(np.uint16),
-        shift=np.clip(15 - exponent, 16 if tables else 0, 63).astype(np.uint8),
+        multiplier=multiplier.astype(MULTIPLIERS[bits]),
+        shift=np.clip(bits - 1 - exponent, bits if tables else 0, 63).astype(np.uint8),
     )

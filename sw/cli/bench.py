@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from downshift.sw.cli.accelerator import accelerator_config
 from downshift.sw.cli.bench_tables import show_bench
 from downshift.sw.cli.console import print_json, progress_bars
 from downshift.sw.cli.options import SeedsType, board_option, json_option, widths_option
@@ -56,11 +57,9 @@ def bench(network, board, widths, seeds, plot, tables, no_simulate, no_route, as
         check_plot()
         check_writable(plot)
     from downshift.boards.benchmark import benchmark, benchmark_graph
-    from downshift.hw.table_config import TableConfig
 
-    if tables:
-        chosen = replace(chosen, config=TableConfig())
     graph = benchmark_graph(network, widths)
+    chosen = replace(chosen, config=accelerator_config(board, tables=tables, graph=graph))
     with progress_bars() as bars:
         report = benchmark(
             graph,

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from downshift.hw.errors import DownshiftError
+from downshift.sw.cli.accelerator import accelerator_config
 from downshift.sw.cli.console import print_json, print_table, progress_bars
 from downshift.sw.cli.model_graph import model_graph, widths_file_options
 from downshift.sw.cli.options import board_option, folder_option, json_option, tables_option
@@ -29,14 +30,14 @@ def build(model, board, tables, widths_file, dataset, data, out, seed, as_json):
     """
     from downshift.boards import find
     from downshift.boards.build import build as build_bitstream
-    from downshift.hw.table_config import TableConfig
     from downshift.sw.compile.model_files import model_files
 
     chosen = find(board)
-    config = TableConfig() if tables else chosen.config
+    config = accelerator_config(board, tables=tables)
     files = {}
     if model is not None:
         graph = model_graph(model, widths_file=widths_file, dataset=dataset, data=data)
+        config = accelerator_config(board, tables=tables, graph=graph)
         files = model_files(graph, config)
     elif widths_file is not None:
         raise DownshiftError(f"{widths_file} is about a network; name its checkpoint, too")

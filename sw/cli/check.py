@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from downshift.sw.cli.accelerator import accelerator_config
 from downshift.sw.cli.console import print_json, print_table
 from downshift.sw.cli.options import json_option
 
@@ -102,7 +103,6 @@ def _boards(graph):
     """What the network takes of each board's accelerators, or why they cannot run it."""
     from downshift.boards import BOARDS
     from downshift.hw.errors import DownshiftError
-    from downshift.hw.table_config import TableConfig
     from downshift.sw.compile.compiler import compile_graph
     from downshift.sw.compile.memory_use import memory_use
 
@@ -110,7 +110,7 @@ def _boards(graph):
     for board in BOARDS:
         configs = [("", board.config)]
         if board.family == "ecp5":
-            configs.append((" --tables", TableConfig()))
+            configs.append((" --tables", accelerator_config(board.name, tables=True, graph=graph)))
         for option, config in configs:
             entry = {"board": f"{board.name}{option}", "fits": True, "reason": None}
             try:

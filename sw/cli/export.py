@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from downshift.sw.cli.accelerator import accelerator_config
 from downshift.sw.cli.console import print_json
 from downshift.sw.cli.model_graph import model_graph, widths_file_options
 from downshift.sw.cli.options import board_option, folder_option, json_option, tables_option
@@ -35,14 +36,12 @@ def export(model, board, tables, widths_file, dataset, data, form, width, out, a
     model.safetensors, which runs anywhere, and model.img, which the board's accelerator loads; or
     with --format one file for other tools: what they compute from it equals golden, to the bit.
     """
-    from downshift.boards import find
-    from downshift.hw.table_config import TableConfig
     from downshift.sw.atomic_write import atomic_folder
     from downshift.sw.compile.model_files import GRAPH, IMAGE, model_files
 
     graph = model_graph(model, widths_file=widths_file, dataset=dataset, data=data)
     if form == "safetensors":
-        config = TableConfig() if tables else find(board).config
+        config = accelerator_config(board, tables=tables, graph=graph)
         files = model_files(graph, config)
     else:
         files = _other_files(graph, form, graph.widths[0] if width is None else width)

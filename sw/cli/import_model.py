@@ -37,6 +37,11 @@ __all__ = ["import_model"]
     help="Leave biases as they are, though rounding moves what they are added to.",
 )  # fmt: skip
 @click.option(
+    "--multiplier-width", type=click.Choice(["16", "24"]), metavar="BITS",
+    help="Of what rescales sums: 16, or 24, which only accelerators with --tables can have.  "
+    "[default: 24 for quantized files, to give the codes they give; otherwise 16]",
+)  # fmt: skip
+@click.option(
     "--sensitivity", is_flag=True, help="Measure what each layer alone does at each width."
 )
 @click.option(
@@ -45,8 +50,9 @@ __all__ = ["import_model"]
 )  # fmt: skip
 @json_option
 def import_model(
-    model, out, calibration, images, widths, method, no_bias_correction, sensitivity, test, as_json
-):
+    model, out, calibration, images, widths, method, no_bias_correction, multiplier_width,
+    sensitivity, test, as_json,
+):  # fmt: skip
     """Turn MODEL, an ONNX file of another tool, into an integer graph.
 
     Quantized files (QDQ, QOperator, QONNX) keep their numbers. Float ones are quantized by
@@ -72,6 +78,7 @@ def import_model(
         assignments={width: width for width in widths} if widths else None,
         method=Range(method),
         correct_bias=not no_bias_correction,
+        multiplier_width=int(multiplier_width) if multiplier_width else None,
     )
     sensitivities = ()
     if sensitivity:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from downshift.sw.cli.accelerator import accelerator_config
 from downshift.sw.cli.console import Bars
 
 __all__ = ["run_search"]
@@ -133,13 +134,10 @@ def _images(dataset: str, data: Path | None, checkpoint, model_path: Path, bars:
 
 def _cycles(board: str, *, tables: bool) -> Callable:
     """Cycles by layer of a graph at a width, on a board's accelerator."""
-    from downshift.boards import find
-    from downshift.hw.table_config import TableConfig
     from downshift.sim.frame_profile import frame_profile
     from downshift.sw.compile.compiler import compile_graph
 
-    chosen = find(board)
-    config = TableConfig() if tables else chosen.config
+    config = accelerator_config(board, tables=tables)
 
     def cycles(graph, width):
         image = compile_graph(graph, config)

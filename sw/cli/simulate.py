@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from downshift.sw.cli.accelerator import accelerator_config
 from downshift.sw.cli.console import print_json, print_table, progress_bars
 from downshift.sw.cli.model_graph import model_graph, widths_file_options
 from downshift.sw.cli.options import (
@@ -45,13 +46,11 @@ def simulate(
     Every logit and every intermediate code is read over the simulated serial link. Exit status 1 if
     any differs.
     """
-    from downshift.boards import find
-    from downshift.hw.table_config import TableConfig
     from downshift.sim.cosimulation import cosimulate
     from downshift.sw.data.codes import load_codes
 
     graph = model_graph(model, widths_file=widths_file, dataset=dataset, data=data)
-    config = TableConfig() if tables else find(board).config
+    config = accelerator_config(board, tables=tables, graph=graph)
     x = load_codes(input_path, graph, images)
     for width in widths or ():
         graph.check_width(width)

@@ -34,11 +34,13 @@ def compile_graph(graph: IntegerGraph, config: AcceleratorConfig | TableConfig) 
     Raises
     ------
     DownshiftError
-        If a layer is more than a link of a chain or has numbers of 1 bit (names it), the network
+        If a layer is more than a link of a chain or has numbers of 1 bit (names it), multipliers
+        are wider than those of the accelerator, the network
         does not fit (says what is short, and by how much), or a sum could leave int32 (names the
         layer and width).
     """
     _check_widths(graph)
+    _check_multipliers(graph, config)
     if isinstance(config, TableConfig):
         return compile_tables(graph, config)
     _check_chain(graph)
@@ -110,6 +112,15 @@ def _check_chain(graph: IntegerGraph) -> None:
             continue
         raise DownshiftError(
             f"Layer {layer.name} {what}, which this accelerator cannot do; use a TableConfig"
+        )
+
+
+def _check_multipliers(graph: IntegerGraph, config: AcceleratorConfig | TableConfig) -> None:
+    if graph.multiplier_width > config.multiplier_width:
+        raise DownshiftError(
+            f"Network {graph.name} rescales by multipliers of {graph.multiplier_width} bits, this "
+            f"accelerator by {config.multiplier_width}; import it with --multiplier-width "
+            f"{config.multiplier_width}, or use a TableConfig (--tables)"
         )
 
 

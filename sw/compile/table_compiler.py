@@ -63,7 +63,7 @@ def _compiled(graph: IntegerGraph, config: TableConfig) -> Image:
                 passes.append(pool_fields(plan, step))
                 continue
             base = len(parameters)
-            parameters += layer_parameters(plan, step, width, segments=config.segments)
+            parameters += layer_parameters(plan, step, width, config=config)
             for rows in bands(plan, step, config):
                 fields = conv_fields(plan, step, width, rows, config)
                 fields["loader"]["base"] = weight_bases[

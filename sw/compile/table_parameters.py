@@ -6,14 +6,15 @@ from downshift.hw.errors import DownshiftError
 from downshift.hw.mac import accumulator_bounds
 from downshift.hw.parameter_loader import BIAS_WIDTH, stored_row, stored_rows
 from downshift.hw.precision_switch import precision_switch
-from downshift.hw.rescale import SHIFTS
+from downshift.hw.rescale import shifts
 from downshift.hw.slot_row import lane_width
 from downshift.hw.table import QUARTERS, table_offset, table_scale
-from downshift.hw.table_config import ROWS
+from downshift.hw.table_config import ROWS, TableConfig
 from downshift.hw.table_row import table_sum_width
 from downshift.sw.compile.word_map import WordMap, stored_width
 from downshift.sw.compile.word_plan import Mode, Plan
 from downshift.sw.compile.word_step import Step, slots_of
+from downshift.sw.graph.fixed_point import multiplier_width
 from downshift.sw.graph.layer import LOGIT_WIDTH, Setting
 
 __all__ = ["layer_parameters", "sum_shift"]
@@ -30,7 +31,7 @@ def sum_shift(setting: Setting, source: WordMap, *, mode: Mode | None) -> int:
     return scale.bit_length() - 1 + codes
 
 
-def layer_parameters(plan: Plan, step: Step, width: int, *, segments: int) -> list[bytes]:
+def layer_parameters(plan: Plan, step: Step, width: int, *, config: TableConfig) -> list[bytes]:
     """Rows of the parameter store for a layer, whole tiles of output channels.
 
     Sums of the array are multiples of `table_scale`, have the offset of its tables, and where all
@@ -44,8 +45,8 @@ def layer_parameters(plan: Plan, step: Step, width: int, *, segments: int) -> li
         Not a pool.
     width : int
         Of the network.
-    segments : int
-        Words of a vector.
+    config : TableConfig
+        Multiplies by at least as many bits as the layer asks for.
 
     Raises
     ------
@@ -78,6 +79,7 @@ def layer_parameters(plan: Plan, step: Step, width: int, *, segments: int) -> li
 
     words = layer.kernel[0] * layer.kernel[1]
     words *= 1 if layer.groups > 1 else source.layout.groups
+    segments = config.segments
     depth = -(-words // segments)
     offset = depth * table_offset(
         act_width=stored_width(setting.in_width), pack=source.pack, segments=segments
@@ -95,20 +97,23 @@ def layer_parameters(plan: Plan, step: Step, width: int, *, segments: int) -> li
     else:
         bias = bias - offset * (QUARTERS // slots_of(source))
 
-    scale = setting.shift.astype(int) + lift
-    if setting.out_width != LOGIT_WIDTH and scale.min() < SHIFTS.start:
+    bits = config.multiplier_width
+    finer, possible = bits - (multiplier_width(setting.multiplier) or bits), shifts(bits)
+    multiplier = setting.multiplier.astype(np.int64) << finer
+    scale = setting.shift.astype(int) + lift + finer
+    if setting.out_width != LOGIT_WIDTH and scale.min() < possible.start:
         raise DownshiftError(
-            f"{where}: scales must be below {1 << 16 - SHIFTS.start + lift}, one is "
+            f"{where}: scales must be below {1 << bits - possible.start + lift}, one is "
             f"{(setting.multiplier / 2.0**setting.shift).max():.6g}; use a coarser output scale"
         )
-    _check_small(scale, setting.multiplier, reach, where)
+    _check_small(scale, multiplier, reach, possible[-1], where)
     # A larger shift leaves nothing of any sum either.
-    scale = np.clip(scale, SHIFTS.start, SHIFTS.stop - 1)
+    scale = np.clip(scale, possible[0], possible[-1])
     rows = [
-        stored_row(bias=b, multiplier=m, shift=s, residual=r)
-        for b, m, s, r in zip(bias, setting.multiplier, scale, residual, strict=True)
+        stored_row(bias=b, multiplier=m, shift=s, residual=r, multiplier_width=bits)
+        for b, m, s, r in zip(bias, multiplier, scale, residual, strict=True)
     ]
-    blank_row = stored_row(bias=0, multiplier=0, shift=SHIFTS.start)
+    blank_row = stored_row(bias=0, multiplier=0, shift=possible[0], multiplier_width=bits)
     rows += [blank_row] * (-len(rows) % ROWS)
     return stored_rows(rows, tile=ROWS)
 
@@ -130,11 +135,11 @@ def _checked_reach(step, setting, plan, weights, bias, residual, where) -> np.nd
     return np.maximum(-low, high)
 
 
-def _check_small(scale: np.ndarray, multiplier: np.ndarray, reach: np.ndarray, where: str) -> None:
+def _check_small(
+    scale: np.ndarray, multiplier: np.ndarray, reach: np.ndarray, last: int, where: str
+) -> None:
     """Refuse scales that are too small to be held, but not so small that all codes are alike."""
-    last = SHIFTS.stop - 1
     if np.any((scale > last) & (reach * multiplier.astype(np.float64) > 2.0 ** (last - 1))):
         raise DownshiftError(
-            f"{where}: a scale is below {2.0 ** (15 - last):.3g} of its sums; use a finer output "
-            "scale"
+            f"{where}: a scale is below {2.0**-28:.3g} of its sums; use a finer output scale"
         )

@@ -73,7 +73,7 @@ static inline uint8_t @_code(const @_layer *l, int64_t sum, int added, int chann
 {
     if (l->residual >= 0)
         sum = sum * ((int64_t)1 << l->residual_shift) + (int64_t)added * l->counts[channel];
-    int shift = l->shift[channel] > 51 ? 51 : l->shift[channel];
+    int shift = l->shift[channel] > 58 ? 58 : l->shift[channel];
     int64_t code = @_round((sum + l->bias[channel]) * l->multiplier[channel], shift) + l->out_zero;
     int64_t most = (1 << l->out_bits) - 1;
     return (uint8_t)(code < 0 ? 0 : code > most ? most : code);
@@ -148,6 +148,7 @@ def c_header(graph: IntegerGraph, width: int) -> str:
     graph.check_width(width)
     name = identifier(graph.name)
     maps = [INPUT, *(layer.name for layer in graph.layers)]
+    multiplier = f"uint{16 if graph.multiplier_width <= 16 else 32}_t"
     tables, entries, memory = [], [], 0
     for index, layer in enumerate(graph.layers):
         setting = layer.settings[width]
@@ -155,7 +156,7 @@ def c_header(graph: IntegerGraph, width: int) -> str:
         tables += [
             _table("uint8_t", f"{name}_weights{index}", pack_weights(codes, setting.weight_width)),
             _table("int32_t", f"{name}_bias{index}", setting.bias),
-            _table("uint16_t", f"{name}_multiplier{index}", setting.multiplier),
+            _table(multiplier, f"{name}_multiplier{index}", setting.multiplier),
             _table("uint8_t", f"{name}_shift{index}", setting.shift),
         ]
         counts = "0"
@@ -179,7 +180,8 @@ def c_header(graph: IntegerGraph, width: int) -> str:
         f"#define {name}_OUTPUTS {outputs}",
         f"#define {name}_MEMORY {max(memory, 1)}", "",
         "typedef struct {", f"    int {fields};", "    const uint8_t *weights;",
-        "    const int32_t *bias;", "    const uint16_t *multiplier;", "    const uint8_t *shift;",
+        "    const int32_t *bias;", f"    const {multiplier} *multiplier;",
+        "    const uint8_t *shift;",
         "    const uint16_t *counts;", f"}} {name}_layer;", "", *tables, "",
         f"static const {name}_layer {name}_layers[{name}_LAYERS] = {{", *entries, "};",
         RUNTIME.replace("@", name), "#endif", "",

@@ -12,6 +12,7 @@ from downshift.hw.errors import DownshiftError
 from downshift.hw.packing import pack_codes
 from downshift.hw.precision_switch import precision_switch
 from downshift.sw.graph.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph, Layer, Setting
+from downshift.sw.graph.sum_bounds import sum_bounds
 
 __all__ = ["Dialect", "onnx_bytes", "onnx_model"]
 
@@ -266,6 +267,7 @@ def _codes(
         sums = writer.node("Add", [sums, wide], f"{name}.both")
     bias = constant("bias", _bias(graph, layer, width))
     sums = writer.node("Add", [sums, bias], f"{name}.biased")
+    _check_products(graph, layer, width)
     factor = setting.multiplier / np.exp2(setting.shift.astype(np.float64))
     sums = writer.node("Mul", [sums, constant("factor", factor)], f"{name}.scaled")
     inner = f"{name}.unpooled" if layer.pool else f"{name}.map"
@@ -276,6 +278,21 @@ def _codes(
         "MaxPool", [value], f"{name}.map", kernel_shape=list(layer.pool.size),
         strides=list(layer.pool.stride),
     )  # fmt: skip
+
+
+def _check_products(graph: IntegerGraph, layer: Layer, width: int) -> None:
+    """Refuse products of sums and multipliers that float64 would round, short of the largest code.
+
+    A product of 2**53 or more that is shifted by less than that and 9 bits is beyond all codes.
+    """
+    setting = layer.settings[width]
+    reach = max(map(abs, sum_bounds(graph, layer, width)))
+    products = reach * setting.multiplier.astype(np.float64)
+    if np.any((products >= 2.0**53) & (setting.shift > 53 - 9)):
+        raise DownshiftError(
+            f"Layer {layer.name} at width {width}: its sums may reach {reach:,}, and float64 does "
+            "not multiply them exactly; import the network with --multiplier-width 16"
+        )
 
 
 def _logits(

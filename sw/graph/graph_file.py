@@ -28,7 +28,7 @@ __all__ = ["graph_bytes", "load_graph", "read_header", "save_graph"]
 METADATA_KEY = "downshift"
 MAX_HEADER_BYTES = 16 << 20
 """A header beyond this is damage; ResNet-8 at four widths takes 20 kB."""
-DTYPES = {"I8": np.int8, "U8": np.uint8, "U16": np.uint16, "I32": np.int32}
+DTYPES = {"I8": np.int8, "U8": np.uint8, "U16": np.uint16, "U32": np.uint32, "I32": np.int32}
 
 
 def save_graph(graph: IntegerGraph, path: Path | str) -> None:

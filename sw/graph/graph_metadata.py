@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from downshift.hw.errors import DownshiftError
+from downshift.sw.graph.fixed_point import MULTIPLIERS
 from downshift.sw.graph.integer_graph import LOGIT_WIDTH, IntegerGraph, Layer, Pool, Setting
 
 __all__ = [
@@ -18,7 +19,7 @@ __all__ = [
     "tensor_name",
 ]
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 OLDEST_VERSION = 3
 TENSORS = ("bias", "multiplier", "shift", "residual_multiplier")
 """Arrays of a layer at one width; the last one only with a residual."""
@@ -146,7 +147,7 @@ def _layer(entry: Any, index: int, left: dict[str, np.ndarray]) -> Layer:
             raise DownshiftError(f"{where}: a width must be 1 to 8 bits, not {width!r:.60}")
     return Layer(
         name=name,
-        weight=_take(left, tensor_name(name, "weight"), np.int8, shape, where),
+        weight=_take(left, tensor_name(name, "weight"), shape, where, np.int8),
         stride=_integers(entry, "stride", where, 2, 1),
         padding=_integers(entry, "padding", where, 4, 0),
         pool=pool,
@@ -181,29 +182,29 @@ def _setting(
             f"{where}: out_width must be 1 to 8, or 32 for logits, not {entry['out_width']}"
         )
 
-    def take(field: str, dtype: type) -> np.ndarray:
-        return _take(left, tensor_name(layer, field, width), dtype, (channels,), where)
+    def take(field: str, *kinds: Any) -> np.ndarray:
+        return _take(left, tensor_name(layer, field, width), (channels,), where, *kinds)
 
     return Setting(
         **{name: entry[name] for name in NUMBERS},
         bias=take("bias", np.int32),
-        multiplier=take("multiplier", np.uint16),
+        multiplier=take("multiplier", *MULTIPLIERS.values()),
         shift=take("shift", np.uint8),
         residual_multiplier=take("residual_multiplier", np.uint16) if adds else None,
     )
 
 
 def _take(
-    left: dict[str, np.ndarray], name: str, dtype: type, shape: tuple[int, ...], where: str
+    left: dict[str, np.ndarray], name: str, shape: tuple[int, ...], where: str, *kinds: Any
 ) -> np.ndarray:
     """Remove an array from `left`, after checking it."""
     if name not in left:
         raise DownshiftError(f"{where}: tensor {name!r} is missing")
     array = left.pop(name)
-    if array.dtype != dtype or array.shape != shape:
+    if array.dtype not in kinds or array.shape != shape:
         raise DownshiftError(
-            f"{where}: tensor {name!r} must be {np.dtype(dtype)} of shape {shape}, "
-            f"not {array.dtype} of shape {array.shape}"
+            f"{where}: tensor {name!r} must be {' or '.join(str(np.dtype(k)) for k in kinds)} of "
+            f"shape {shape}, not {array.dtype} of shape {array.shape}"
         )
     return array
 

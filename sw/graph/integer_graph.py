@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from downshift.hw.errors import DownshiftError
+from downshift.sw.graph.fixed_point import multiplier_width
 from downshift.sw.graph.layer import INPUT, LOGIT_WIDTH, Layer, Pool, Setting
 from downshift.sw.graph.layer_checks import check_layer, check_setting
 
@@ -187,6 +188,12 @@ class IntegerGraph:
     def weight_bytes(self) -> int:
         """Bytes of the stored weights."""
         return sum(layer.weight.size for layer in self.layers)
+
+    @property
+    def multiplier_width(self) -> int:
+        """Bits of the widest multiplier, 16 or 24."""
+        settings = (setting for layer in self.layers for setting in layer.settings.values())
+        return max(multiplier_width(setting.multiplier) or 0 for setting in settings)
 
     def check_width(self, width: int) -> None:
         """Raise `DownshiftError` unless the network runs at `width`."""

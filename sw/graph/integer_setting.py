@@ -6,7 +6,7 @@ import numpy as np
 
 from downshift.hw.errors import DownshiftError
 from downshift.hw.precision_switch import precision_switch
-from downshift.sw.graph.fixed_point import fixed_point
+from downshift.sw.graph.fixed_point import MULTIPLIERS, fixed_point
 from downshift.sw.graph.layer import LOGIT_WIDTH, Layer, Setting
 
 __all__ = ["Codes", "integer_setting"]
@@ -37,6 +37,7 @@ def integer_setting(
     added: Codes | None = None,
     added_gain: np.ndarray | float = 1.0,
     pixels: int = 1,
+    multiplier_width: int = 16,
     remedy: str = "train it again",
 ) -> Setting:
     """Turn the real numbers of a layer into integers.
@@ -69,6 +70,8 @@ def integer_setting(
         What the residual is multiplied by.
     pixels : int
         That a layer which averages sums up.
+    multiplier_width : int
+        Bits of a multiplier, 16 or 24.
     remedy : str
         What to do about scales that cannot be; part of errors.
 
@@ -107,13 +110,13 @@ def integer_setting(
 
     if out is None:
         out_width, zero_point = LOGIT_WIDTH, 0
-        multiplier = np.zeros(layer.out_channels, np.uint16)
+        multiplier = np.zeros(layer.out_channels, MULTIPLIERS[multiplier_width])
         shift = np.zeros(layer.out_channels, np.uint8)
     else:
         out_width, zero_point = out.width, out.zero_point
         factor = step / out.scale
         try:
-            multiplier, shift = fixed_point(factor)
+            multiplier, shift = fixed_point(factor, width=multiplier_width)
         except ValueError as error:
             raise DownshiftError(f"{where}: {str(error)[0].lower()}{str(error)[1:]}") from None
         # Beyond these every accumulator gives code 0, or the largest: what lies further is as good.

@@ -49,7 +49,8 @@ class Setting:
     bias: np.ndarray
     """int32, (out_channels,)."""
     multiplier: np.ndarray
-    """uint16, (out_channels,); normalised to 2**15…2**16 - 1; 0 for logits."""
+    """uint16, normalised to 2**15…2**16 - 1, or uint32, to 2**23…2**24 - 1; (out_channels,);
+    0 for logits."""
     shift: np.ndarray
     """uint8, (out_channels,); 0…63."""
     residual_multiplier: np.ndarray | None = None

@@ -1,10 +1,12 @@
 """What a layer of the integer graph must be, whatever network it is in."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from downshift.hw.errors import DownshiftError
+from downshift.sw.graph.fixed_point import MULTIPLIERS, multiplier_width
 from downshift.sw.graph.layer import LOGIT_WIDTH, Layer, Setting
 
 __all__ = ["check_layer", "check_setting"]
@@ -114,8 +116,9 @@ def check_setting(layer: Layer, width: int, setting: Setting, *, last: bool) -> 
             f"{where}: weights and input must have 1 to 8 bits, "
             f"not {setting.weight_width} and {setting.in_width}"
         )
-    for name, dtype in (("bias", np.int32), ("multiplier", np.uint16), ("shift", np.uint8)):
-        _check_array(where, name, getattr(setting, name), dtype, layer.out_channels)
+    _check_array(where, "bias", setting.bias, layer.out_channels, np.int32)
+    _check_array(where, "multiplier", setting.multiplier, layer.out_channels, *MULTIPLIERS.values())
+    _check_array(where, "shift", setting.shift, layer.out_channels, np.uint8)
     if not 0 <= setting.zero_point_in < 1 << setting.in_width:
         raise DownshiftError(f"{where}: input zero point {setting.zero_point_in} out of range")
     _check_residual_setting(where, layer, setting)
@@ -136,8 +139,10 @@ def check_setting(layer: Layer, width: int, setting: Setting, *, last: bool) -> 
         raise DownshiftError(
             f"{where}: shift must be at most {MAX_SHIFT}, not {setting.shift.max()}"
         )
-    if setting.multiplier.min() < 1 << 15:
-        raise DownshiftError(f"{where}: multipliers must be normalised to 32768..65535")
+    bits = multiplier_width(setting.multiplier)
+    least, most = 1 << bits - 1, (1 << bits) - 1
+    if setting.multiplier.min() < least or setting.multiplier.max() > most:
+        raise DownshiftError(f"{where}: multipliers must be normalised to {least}..{most}")
 
 
 def _check_residual_setting(where: str, layer: Layer, setting: Setting) -> None:
@@ -151,7 +156,7 @@ def _check_residual_setting(where: str, layer: Layer, setting: Setting) -> None:
         return
     if multiplier is None:
         raise DownshiftError(f"{where}: a layer with a residual needs residual multipliers")
-    _check_array(where, "residual_multiplier", multiplier, np.uint16, layer.out_channels)
+    _check_array(where, "residual_multiplier", multiplier, layer.out_channels, np.uint16)
     if multiplier.min() < 1:
         raise DownshiftError(f"{where}: residual multipliers must be at least 1, not 0")
     if not 0 <= shift <= MAX_RESIDUAL_SHIFT:
@@ -160,9 +165,9 @@ def _check_residual_setting(where: str, layer: Layer, setting: Setting) -> None:
         )
 
 
-def _check_array(where: str, name: str, array: np.ndarray, dtype: type, channels: int) -> None:
-    if array.dtype != dtype or array.shape != (channels,):
+def _check_array(where: str, name: str, array: np.ndarray, channels: int, *kinds: Any) -> None:
+    if array.dtype not in kinds or array.shape != (channels,):
         raise DownshiftError(
-            f"{where}: {name} must be {np.dtype(dtype)} of shape ({channels},), "
-            f"not {array.dtype} of shape {array.shape}"
+            f"{where}: {name} must be {' or '.join(str(np.dtype(kind)) for kind in kinds)} of "
+            f"shape ({channels},), not {array.dtype} of shape {array.shape}"
         )

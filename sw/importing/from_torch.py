@@ -2,9 +2,8 @@
 
 import io
 import warnings
-from collections.abc import Mapping
+from typing import Any
 
-import numpy as np
 import torch
 from brevitas.nn.mixin import QuantLayerMixin
 from torch import Tensor, nn
@@ -13,7 +12,6 @@ from downshift.hw.errors import DownshiftError
 from downshift.sw.graph.integer_graph import IntegerGraph
 from downshift.sw.importing.importer import import_graph
 from downshift.sw.importing.onnx_tensors import shown
-from downshift.sw.importing.ranges import Range
 
 __all__ = ["import_module"]
 
@@ -21,14 +19,7 @@ OPSET = 17
 
 
 def import_module(
-    module: nn.Module,
-    example: Tensor,
-    *,
-    calibration: np.ndarray | None = None,
-    assignments: Mapping[int, int | Mapping[str, int]] | None = None,
-    method: Range = Range.MSE,
-    correct_bias: bool = True,
-    name: str = "network",
+    module: nn.Module, example: Tensor, *, name: str = "network", **options: Any
 ) -> IntegerGraph:
     """Turn a torch module into integers: it is written as ONNX, in memory, and imported.
 
@@ -38,8 +29,10 @@ def import_module(
         Of float layers, or of Brevitas' quantized ones, whose scales and bits are kept.
     example : Tensor, shape (1, channels, height, width) or (1, features)
         An input; only its shape counts.
-    calibration, assignments, method, correct_bias, name
-        As `import_graph` takes them.
+    name : str
+        Of the graph.
+    **options
+        Of `import_graph`.
 
     Returns
     -------
@@ -53,16 +46,16 @@ def import_module(
     quantized = any(isinstance(part, QuantLayerMixin) for part in module.modules())
     training, file = module.training, io.BytesIO()
     module.eval()
-    options = {"opset_version": OPSET, "dynamo": False}
+    writing = {"opset_version": OPSET, "dynamo": False}
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # the exporter's own
             if quantized:
                 from brevitas.export import export_onnx_qcdq  # it warns of what it does not need
 
-                export_onnx_qcdq(module, args=example, export_path=file, **options)
+                export_onnx_qcdq(module, args=example, export_path=file, **writing)
             else:
-                torch.onnx.export(module, (example,), file, **options)
+                torch.onnx.export(module, (example,), file, **writing)
     except Exception as error:  # whatever the user's forward, torch or Brevitas raise
         raise DownshiftError(
             f"{type(module).__name__} cannot be written as ONNX ({shown(str(error))}); make its "
@@ -70,11 +63,4 @@ def import_module(
         ) from error
     finally:
         module.train(training)
-    return import_graph(
-        file.getvalue(),
-        calibration=calibration,
-        assignments=assignments,
-        method=method,
-        correct_bias=correct_bias,
-        name=name,
-    )
+    return import_graph(file.getvalue(), name=name, **options)

@@ -18,6 +18,7 @@ def quantize(
     *,
     assignments: Mapping[int, int | Mapping[str, int]],
     calibration: Calibration | None = None,
+    multiplier_width: int = 16,
     provenance: Mapping[str, str] | None = None,
 ) -> IntegerGraph:
     """Turn a network into integers.
@@ -34,6 +35,8 @@ def quantize(
         its name; layers that are left out have 8 bits.
     calibration : Calibration, optional
         Without it, everything must be quantized already, and only one width is possible.
+    multiplier_width : int
+        Bits of the multipliers that rescale sums, 16 or 24.
     provenance : mapping of str to str, optional
         Copied into the graph.
 
@@ -47,7 +50,7 @@ def quantize(
         If numbers are out of range, or a calibration is needed.
     """
     _check_needs(network, assignments, calibration)
-    quantizer = Quantizer(network, calibration)
+    quantizer = Quantizer(network, calibration, multiplier_width=multiplier_width)
     runs = {width: quantizer.run(width, means) for width, means in assignments.items()}
     entering = quantizer.entering
     offset = entering.zero_point * entering.scale + network.input_offset

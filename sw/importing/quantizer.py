@@ -60,10 +60,15 @@ class Quantizer:
     network : RealNetwork
     calibration : Calibration or None
         None where the file says everything.
+    multiplier_width : int
+        Bits of the multipliers that rescale sums, 16 or 24.
     """
 
-    def __init__(self, network: RealNetwork, calibration: Calibration | None):
+    def __init__(
+        self, network: RealNetwork, calibration: Calibration | None, *, multiplier_width: int = 16
+    ):
         self.network, self.calibration = network, calibration
+        self.multiplier_width = multiplier_width
         self.entering = network.input_codes or _input_codes(network, calibration)
         last = network.layers[-1]
         self.shapes = {INPUT: network.input_shape, **{x.name: x.shape for x in network.layers}}
@@ -152,6 +157,7 @@ class Quantizer:
             added=None if layer.residual is None else run.codes[layer.residual],
             added_gain=layer.residual_gains,
             pixels=pixels,
+            multiplier_width=self.multiplier_width,
             remedy="quantize it with scales nearer to each other",
         )
         run.settings[layer.name] = setting

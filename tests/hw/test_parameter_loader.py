@@ -9,12 +9,12 @@ from amaranth.sim import Simulator
 from downshift.hw.parameter_loader import (
     ParameterLayer,
     ParameterLoader,
-    RowParameters,
+    parameter_bytes,
+    row_layout,
     stored_row,
     stored_rows,
 )
-from downshift.hw.region import PARAMETER_BYTES
-from downshift.hw.rescale import SHIFTS, scale_fields
+from downshift.hw.rescale import scale_fields, shifts
 from downshift.sim.block_bench import Rom
 
 ROWS, BASE, TILES = 3, 2, 3
@@ -23,20 +23,25 @@ ROWS, BASE, TILES = 3, 2, 3
 class Bench(wiring.Component):
     """A loader at a store of `content`."""
 
-    layer: In(ParameterLayer)
-    start: In(1)
-    following: In(1)
-    o: Out(data.ArrayLayout(RowParameters, ROWS))
-
-    def __init__(self, content):
+    def __init__(self, content, *, multiplier_width):
         self.content = content
-        super().__init__()
+        self.multiplier_width = multiplier_width
+        super().__init__(
+            {
+                "layer": In(ParameterLayer),
+                "start": In(1),
+                "following": In(1),
+                "o": Out(data.ArrayLayout(row_layout(multiplier_width), ROWS)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
         depth = len(self.content)
         m.submodules.memory = memory = Rom(self.content, depth=depth)
-        m.submodules.loader = loader = ParameterLoader(rows=ROWS, depth=depth)
+        m.submodules.loader = loader = ParameterLoader(
+            rows=ROWS, depth=depth, multiplier_width=self.multiplier_width
+        )
         connect(m, loader.read, memory.read)
         m.d.comb += [
             loader.layer.eq(self.layer),
@@ -48,20 +53,23 @@ class Bench(wiring.Component):
 
 
 @pytest.mark.parametrize("wait", [ROWS + ParameterLoader.latency, 20])
-def test_rows_of_each_tile(wait):
+@pytest.mark.parametrize("bits", [16, 24])
+def test_rows_of_each_tile(wait, bits):
     rng = np.random.default_rng(0)
     rows = [
         {
             "bias": int(rng.integers(-(1 << 27), 1 << 27)),
-            "multiplier": int(rng.integers(1 << 15, 1 << 16)),
-            "shift": int(rng.choice(SHIFTS)),
+            "multiplier": int(rng.integers(1 << bits - 1, 1 << bits)),
+            "shift": int(rng.choice(shifts(bits))),
             "residual": int(rng.integers(0, 1 << 16)),
         }
         for _ in range(TILES * ROWS)
     ]
-    stored = stored_rows([list(stored_row(**row)) for row in rows], tile=ROWS)
-    content = [[0] * PARAMETER_BYTES] * BASE + stored
-    bench = Bench(content)
+    stored = stored_rows(
+        [list(stored_row(**row, multiplier_width=bits)) for row in rows], tile=ROWS
+    )
+    content = [[0] * parameter_bytes(bits)] * BASE + stored
+    bench = Bench(content, multiplier_width=bits)
 
     async def testbench(ctx):
         ctx.set(bench.layer, {"base": BASE})
@@ -73,7 +81,8 @@ def test_rows_of_each_tile(wait):
             for index in range(ROWS):
                 row, got = rows[tile * ROWS + index], ctx.get(bench.o)[index]
                 assert (got.bias, got.residual) == (row["bias"], row["residual"])
-                for name, value in scale_fields(row["multiplier"], row["shift"]).items():
+                scale = scale_fields(row["multiplier"], row["shift"], multiplier_width=bits)
+                for name, value in scale.items():
                     assert getattr(got.scale, name) == value
             ctx.set(bench.following, 1)
             await ctx.tick()

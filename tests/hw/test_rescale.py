@@ -6,16 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from downshift.hw.requantize import requantize
-from downshift.hw.rescale import SHIFTS, Rescale, scale_fields
+from downshift.hw.rescale import Rescale, scale_fields, shifts
 
 
-def run(accs, *, acc_width, multiplier, shift, zero_point, width):
+def run(accs, *, acc_width, multiplier_width, multiplier, shift, zero_point, width):
     """Codes of accumulators that enter one a cycle."""
-    dut = Rescale(acc_width=acc_width)
+    dut = Rescale(acc_width=acc_width, multiplier_width=multiplier_width)
     codes = []
 
     async def testbench(ctx):
-        ctx.set(dut.scale, scale_fields(multiplier, shift))
+        fields = scale_fields(multiplier, shift, multiplier_width=multiplier_width)
+        ctx.set(dut.scale, fields)
         ctx.set(dut.zero_point, zero_point)
         ctx.set(dut.out_max, (1 << width) - 1)
         for acc in [*accs, *[0] * dut.latency]:
@@ -39,29 +40,48 @@ def telling(rng, *, acc_width, multiplier, shift):
     return np.concatenate([[-top, -top + 1, -1, 0, 1, top - 1], wide, near[abs(near) < top]])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     acc_width=st.integers(18, 34),
-    multiplier=st.one_of(st.integers(1 << 15, (1 << 16) - 1), st.just(1 << 15)),
-    shift=st.sampled_from(SHIFTS),
+    scale=st.sampled_from([16, 24]).flatmap(
+        lambda bits: st.tuples(
+            st.just(bits),
+            st.one_of(
+                st.integers(1 << bits - 1, (1 << bits) - 1),
+                # Ties, and what is a single bit above one.
+                st.just(1 << bits - 1),
+                st.integers(0, bits - 2).map(lambda bit: 1 << bits - 1 | 1 << bit),
+            ),
+            st.sampled_from(shifts(bits)),
+        )
+    ),
     zero_point=st.integers(0, 255),
     width=st.integers(1, 8),
 )
-def test_equals_golden(acc_width, multiplier, shift, zero_point, width):
+def test_equals_golden(acc_width, scale, zero_point, width):
     zero_point &= (1 << width) - 1
+    bits, multiplier, shift = scale
     scale = {"multiplier": multiplier, "shift": shift}
     accs = telling(np.random.default_rng(shift), acc_width=acc_width, **scale)
-    codes = run(accs, acc_width=acc_width, **scale, zero_point=zero_point, width=width)
+    codes = run(
+        accs, acc_width=acc_width, multiplier_width=bits, **scale, zero_point=zero_point,
+        width=width,
+    )  # fmt: skip
     expected = requantize(accs, bias=0, **scale, zero_point=zero_point, width=width)
     assert codes == expected.tolist()
 
 
-@pytest.mark.parametrize("shift", [11, 44])
-def test_refuses_shifts(shift):
-    with pytest.raises(ValueError, match=f"^Shift must be in 12..43, not {shift}$"):
-        scale_fields(1 << 15, shift)
+@pytest.mark.parametrize(
+    ("bits", "shift", "possible"),
+    [(16, 11, "12..43"), (16, 44, "12..43"), (24, 19, "20..51"), (24, 52, "20..51")],
+)
+def test_refuses_shifts(bits, shift, possible):
+    with pytest.raises(ValueError, match=f"^Shift must be in {possible}, not {shift}$"):
+        scale_fields(1 << bits - 1, shift, multiplier_width=bits)
 
 
 def test_refuses_widths():
     with pytest.raises(ValueError, match=r"^Accumulators must have 18..34 bits, not 17$"):
         Rescale(acc_width=17)
+    with pytest.raises(ValueError, match=r"^Multipliers must have 16 or 24 bits, not 20$"):
+        Rescale(acc_width=24, multiplier_width=20)

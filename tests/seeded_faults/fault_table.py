@@ -42,6 +42,7 @@ RESIDUAL = "tests/hw/test_residual.py"
 RAM = "tests/hw/test_block_ram.py::test_words_come_some_cycles_later"
 PASSES = "tests/hw/test_pass_queue.py"
 OPERATORS = "tests/sw/test_onnx_operators.py"
+WIDE_NETWORKS = "tests/sim/test_table_networks.py::test_wider_multipliers"
 TABLE_NETWORKS = "tests/sim/test_table_networks.py"
 BRICK_NETWORKS = "tests/sim/test_random_networks.py"
 FROZEN_CODE = "sw/quantization/freeze.py"
@@ -114,7 +115,7 @@ SUBSTITUTIONS = {
         ("hw/precision_switch.py", "rounded = shift_half_even(codes, stored_width - width)",
          "rounded = shift_half_even(codes, stored_width - width + 1)", SWITCH),
         ("hw/precision_switch.py", "stored >> drop", "stored >> drop + 1", SWITCH_BLOCK),
-        ("hw/requantize.py", "np.int64), 51))", "np.int64), 51) + 1)", REQUANTIZE),
+        ("hw/requantize.py", "np.int64), 58))", "np.int64), 58) + 1)", REQUANTIZE),
         ("hw/requantize.py", "by_16 >> 8,", "by_16 >> 7,", REQUANTIZE_BLOCK),
         ("hw/requantize.py", "by_2 >> 1,", "by_2,", REQUANTIZE_BLOCK),
         ("hw/requantize.py", "first=17", "first=18", REQUANTIZE_BLOCK),
@@ -325,5 +326,20 @@ SUBSTITUTIONS = {
          "tests/sw/test_packed.py"),
         ("sw/exporting/c_header.py", "rest == one / 2 && (floor & 1)", "rest == one / 2",
          "tests/sw/test_c_header.py"),
+    ],
+    "multipliers of 24 bits as if they had 16": [
+        ("hw/rescale.py", "low) << place", "low) << 8", RESCALE),
+        ("hw/rescale.py", "product[: least - 1].any()", "product[:11].any()", RESCALE),
+        ("hw/parameter_loader.py", "(1 << multiplier_width - 1) - 1", "0x7FFF",
+         "tests/hw/test_parameter_loader.py"),
+        ("sw/compile/table_parameters.py", "astype(np.int64) << finer", "astype(np.int64)",
+         WIDE_NETWORKS),
+        ("sw/compile/table_parameters.py", "astype(int) + lift + finer", "astype(int) + lift",
+         WIDE_NETWORKS),
+        ("sw/graph/fixed_point.py", "np.all(lower == np.floor(lower))", "True", LOWERING),
+        ("sw/exporting/c_header.py", "16 if graph.multiplier_width <= 16 else 32", "16",
+         "tests/sw/test_c_header.py"),
+        ("sim/layer_programs.py", "later.base < entry.end and", "False and",
+         "tests/sim/test_table_networks.py::test_maps_that_lose_their_place_are_compared"),
     ],
 }  # fmt: skip

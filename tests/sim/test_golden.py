@@ -73,7 +73,7 @@ FEATURES = {
 @pytest.mark.parametrize("seed", range(12))
 def test_networks_equal_plain_loops(seed, features):
     rng = np.random.default_rng(seed)
-    graph = random_network(rng, features=FEATURES[features])
+    graph = random_network(rng, features=FEATURES[features], multiplier_width=(16, 24)[seed % 2])
     x = random_codes(rng, graph, 2)
     for width, index in itertools.product(graph.widths, range(2)):
         result, maps, before = golden.run(graph, x, width), {"input": x[index]}, "input"

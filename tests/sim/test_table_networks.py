@@ -1,5 +1,7 @@
 """Random networks on an accelerator of the table style, against golden and its cycle model."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,10 +13,12 @@ from downshift.hw.sequencer import program_layers
 from downshift.hw.table_config import TableConfig
 from downshift.sim import golden
 from downshift.sim.cycles import cycles
+from downshift.sim.layer_programs import overwritten_maps
 from downshift.sim.random_networks import Feature, random_case
 from downshift.sim.runner import build_simulation
 from downshift.sim.verify import Case, verify
 from downshift.sw.compile.compiler import compile_graph
+from downshift.sw.graph.fixed_point import multiplier_width
 from downshift.sw.quantization.freeze import freeze
 from downshift.sw.quantization.prepare import prepare
 from downshift.sw.training.calibration import calibrate, recalibrate_norms
@@ -96,6 +100,33 @@ def test_every_kind_of_pass_is_drawn(cases):
 
 
 def test_rtl_equals_golden(simulation, cases, check_frames, tmp_path):
+    for case, reports in zip(cases, verify(simulation, cases, tmp_path), strict=True):
+        check_frames(case, reports)
+
+
+def test_maps_that_lose_their_place_are_compared(simulation, check_frames, tmp_path):
+    small = replace(CONFIG, activation_depth=64)
+    case = random_case(84, small, images=1, features=SKIP + IDENTITY)
+    lost = [overwritten_maps(case.image, width) for width in case.graph.widths]
+    assert any(lost)
+    # The same program in more memory, of which it uses the beginning.
+    case = replace(case, image=replace(case.image, config=CONFIG))
+    (reports,) = verify(simulation, [case], tmp_path)
+    check_frames(case, reports)
+
+
+def test_wider_multipliers(check_frames, tmp_path):
+    config = replace(CONFIG, multiplier_width=24)
+    drawn = [(seed, SKIP + DEPTHWISE + AVERAGE) for seed in range(3)] + [(3, PLAIN)]
+    cases = [random_case(seed, config, images=1, features=features) for seed, features in drawn]
+    widths = {
+        multiplier_width(setting.multiplier)
+        for case in cases
+        for layer in case.graph.layers
+        for setting in layer.settings.values()
+    }
+    assert widths == {16, 24}
+    simulation = build_simulation(config, tmp_path / "simulator")
     for case, reports in zip(cases, verify(simulation, cases, tmp_path), strict=True):
         check_frames(case, reports)
 

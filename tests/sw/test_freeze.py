@@ -53,7 +53,7 @@ def test_frozen_is_golden_on_every_code(model, width, digits, short_training, un
 @pytest.mark.parametrize("seed", range(8))
 def test_frozen_is_golden_on_random_networks(seed, features):
     rng = np.random.default_rng(seed)
-    graph = random_network(rng, features=features)
+    graph = random_network(rng, features=features, multiplier_width=(16, 24)[seed % 2])
     x = random_codes(rng, graph, 3)
     for width in graph.widths:
         ours = Frozen(graph)(torch.as_tensor(x).permute(0, 3, 1, 2), width)

@@ -40,15 +40,19 @@ def test_a_graph_comes_back_as_it_was(tmp_path):
     assert_same(load_graph(tmp_path / "a.safetensors"), make_graph())
 
 
-@pytest.mark.parametrize("version", [3])
+@pytest.mark.parametrize("version", [3, 4])
 def test_older_versions_are_read(version):
     path = Path(__file__).parent / "formats" / f"graph-{version}.safetensors"
     assert_same(load_graph(path), make_graph())
 
 
+@pytest.mark.parametrize("multiplier_width", [16, 24])
 @pytest.mark.parametrize("seed", range(6))
-def test_every_feature_comes_back(tmp_path, seed):
-    graph = random_network(np.random.default_rng(seed), features=tuple(Feature))
+def test_every_feature_comes_back(tmp_path, seed, multiplier_width):
+    graph = random_network(
+        np.random.default_rng(seed), features=tuple(Feature), multiplier_width=multiplier_width
+    )
+    assert graph.multiplier_width == multiplier_width
     save_graph(graph, tmp_path / "a.safetensors")
     assert_same(load_graph(tmp_path / "a.safetensors"), graph)
 

@@ -2,6 +2,7 @@ import json
 import struct
 import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.errors import DownshiftError
+from downshift.hw.table_config import TableConfig
 from downshift.sim.random_networks import random_codes, random_network
 from downshift.sw.compile.compiler import compile_graph
 from downshift.sw.compile.image import Image, Section
@@ -46,6 +48,20 @@ def test_images_come_back(seed, tmp_path):
     assert (loaded.config, loaded.maps, loaded.macs) == (image.config, image.maps, image.macs)
     assert (loaded.network, loaded.input_scale) == (image.network, image.input_scale)
     assert loaded.sections() == image.sections()
+
+
+@pytest.mark.parametrize(
+    ("style", "config", "crcs"),
+    [
+        ("brick", AcceleratorConfig(), (0xB15A58D3, 0xB614528D, 0x396FC89B)),
+        ("table", TableConfig(), (0x7EA71810, 0x72D09904, 0xEFE80860)),
+    ],
+)
+def test_older_images_are_read(style, config, crcs):
+    image = Image.load(Path(__file__).parent / "formats" / f"image-1-{style}.img")
+    assert (image.config, image.network, image.widths) == (config, "random", (8, 7, 6))
+    assert (image.macs, image.maps[8][0].shape, image.input_scale) == (720, (7, 3, 2), 1.0)
+    assert tuple(image.checksum(section) for section in image.sections()) == crcs
 
 
 def test_the_bench_rebuilds_the_image():

@@ -21,7 +21,7 @@ from downshift.hw.requantize import requantize
 from downshift.hw.table_config import TableConfig
 from downshift.sim import golden
 from downshift.sw.compile.compiler import compile_graph
-from downshift.sw.graph.fixed_point import fixed_point
+from downshift.sw.graph.fixed_point import fixed_point, multiplier_width
 from downshift.sw.quantization.activation_quantizer import ActivationQuantizer
 from downshift.sw.quantization.double_rounding import DoubleRounding
 from downshift.sw.quantization.freeze import Frozen, freeze
@@ -120,11 +120,22 @@ def test_logits_have_their_scale(short_training, digits):
     set_widths(model, before)
 
 
-@pytest.mark.parametrize("factor", [2.0**-47, 1e-9, 0.1, 0.999999, 1.0, 65535.4])
-def test_fixed_point_is_close(factor):
-    multiplier, shift = fixed_point([factor])
-    assert 1 << 15 <= multiplier[0] < 1 << 16
-    assert abs(float(multiplier[0]) / 2.0 ** float(shift[0]) / factor - 1) <= 2.0**-16
+@pytest.mark.parametrize("width", [16, 24])
+@pytest.mark.parametrize("factor", [2.0**-39, 1e-9, 0.1, 0.999999, 65535.4])
+def test_fixed_point_is_close(factor, width):
+    multiplier, shift = fixed_point([factor], width=width)
+    assert multiplier_width(multiplier) == (16 if factor == 2.0**-39 else width)
+    assert 1 << multiplier_width(multiplier) - 1 <= multiplier[0] < 1 << width
+    assert abs(float(multiplier[0]) / 2.0 ** float(shift[0]) / factor - 1) <= 2.0**-width
+
+
+def test_fixed_point_needs_no_more_than_it_must():
+    for factor in (1.0, 52429 / 2**19, [0.25, 65535 / 2**20]):
+        wide, narrow = fixed_point(factor, width=24), fixed_point(factor)
+        for ours, theirs in zip(wide, narrow, strict=True):
+            assert (ours.dtype, ours.tolist()) == (theirs.dtype, theirs.tolist())
+    multiplier, shift = fixed_point([1.0, 0.1], width=24)
+    assert (multiplier.tolist(), shift.tolist()) == ([1 << 23, 13421773], [23, 27])
 
 
 def test_fixed_point_extremes():

@@ -26,7 +26,9 @@ def drawn(graph, width, n=5):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_the_runtime_gives_golden(seed):
-    graph = random_network(np.random.default_rng(seed), features=tuple(Feature))
+    graph = random_network(
+        np.random.default_rng(seed), features=tuple(Feature), multiplier_width=(16, 24)[seed % 2]
+    )
     for width in graph.widths:
         codes, real = drawn(graph, width)
         session = onnxruntime.InferenceSession(onnx_bytes(graph, width, Dialect.QDQ), QUIET)
@@ -37,7 +39,9 @@ def test_the_runtime_gives_golden(seed):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("seed", range(4))
 def test_the_qonnx_package_gives_golden(seed):
-    graph = random_network(np.random.default_rng(seed), features=tuple(Feature))
+    graph = random_network(
+        np.random.default_rng(seed), features=tuple(Feature), multiplier_width=(16, 24)[seed % 2]
+    )
     for width in graph.widths:
         codes, real = drawn(graph, width, 2)
         logits = executed(onnx_model(graph, width, Dialect.QONNX), real, "input", "logits")

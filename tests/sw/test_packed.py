@@ -29,7 +29,9 @@ def test_codes_come_back(width, count, seed):
 
 @pytest.mark.parametrize("seed", range(8))
 def test_networks_come_back(seed):
-    graph = random_network(np.random.default_rng(seed), features=tuple(Feature))
+    graph = random_network(
+        np.random.default_rng(seed), features=tuple(Feature), multiplier_width=(16, 24)[seed % 2]
+    )
     rng = np.random.default_rng(seed)
     for width in graph.widths:
         found = packed_graph(packed_bytes(graph, width))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from downshift.hw.errors import DownshiftError
-from downshift.hw.rescale import SHIFTS
+from downshift.hw.rescale import shifts
 from downshift.sim import golden
 from downshift.sw.graph.graph_file import load_graph, save_graph
 from downshift.sw.graph.reference_networks import REFERENCE_NETWORKS, reference_network
@@ -135,7 +135,7 @@ def test_every_number_has_the_width_of_the_network(name, width):
         middle = 1 << width - 1 if layer.name.endswith("skip") else 0
         assert setting.zero_point_out == middle
         if layer is not graph.layers[-1]:
-            assert set(setting.shift.tolist()) <= set(SHIFTS)
+            assert set(setting.shift.tolist()) <= set(shifts())
 
 
 @every_network

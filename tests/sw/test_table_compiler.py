@@ -126,7 +126,7 @@ def test_large_shifts_leave_nothing():
     graph = with_setting(2, shift=np.full(16, 60, np.uint8))
     steps = plan_words(graph, 8, segments=9).steps
     (step,) = (step for step in steps if step.target == "stack1.block1.conv2")
-    rows = layer_parameters(plan, step, 8, segments=9)
+    rows = layer_parameters(plan, step, 8, config=TableConfig(segments=9))
     assert {int.from_bytes(row, "little") >> 43 & 0x1F for row in rows} == {31}
 
 
