@@ -10,6 +10,7 @@ from downshift.hw.config import AcceleratorConfig
 from downshift.hw.descriptor import DESCRIPTOR_WORDS, PROFILES, descriptor_fields
 from downshift.hw.errors import DownshiftError
 from downshift.hw.mac import codes_per_byte
+from downshift.hw.table_config import TableConfig
 from downshift.hw.weight_loader import store_words
 from downshift.sim.random_networks import Feature, random_network
 from downshift.sw.compile.compiler import compile_graph
@@ -231,3 +232,15 @@ def test_sums_just_inside_int32_compile():
 def test_the_demo_fits_every_board(board, untrained, digits):
     frozen = freeze(untrained.eval(), input_shape=digits.input_shape, name="digits")
     assert compile_graph(frozen.graph, find(board).config).widths == (8, 6, 4, 2)
+
+
+def test_multipliers_that_are_too_wide_are_refused():
+    graph = random_network(np.random.default_rng(1), tables=True, multiplier_width=24)
+    message = (
+        r"^Network random rescales by multipliers of 24 bits, this accelerator by 16; import it "
+        r"with --multiplier-width 16, or use a TableConfig \(--tables\)$"
+    )
+    for config in (CONFIG, TableConfig()):
+        with pytest.raises(DownshiftError, match=message):
+            compile_graph(graph, config)
+    assert compile_graph(graph, TableConfig(multiplier_width=24)).widths == graph.widths
