@@ -3,8 +3,8 @@
     python benchmarks/imports.py --models DIR --data DIR [--only NAME] [--simulate N] [--json FILE]
 
 Models and data are those that README.md names. Accuracy is that of integer arithmetic; agreement is
-the share of inputs with the runtime's label. With --simulate, N inputs also run through the
-simulated accelerator, every code compared.
+the share of inputs with the runtime's label. With --simulate, N inputs run through the simulated
+accelerator instead, at every width, and every code is compared with golden.
 """
 
 import argparse
@@ -13,17 +13,23 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest import mock
 
 import numpy as np
 import onnx
 import onnxruntime
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx
+from qonnx.transformation.infer_shapes import InferShapes
 
 from downshift.hw.table_config import TableConfig
 from downshift.sim import golden
 from downshift.sim.cosimulation import cosimulate
+from downshift.sw.graph.integer_graph import IntegerGraph
 from downshift.sw.importing.importer import import_graph, in_map_order
 from downshift.sw.importing.onnx_file import read_onnx
 from downshift.sw.importing.quantize import input_codes
+from downshift.sw.importing.real_layer import RealNetwork
 from downshift.sw.importing.translate import translate
 
 WIDTHS = (8, 6, 4, 2)
@@ -37,17 +43,19 @@ class Case:
     file: str
     data: str
     """Name of a data set, or "random" for numbers in the range of the input's codes."""
-    quantized: bool = False
+    runtime_most: int | None = None
+    """Inputs that the runtime judges; by default all."""
 
 
 CASES = (
-    Case(file="resnet8_int8_qdq", data="cifar10", quantized=True),
+    Case(file="resnet8_int8_qdq", data="cifar10"),
     Case(file="resnet8_fp32", data="cifar10"),
-    Case(file="dscnn_kws_int8_qdq", data="keywords", quantized=True),
+    Case(file="dscnn_kws_int8_qdq", data="keywords"),
     Case(file="dscnn_kws_fp32", data="keywords"),
-    Case(file="mobilenetv1_025_vww_int8_qdq", data="random", quantized=True),
-    Case(file="toycar_ae_int8_qdq", data="random", quantized=True),
+    Case(file="mobilenetv1_025_vww_int8_qdq", data="random"),
+    Case(file="toycar_ae_int8_qdq", data="random"),
     Case(file="onnxzoo_mnist8_fp32", data="mnist"),
+    Case(file="qonnx_TFC_2W2A", data="mnist of 0 to 1", runtime_most=500),
 )
 
 
@@ -63,16 +71,21 @@ def load(data: str, folder: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             kept = archive["words4_split"] == 0
             calibration = real["words4_x"][kept][:CALIBRATION, ..., None]
             return calibration, real["test12_x"][..., None], archive["test12_y"]
-    with np.load(folder / f"{data}.npz") as archive:
+    with np.load(folder / f"{data.split()[0]}.npz") as archive:
         train, test = archive["train_x"][:CALIBRATION], archive["test_x"]
         labels = archive["test_y"].reshape(-1)
-    if data == "mnist":
-        return train[:, None], test[:, None], labels
+    if data.startswith("mnist"):
+        train, test = train[:, None], test[:, None]
+        if data == "mnist":
+            return train, test, labels
+        return train / 255, test / 255, labels
     return train, test, labels
 
 
 def of_runtime(path: Path, x: np.ndarray) -> np.ndarray:
-    """What ONNX Runtime gives, (n, …), for inputs in the file's order and real numbers."""
+    """What ONNX Runtime, or qonnx, gives, (n, …), for real inputs in the file's order."""
+    if path.name.startswith("qonnx"):
+        return of_qonnx(path, x.astype(np.float32))
     session = onnxruntime.InferenceSession(str(path))
     entry = session.get_inputs()[0]
     model = read_onnx(path)
@@ -87,33 +100,62 @@ def of_runtime(path: Path, x: np.ndarray) -> np.ndarray:
     return np.concatenate([session.run(None, {entry.name: part})[0] for part in parts])
 
 
-def judged(case: Case, models: Path, data: Path, simulate: int) -> dict:
-    """Everything about one model."""
+def of_qonnx(path: Path, x: np.ndarray) -> np.ndarray:
+    """What the qonnx package gives; its runtime does not read what it writes by default."""
+    session = onnxruntime.InferenceSession
+
+    def older(content, *arguments, **options):
+        model = onnx.load_model_from_string(content)
+        model.ir_version = 10
+        return session(model.SerializeToString(), *arguments, **options)
+
+    model = ModelWrapper(str(path)).transform(InferShapes())
+    (entry,), (leaving,) = model.graph.input, model.graph.output
+    with mock.patch.object(onnxruntime, "InferenceSession", older):
+        rows = [execute_onnx(model, {entry.name: row[None]})[leaving.name] for row in x]
+    return np.concatenate(rows)
+
+
+def judged(case: Case, models: Path, data: Path) -> dict:
+    """Everything about one model but its simulation."""
     path = models / f"{case.file}.onnx"
     start = time.perf_counter()
     network = translate(read_onnx(path)).network
     result: dict = {"model": case.file}
     if case.data == "random":
-        return result | _codes(path, network, simulate)
-    calibration, inputs, labels = load(case.data, data)
-    graph = import_graph(path, calibration=calibration, assignments={w: w for w in WIDTHS})
+        return result | _codes(path, network)
+    graph, inputs, labels = imported(case, path, data)
     result["import_s"] = round(time.perf_counter() - start, 2)
-    start = time.perf_counter()
-    runtime = of_runtime(path, inputs).reshape(len(inputs), -1).argmax(axis=1)
-    runtime_s = time.perf_counter() - start
-    result["runtime"] = float((runtime == labels).mean())
+    most = case.runtime_most or len(inputs)
+    runtime = of_runtime(path, inputs[:most]).reshape(most, -1).argmax(axis=1)
+    result["runtime"] = float((runtime == labels[:most]).mean())
     codes = input_codes(graph, in_map_order(network, inputs))
     for width in graph.widths:
-        start = time.perf_counter()
         found = labels_of(network, golden.run(graph, codes, width).logits, graph, width)
-        if width == graph.widths[0]:
-            result["golden_s"] = round(time.perf_counter() - start, 2)
-            result["golden_speed"] = round(runtime_s / (time.perf_counter() - start), 3)
         result[f"accuracy_{width}"] = float((found == labels).mean())
-        result[f"agreement_{width}"] = float((found == runtime).mean())
-    if simulate:
-        result |= _simulated(graph, codes[:simulate])
+        result[f"agreement_{width}"] = float((found[:most] == runtime).mean())
     return result
+
+
+def imported(
+    case: Case, path: Path, data: Path
+) -> tuple[IntegerGraph, np.ndarray, np.ndarray | None]:
+    """The graph, at all widths where there is data to calibrate with; inputs, and their labels."""
+    network = translate(read_onnx(path)).network
+    if case.data == "random":
+        return import_graph(path), random_inputs(network), None
+    calibration, inputs, labels = load(case.data, data)
+    top = max(layer.stored.width if layer.stored else 8 for layer in network.layers)
+    widths = [width for width in WIDTHS if width <= top]
+    graph = import_graph(path, calibration=calibration, assignments={w: w for w in widths})
+    return graph, inputs, labels
+
+
+def random_inputs(network: RealNetwork) -> np.ndarray:
+    """100 inputs, anywhere in the range of the codes that the file gives them."""
+    rng, codes = np.random.default_rng(0), network.input_codes
+    numbers = rng.integers(0, 256, (100, *network.given.values()))
+    return (numbers - codes.zero_point) * codes.scale
 
 
 def labels_of(network, logits: np.ndarray, graph, width: int) -> np.ndarray:
@@ -129,12 +171,9 @@ def _output_codes(network, real: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(real / last.scale) + last.zero_point, 0, (1 << last.width) - 1)
 
 
-def _codes(path: Path, network, simulate: int) -> dict:
+def _codes(path: Path, network: RealNetwork) -> dict:
     """Output codes beside those of the runtime, on 100 random inputs in range."""
-    graph, codes = import_graph(path), network.input_codes
-    rng = np.random.default_rng(0)
-    given = tuple(network.given.values())
-    real = (rng.integers(0, 256, (100, *given)) - codes.zero_point) * codes.scale
+    graph, real = import_graph(path), random_inputs(network)
     wanted = of_runtime(path, real).reshape(100, -1).astype(int)
     entering = input_codes(graph, in_map_order(network, real))
     width = graph.widths[0]
@@ -147,20 +186,25 @@ def _codes(path: Path, network, simulate: int) -> dict:
         shares = powers / powers.sum(axis=1, keepdims=True)
         found = np.clip(np.rint(shares * 256) - 128, -128, 127)
     away = np.abs(found - wanted)
-    result = {"largest_difference": int(away.max()), "equal_codes": float((away == 0).mean())}
-    return result | (_simulated(graph, entering[:simulate]) if simulate else {})
+    return {"largest_difference": int(away.max()), "equal_codes": float((away == 0).mean())}
 
 
-def _simulated(graph, codes: np.ndarray) -> dict:
+def simulated(case: Case, models: Path, data: Path, count: int) -> dict:
     """Mismatches and cycles of the simulated accelerator, by width."""
+    path = models / f"{case.file}.onnx"
+    graph, inputs, _ = imported(case, path, data)
+    network = translate(read_onnx(path)).network
+    codes = input_codes(graph, in_map_order(network, inputs[:count]))
+    config = TableConfig(multiplier_width=graph.multiplier_width)
     with TemporaryDirectory() as folder:
-        reports = cosimulate(graph, TableConfig(), codes, Path(folder), widths=graph.widths)
+        reports = cosimulate(graph, config, codes, Path(folder), widths=graph.widths)
     return {
+        "model": case.file,
         "simulated": {
             width: {"mismatches": each["mismatches"], "codes": each["codes_compared"],
                     "cycles": each["cycles_per_image"]}
             for width, each in reports.items()
-        }
+        },
     }  # fmt: skip
 
 
@@ -175,7 +219,9 @@ def main() -> None:
     results = []
     for case in CASES:
         if arguments.only in (None, case.file):
-            results.append(judged(case, arguments.models, arguments.data, arguments.simulate))
+            given = case, arguments.models, arguments.data
+            count = arguments.simulate
+            results.append(simulated(*given, count) if count else judged(*given))
             print(json.dumps(results[-1]), flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=2) + "\n")
