@@ -131,7 +131,9 @@ def judged(case: Case, models: Path, data: Path) -> dict:
     result["runtime"] = float((runtime == labels[:most]).mean())
     codes = input_codes(graph, in_map_order(network, inputs))
     for width in graph.widths:
-        found = labels_of(network, golden.run(graph, codes, width).logits, graph, width)
+        found = labels_of(
+            network, golden.run(graph, codes, width, keep_codes=False).logits, graph, width
+        )
         result[f"accuracy_{width}"] = float((found == labels).mean())
         result[f"agreement_{width}"] = float((found[:most] == runtime).mean())
     return result
@@ -177,7 +179,7 @@ def _codes(path: Path, network: RealNetwork) -> dict:
     wanted = of_runtime(path, real).reshape(100, -1).astype(int)
     entering = input_codes(graph, in_map_order(network, real))
     width = graph.widths[0]
-    logits = golden.run(graph, entering, width).logits * graph.logit_scales[width]
+    logits = golden.run(graph, entering, width, keep_codes=False).logits * graph.logit_scales[width]
     last = network.output_codes
     found = _output_codes(network, logits) - 128
     if any(node.op_type == "Softmax" for node in onnx.load(path).graph.node):

@@ -15,20 +15,23 @@ __all__ = [
     "codes_per_byte",
     "dot_layout",
     "dot_width",
+    "exact_dtype",
     "multiply_accumulate",
     "vector_layout",
 ]
 
 
-def multiply_accumulate(weights, activations):
+def multiply_accumulate(weights, activations, *, activation_max=None):
     """Multiply and accumulate, exactly.
 
     Parameters
     ----------
     weights : int8 array, shape (rows, depth)
         Signed weights.
-    activations : uint8 array, shape (..., depth)
-        Unsigned activation codes.
+    activations : array of whole numbers, shape (..., depth)
+        Unsigned activation codes, or sums of them.
+    activation_max : int, optional
+        None of them is larger; by default, their largest.
 
     Returns
     -------
@@ -51,14 +54,34 @@ def multiply_accumulate(weights, activations):
     [[249], [-2]]
     """
     weights, activations = np.asarray(weights), np.asarray(activations)
-    low, high = accumulator_bounds(weights, activation_max=int(activations.max(initial=0)))
+    if activation_max is None:
+        activation_max = int(activations.max(initial=0))
+    kind = exact_dtype(weights, activation_max=activation_max)
+    # One product of two matrices, not one for each index before the last two.
+    vectors = activations.astype(kind, copy=False).reshape(-1, weights.shape[1])
+    sums = vectors @ weights.T.astype(kind)
+    return sums.astype(np.int32).reshape(*activations.shape[:-1], len(weights))
+
+
+def exact_dtype(weights, *, activation_max):
+    """Choose the float that holds every partial sum of a row exactly, in any order of summation.
+
+    Raises
+    ------
+    OverflowError
+        If a sum could leave int32.
+
+    Examples
+    --------
+    >>> exact_dtype(np.int8([[1, -2]]), activation_max=255)
+    <class 'numpy.float32'>
+    """
+    low, high = accumulator_bounds(weights, activation_max=activation_max)
     largest = int(max(-low.min(initial=0), high.max(initial=0)))
     if largest >= 1 << 31:
         raise OverflowError(f"Sums may reach {largest}, beyond int32")
     # Any subset of the products stays within the sum of one sign.
-    dtype = np.float32 if largest < 1 << 24 else np.float64
-    sums = activations.astype(dtype) @ weights.T.astype(dtype)
-    return sums.astype(np.int32)
+    return np.float32 if largest < 1 << 24 else np.float64
 
 
 def accumulator_bounds(weights, *, activation_max):

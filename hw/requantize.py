@@ -40,9 +40,15 @@ def requantize(acc, *, bias, multiplier, shift, zero_point, width):
     ...            width=8).tolist()
     [0, 4, 4, 227]
     """
-    scaled = (np.asarray(acc, np.int64) + bias) * np.asarray(multiplier, np.int64)
-    # |scaled| < 2**56: a shift beyond 58 gives what 58 gives.
-    rounded = shift_half_even(scaled, np.minimum(np.asarray(shift, np.int64), 58))
+    # A product of 2**53 or more may lose bits in float64. Shifted by up to 44, it is beyond all
+    # codes all the same; shifted by more, it needs integers.
+    if np.max(multiplier) >= 1 << 20 and np.max(shift) > 44:
+        scaled = (np.asarray(acc, np.int64) + bias) * np.asarray(multiplier, np.int64)
+        # |scaled| < 2**56: a shift beyond 58 gives what 58 gives.
+        rounded = shift_half_even(scaled, np.minimum(np.asarray(shift, np.int64), 58))
+    else:
+        scale = np.ldexp(np.asarray(multiplier, np.float64), -np.asarray(shift, np.int32))
+        rounded = np.rint(np.add(acc, bias, dtype=np.float64) * scale)  # half to even
     return np.clip(rounded + zero_point, 0, (1 << width) - 1).astype(np.uint8)
 
 

@@ -1,17 +1,25 @@
 """The golden model of a whole network: its layers, one after the other."""
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from downshift.sw.graph.integer_graph import INPUT, IntegerGraph, Layer, Setting
 from downshift.sw.graph.layer_golden import run_layer
 
 __all__ = ["GoldenResult", "run"]
 
-BATCH_BYTES = 1 << 26
-"""Unfolded windows, and sums, of one batch stay below this."""
+BATCH_BYTES = 1 << 22
+"""Unfolded windows, and sums, of one batch stay below this, for the sake of caches."""
+BLOCK = 128
+"""Images that run through all layers together."""
+LEAST = 8
+"""Images for which a thread is worth its while."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,7 +37,7 @@ class GoldenResult:
         return self.logits.argmax(axis=1)
 
 
-def run(graph: IntegerGraph, x, width: int) -> GoldenResult:
+def run(graph: IntegerGraph, x, width: int, *, keep_codes: bool = True) -> GoldenResult:
     """Run a network exactly as the accelerator does.
 
     Parameters
@@ -39,6 +47,8 @@ def run(graph: IntegerGraph, x, width: int) -> GoldenResult:
         Input codes.
     width : int
         One of ``graph.widths``.
+    keep_codes : bool
+        Keep the maps of all layers; else the result has logits only, and takes little memory.
 
     Returns
     -------
@@ -61,14 +71,33 @@ def run(graph: IntegerGraph, x, width: int) -> GoldenResult:
     bits, _ = graph.codes_of(INPUT, width)
     if x.size and x.max() >= 1 << bits:
         raise ValueError(f"Layer {graph.layers[0].name} takes {bits}-bit codes, not {x.max()}")
-    codes = {INPUT: x}
+    last = graph.layers[-1].name
+    kept = {layer.name for layer in graph.layers} if keep_codes else {last}
+    run_block = partial(_run_block, graph, width, kept)
+    workers = os.cpu_count() or 1
+    block = max(min(BLOCK, -(-len(x) // workers)), LEAST)
+    blocks = [x[first : first + block] for first in range(0, max(len(x), 1), block)]
+    if len(blocks) == 1:
+        parts = [run_block(x)]
+    else:
+        # NumPy computes outside Python's lock; threads of BLAS's own would be in the way.
+        with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(workers) as pool:
+            parts = list(pool.map(run_block, blocks))
+    maps = {name: np.concatenate([part.pop(name) for part in parts]) for name in list(parts[0])}
+    logits = maps.pop(last)
+    return GoldenResult(logits=logits.reshape(len(x), math.prod(logits.shape[1:])), codes=maps)
+
+
+def _run_block(
+    graph: IntegerGraph, width: int, kept: set[str], x: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Maps of the layers whose names are given, for some images."""
+    maps = {INPUT: x}
     for layer in graph.layers:
-        setting = layer.settings[width]
-        residual = None if layer.residual is None else codes[layer.residual]
-        codes[layer.name] = _run_batches(layer, setting, codes[graph.source_of(layer)], residual)
-    logits = codes.pop(graph.layers[-1].name)
-    del codes[INPUT]
-    return GoldenResult(logits=logits.reshape(len(x), math.prod(logits.shape[1:])), codes=codes)
+        residual = None if layer.residual is None else maps[layer.residual]
+        source = maps[graph.source_of(layer)]
+        maps[layer.name] = _run_batches(layer, layer.settings[width], source, residual)
+    return {name: array for name, array in maps.items() if name in kept}
 
 
 def _run_batches(

@@ -93,7 +93,7 @@ def import_model(
             raise DownshiftError(f"{test} holds no labels; save them as test_y or y")
         codes = input_codes(graph, judged.images)
         for width in graph.widths:
-            labels = golden.run(graph, codes, width).labels
+            labels = golden.run(graph, codes, width, keep_codes=False).labels
             shares[width] = float((labels == judged.labels).mean())
     save_graph(graph, out)
     outcomes = [fate.outcome for fate in translated.fates]

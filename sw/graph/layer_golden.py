@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from downshift.hw.mac import accumulator_bounds, multiply_accumulate
+from downshift.hw.mac import exact_dtype, multiply_accumulate
 from downshift.hw.max_pool import max_pool
 from downshift.hw.precision_switch import precision_switch
 from downshift.hw.requantize import requantize
@@ -80,14 +80,17 @@ def accumulate(layer: Layer, x, *, weight_width: int, zero_point: int) -> np.nda
     rows = weights.transpose(0, 2, 3, 1).reshape(layer.out_channels, -1)
     if layer.average:
         return multiply_accumulate(rows, x.sum(axis=(1, 2), keepdims=True, dtype=np.int64))
+    largest = max(int(x.max(initial=0)), zero_point)
+    kind = exact_dtype(rows, activation_max=largest)
+    if layer.groups == 1:
+        x = x.astype(kind)  # before every code becomes several
     windows = im2col(
         x, kernel=layer.kernel, stride=layer.stride, padding=layer.padding, zero_point=zero_point
     )  # (n, y, x, ky, kx, channels)
     if layer.groups > 1:
-        largest = max(int(x.max(initial=0)), zero_point)
-        _check_int32(*accumulator_bounds(rows, activation_max=largest))
         return _accumulate_depthwise(rows, windows)
-    return multiply_accumulate(rows, windows.reshape(*windows.shape[:3], rows.shape[1]))
+    vectors = windows.reshape(*windows.shape[:3], rows.shape[1])
+    return multiply_accumulate(rows, vectors, activation_max=largest)
 
 
 def _accumulate_depthwise(rows: np.ndarray, windows: np.ndarray) -> np.ndarray:
@@ -95,9 +98,10 @@ def _accumulate_depthwise(rows: np.ndarray, windows: np.ndarray) -> np.ndarray:
     taps = rows.T.astype(np.int32)
     places = np.ndindex(windows.shape[3:5])
     # One place of the kernel after the other, so that windows are never unfolded.
-    acc = np.zeros((*windows.shape[:3], len(rows)), np.int32)
-    for tap, (ky, kx) in zip(taps, places, strict=True):
-        acc += windows[:, :, :, ky, kx] * tap
+    products = (windows[:, :, :, ky, kx] * tap for tap, (ky, kx) in zip(taps, places, strict=True))
+    acc = next(products)
+    for product in products:
+        acc += product
     return acc
 
 
@@ -128,7 +132,8 @@ def add_residual(acc, residual, *, multiplier, shift: int) -> np.ndarray:
     ...              shift=2).tolist()
     [745, 30]
     """
-    total = (np.asarray(acc, np.int64) << shift) + residual * np.asarray(multiplier, np.int64)
+    total = np.multiply(acc, float(1 << shift))  # float64 holds every sum exactly
+    total += np.asarray(residual) * np.asarray(multiplier, np.float64)
     _check_int32(total, total)
     return total.astype(np.int32)
 

@@ -68,10 +68,33 @@ def test_ties_go_to_even(acc, shift, code):
     assert result == code
 
 
+WIDE = st.integers(1 << 23, (1 << 24) - 1)
+"""Multipliers that the table style may have."""
+
+
 @settings(max_examples=500)
-@given(st.fixed_dictionaries(FIELDS))
+@given(st.fixed_dictionaries({**FIELDS, "multiplier": FIELDS["multiplier"] | WIDE}))
 def test_golden_equals_its_definition(case):
     assert requantize(**case) == definition(**case)
+
+
+@given(st.fixed_dictionaries({**FIELDS, "multiplier": WIDE}), st.integers(0, 300))
+def test_golden_equals_its_definition_where_products_are_large(case, code):
+    largest = (1 << 31) - 1
+    sums = (code << case["shift"]) // case["multiplier"]
+    case |= {"acc": min(sums, largest), "bias": max(min(sums - largest, largest), 0)}
+    assert requantize(**case) == definition(**case)
+
+
+@pytest.mark.parametrize(
+    ("sums", "multiplier", "code"),
+    [(2496036185, 15731246, 139), (3180263813, 16240998, 183), (2457833547, 15746717, 137)],
+)
+def test_products_that_floats_would_round(sums, multiplier, code):
+    case = {"multiplier": multiplier, "shift": 48, "zero_point": 0, "width": 8}
+    case |= {"acc": (1 << 31) - 1, "bias": sums - (1 << 31) + 1}
+    assert np.rint(float(sums) * multiplier / 2.0**48) == code + 1
+    assert requantize(**case) == definition(**case) == code
 
 
 @given(st.fixed_dictionaries(FIELDS), st.integers(0, 300))

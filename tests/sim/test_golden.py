@@ -131,7 +131,14 @@ def test_batches_do_not_matter(monkeypatch, features):
     x = random_codes(rng, graph, 7)
     whole = golden.run(graph, x, 8)
     monkeypatch.setattr(golden, "BATCH_BYTES", 1)
-    assert np.array_equal(golden.run(graph, x, 8).logits, whole.logits)
+    monkeypatch.setattr(golden, "LEAST", 1)
+    apart = golden.run(graph, x, 8)
+    assert np.array_equal(apart.logits, whole.logits)
+    assert apart.codes.keys() == whole.codes.keys()
+    for name, codes in whole.codes.items():
+        assert np.array_equal(apart.codes[name], codes)
+    bare = golden.run(graph, x, 8, keep_codes=False)
+    assert (np.array_equal(bare.logits, whole.logits), bare.codes) == (True, {})
     assert golden.run(graph, x[:0], 8).logits.shape == (0, whole.logits.shape[1])
 
 
