@@ -20,6 +20,8 @@ from downshift.sw.importing.values import ConstantValue, EndValue, MapValue, Ref
 __all__ = ["QONNX_OPERATORS"]
 
 
+MOST_BITS = 32
+"""That a quantizer may have, if it is that of a constant."""
 MOST_THRESHOLDS = 7
 """Comparisons of a channel: each is a channel more for the layer that follows."""
 
@@ -35,11 +37,10 @@ def quant(t: Translation, node: Node) -> tuple[Value, str]:
     rounding = text(node, "rounding_mode", "ROUND").upper()
     if rounding not in ("ROUND", "HALF_EVEN"):
         raise Refused(f"rounds {rounding}; only ROUND, half to even, is what the hardware does")
-    if bits.size != 1 or bits[0] != int(bits[0]) or bits[0] < 1:
-        raise Refused(f"a bit width must be a positive integer, not {bits[:1].tolist()}")
+    if bits.size != 1 or bits[0] not in range(1, MOST_BITS + 1):
+        raise Refused(f"a bit width must be one of 1 to {MOST_BITS}, not {bits[:1].tolist()}")
     width = int(bits[0])
-    low = -(1 << (width - 1)) + narrow if signed else 0
-    high = (1 << (width - 1)) - 1 if signed else (1 << width) - 1 - narrow
+    low, high = _ends(width, signed=signed, narrow=narrow)
     if isinstance(given, ConstantValue):
         array = t.numbers(node, 0, "a constant")
         try:
@@ -67,6 +68,13 @@ def quant(t: Translation, node: Node) -> tuple[Value, str]:
     value, detail = quantized(t, node, value, codes)
     remark = "; its narrow range ends one code later" if narrow else ""
     return replace(value, params=codes), detail + remark
+
+
+def _ends(width: int, *, signed: int, narrow: int) -> tuple[int, int]:
+    """Least and largest integer of a quantizer."""
+    if signed:
+        return -(1 << (width - 1)) + narrow, (1 << (width - 1)) - 1
+    return 0, (1 << width) - 1 - narrow
 
 
 def compared(
@@ -135,4 +143,61 @@ def bipolar_quant(t: Translation, node: Node) -> tuple[Value, str]:
     return stored_constant(codes, scale, 1), "a constant"
 
 
-QONNX_OPERATORS = {"BipolarQuant": bipolar_quant, "MultiThreshold": multi_threshold, "Quant": quant}
+def trunc(t: Translation, node: Node) -> tuple[Value, str]:
+    """Trunc of QONNX: whole numbers without their lowest bits, such as sums of an average.
+
+    What goes in are integers of a scale. They are divided by a power of two, which version 1 gives
+    as bits that go, and version 2 as another scale; version 1 keeps the scale.
+    """
+    value, later = t.map(node), len(node.inputs) > 5
+    if t.numbers(node, 2, "a zero point").any():
+        raise Refused("truncates numbers with a zero point; 0 works")
+    given = [positive_scale(t, node, 1)] + [
+        t.numbers(node, index, "a bit width or a scale") for index in range(3, 6 if later else 5)
+    ]
+    if any(each.size != 1 for each in given):
+        raise Refused("activations must have one scale, not one of each channel")
+    scale, entering, *leaving = (float(each.reshape(-1)[0]) for each in given)
+    bits = leaving[-1]
+    out_scale = leaving[0] if later else scale
+    if bits not in range(1, 9) or not 0 < out_scale < np.inf:
+        raise Refused(f"truncates to {bits:.6g} bits of scale {out_scale:.6g}; 1 to 8 bits work")
+    lost = np.rint(np.log2(out_scale / scale)) if later else entering - bits
+    if not abs(lost) < MOST_BITS:
+        raise Refused(f"takes {lost:.6g} bits away; less than {MOST_BITS} work")
+    divisor = 2.0**lost
+    gain, offset = out_scale / (scale * divisor), 0.0
+    rounding = text(node, "rounding_mode", "FLOOR").upper()
+    if rounding == "FLOOR" and divisor > 1:
+        # Less by half of what goes, whole numbers are never ties, and rounded down.
+        offset = -(divisor - 1) / 2 * scale * gain
+    elif rounding not in ("FLOOR", "ROUND", "HALF_EVEN"):
+        raise Refused(f"rounds {rounding}; FLOOR and ROUND, half to even, work")
+    if offset and not (value.mean or _has_finer_sums(value)):
+        raise Refused(
+            "rounds sums down whose bias cannot be half of one; truncate averages, or ROUND"
+        )
+    narrow, signed = integer(node, "narrow", 0), integer(node, "signed", int(later))
+    low, _ = _ends(int(bits), signed=signed, narrow=narrow)
+    codes = map_codes(out_scale, -low, int(bits))
+    if offset or abs(gain - 1) > 1e-6:
+        value, layer = t.open(node, t.multiplied(node, value), lambda each: each.is_linear)
+        channels = len(layer.bias)
+        layer.scale_by(np.full(channels, gain), np.full(channels, offset))
+        layer.pinned = layer.pinned or bool(offset)  # of fewer bits, its weights may be odd
+    value, detail = quantized(t, node, value, codes)
+    return replace(value, params=codes), detail
+
+
+def _has_finer_sums(value: MapValue) -> bool:
+    """Whether the weights that a map comes from are multiples of 2 or more, as those of means."""
+    stored = None if value.layer is None else value.layer.stored
+    return stored is not None and int(np.gcd.reduce(np.abs(stored.codes), axis=None)) > 1
+
+
+QONNX_OPERATORS = {
+    "BipolarQuant": bipolar_quant,
+    "MultiThreshold": multi_threshold,
+    "Quant": quant,
+    "Trunc": trunc,
+}

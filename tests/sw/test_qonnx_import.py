@@ -17,7 +17,7 @@ def quant(given, name, *, bits, signed=1, narrow=0, scale="one"):
     return "Quant", inputs, [name], more
 
 
-def model_of(nodes, shape, constants):
+def model_of(nodes, shape, constants, *, version=1):
     scalars = {"one": 1.0, "half": 0.5, "zero": 0.0, **{f"bits{b}": b for b in range(1, 9)}}
     used = {name for _, inputs, *_ in nodes for name in inputs}
     constants = {
@@ -25,7 +25,7 @@ def model_of(nodes, shape, constants):
         **constants,
     }
     model = make_model(nodes, shape, constants=constants, opset=13)
-    model.opset_import.append(onnx.helper.make_opsetid(DOMAIN, 1))
+    model.opset_import.append(onnx.helper.make_opsetid(DOMAIN, version))
     return model
 
 
@@ -85,6 +85,42 @@ def test_thresholds_are_what_the_package_says(seed):
     np.testing.assert_array_equal(found, executed(model, x))
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("rounding", ["FLOOR", "ROUND"])
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("bits", [2, 4, 6])
+@pytest.mark.parametrize("whole", [False, True])
+def test_truncated_means_are_what_the_package_says(rounding, version, bits, whole):
+    rng = np.random.default_rng(bits)
+    pool = ("GlobalAveragePool", ["a"], ["b"]) if whole else (
+        "AveragePool", ["a"], ["b"], {"kernel_shape": [2, 2], "strides": [2, 2]}
+    )  # fmt: skip
+    # Means of codes of 4 bits are quarters, or sixteenths: sums of 6 or 8 bits.
+    count, sum_bits = (16, 8) if whole else (4, 6)
+    less = sum_bits - bits
+    constants = {
+        "fine": np.float32(1 / count), "sum_bits": np.float32(sum_bits),
+        "coarse": np.float32(2.0**less / count), "out_bits": np.float32(bits),
+        "v": rng.integers(-8, 8, (3, 2, 1 if whole else 2, 1 if whole else 2)).astype(np.float32),
+    }  # fmt: skip
+    inputs = ["b", "fine", "zero", "sum_bits", *(["coarse"] if version == 2 else []), "out_bits"]
+    more = {"rounding_mode": rounding, "domain": DOMAIN}
+    more |= {"signed": 0, "narrow": 0} if version == 2 else {}
+    if version == 1:
+        del constants["coarse"]
+    nodes = [
+        quant("x", "a", bits=4, signed=0), pool, ("Trunc", inputs, ["c"], more),
+        quant("v", "vq", bits=4), ("Conv", ["c", "vq"], ["y"]),
+    ]  # fmt: skip
+    model = model_of(nodes, (2, 4, 4), constants, version=version)
+    # Version 1 does not clip what is rounded up beyond its bits.
+    x = rng.integers(0, 14, (60, 2, 4, 4)).astype(np.float32)
+    graph = import_graph(model.SerializeToString())
+    width = graph.widths[0]
+    logits = golden.run(graph, input_codes(graph, x.transpose(0, 2, 3, 1)), width).logits
+    np.testing.assert_array_equal(logits * graph.logit_scales[width], executed(model, x))
+
+
 def test_weights_of_one_bit():
     nodes = [
         quant("x", "a", bits=4),
@@ -110,6 +146,12 @@ REFUSALS = {
     "maps of -1 and 1 have no code of zero; use Quant with 2 bits for maps": (
         "BipolarQuant", ["x", "one"], ["y"],
     ),
+    "rounds sums down whose bias cannot be half of one; truncate averages, or ROUND": (
+        "Trunc", ["x", "one", "zero", "sixteen", "bits8"], ["y"],
+    ),
+    "a bit width must be one of 1 to 32, not [1000.0]": (
+        "Quant", ["x", "one", "zero", "thousand"], ["y"],
+    ),
     "9 thresholds of each channel are more than 7; write a plain quantizer as Quant": (
         "MultiThreshold", ["x", "many"], ["y"],
     ),
@@ -120,6 +162,10 @@ REFUSALS = {
 def test_what_is_refused_says_why(reason):
     op, inputs, outputs, *more = REFUSALS[reason]
     nodes = [(op, inputs, outputs, {**(more[0] if more else {}), "domain": DOMAIN})]
-    extra = {"sixteen": np.float32(16), "many": np.zeros((1, 9), np.float32)}
+    extra = {
+        "sixteen": np.float32(16),
+        "thousand": np.float32(1000),
+        "many": np.zeros((1, 9), np.float32),
+    }
     used = {name: array for name, array in extra.items() if name in inputs}
     assert translated(model_of(nodes, (6,), used)).refused[0].detail == reason
