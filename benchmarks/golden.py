@@ -16,16 +16,14 @@ import numpy as np
 import onnxruntime
 
 from downshift.sim import golden
-from downshift.sw.importing.importer import import_graph, in_map_order
+from downshift.sw.importing.importer import import_graph, in_map_order, open_model, whole_network
 from downshift.sw.importing.onnx_file import read_onnx
 from downshift.sw.importing.quantize import input_codes
-from downshift.sw.importing.translate import translate
 
 
 def entering(path: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Random inputs as the file takes them, and their real numbers."""
-    model = read_onnx(path)
-    network = translate(model).network
+    model, network = read_onnx(path), whole_network(open_model(path))
     codes, shape = network.input_codes, tuple(network.given.values())
     whole = np.random.default_rng(0).integers(0, 256, (count, *shape))
     real = ((whole - codes.zero_point) * codes.scale).astype(np.float32)
@@ -43,7 +41,7 @@ def main() -> None:
     arguments = parser.parse_args()
     given, real = entering(arguments.model, arguments.images)
     graph = import_graph(arguments.model)
-    network = translate(read_onnx(arguments.model)).network
+    network = whole_network(open_model(arguments.model))
     codes = input_codes(graph, in_map_order(network, real))
     session = onnxruntime.InferenceSession(str(arguments.model))
     entry = session.get_inputs()[0]

@@ -58,20 +58,18 @@ def _onnx_graph(path: Path):
     """Fates of a file's nodes, and its graph if none was refused."""
     import numpy as np
 
-    from downshift.sw.importing.onnx_file import read_onnx
-    from downshift.sw.importing.quantize import quantize
-    from downshift.sw.importing.quantizer import Calibration
-    from downshift.sw.importing.translate import translate
+    from downshift.sw.importing.importer import integer_graph, open_model
 
-    translated = translate(read_onnx(path), name=path.stem)
+    translated = open_model(path)
     if translated.refused:
         return translated.fates, None
     # Geometry and bounds do not hang on data: any will do for a file that has no scales.
     images = np.random.default_rng(0).normal(size=(2, *translated.network.input_shape))
-    graph = quantize(
+    graph = integer_graph(
         translated.network,
         assignments={8: 8},
-        calibration=Calibration(images=images.astype(np.float32), correct_bias=False),
+        calibration=images.astype(np.float32),
+        correct_bias=False,
     )
     return translated.fates, graph
 

@@ -61,19 +61,22 @@ def import_model(
     from downshift.hw.errors import DownshiftError
     from downshift.sim import golden
     from downshift.sw.graph.graph_file import save_graph
-    from downshift.sw.importing.importer import import_graph, read_inputs, whole
-    from downshift.sw.importing.onnx_file import read_onnx
+    from downshift.sw.importing.importer import (
+        integer_graph,
+        open_model,
+        read_inputs,
+        whole_network,
+    )
     from downshift.sw.importing.quantize import input_codes
     from downshift.sw.importing.quantizer import Calibration
     from downshift.sw.importing.ranges import Range
     from downshift.sw.importing.sensitivity import layer_sensitivities
-    from downshift.sw.importing.translate import translate
 
-    translated = translate(read_onnx(model), name=model.stem)
-    network = whole(translated)
+    translated = open_model(model)
+    network = whole_network(translated)
     seen = None if calibration is None else read_inputs(calibration, network, images).images
-    graph = import_graph(
-        model,
+    graph = integer_graph(
+        network,
         calibration=seen,
         assignments={width: width for width in widths} if widths else None,
         method=Range(method),

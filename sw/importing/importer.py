@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,15 @@ from downshift.sw.importing.ranges import Range
 from downshift.sw.importing.real_layer import RealNetwork
 from downshift.sw.importing.translate import Translated, translate
 
-__all__ = ["Inputs", "import_graph", "in_map_order", "read_inputs", "whole"]
+__all__ = [
+    "Inputs",
+    "import_graph",
+    "in_map_order",
+    "integer_graph",
+    "open_model",
+    "read_inputs",
+    "whole_network",
+]
 
 NAMES = ("x", "train_x", "test_x")
 LABELS = {"x": "y", "train_x": "train_y", "test_x": "test_y"}
@@ -33,14 +42,7 @@ class Inputs:
 
 
 def import_graph(
-    model: Path | str | bytes,
-    *,
-    calibration: np.ndarray | None = None,
-    assignments: Mapping[int, int | Mapping[str, int]] | None = None,
-    method: Range = Range.MSE,
-    correct_bias: bool = True,
-    multiplier_width: int | None = None,
-    name: str | None = None,
+    model: Path | str | bytes, *, name: str | None = None, **options: Any
 ) -> IntegerGraph:
     """Turn an ONNX model into integers.
 
@@ -48,21 +50,10 @@ def import_graph(
     ----------
     model : path or bytes
         ONNX file, or what it holds.
-    calibration : array, shape (n, *shape of the file's input without its batch), optional
-        Inputs like those that will come; needed for what the file has not quantized, and for more
-        than one width.
-    assignments : mapping of int to int or mapping of str to int, optional
-        Widths, with what each means, as `quantize` takes it. By default 8, 6, 4 and 2 bits where
-        there is a calibration, otherwise the width of the file's weights.
-    method : Range
-        How far codes reach.
-    correct_bias : bool
-        Let biases take up what rounding moves the mean of each channel by.
-    multiplier_width : int, optional
-        Bits of the multipliers that rescale sums. By default 24 where the file is quantized, which
-        comes as near to what it computes as other runtimes do, and 16 where it is not.
     name : str, optional
         Of the graph; by default that of the file.
+    **options
+        Of `integer_graph`.
 
     Returns
     -------
@@ -80,13 +71,75 @@ def import_graph(
     Traceback (most recent call last):
     downshift.hw.errors.DownshiftError: not an ONNX file, or one without operations; export it again
     """
+    return integer_graph(whole_network(open_model(model, name=name)), **options)
+
+
+def open_model(model: Path | str | bytes, *, name: str | None = None) -> Translated:
+    """Read and translate an ONNX model: the fate of every node, and the network they make.
+
+    Parameters
+    ----------
+    model : path or bytes
+        ONNX file, or what it holds.
+    name : str, optional
+        Of the network; by default that of the file.
+
+    Raises
+    ------
+    DownshiftError
+        If the file cannot be read.
+    """
     if isinstance(model, bytes):
         onnx, provenance = onnx_model(model), {}
     else:
         onnx, provenance = read_onnx(model), {"file": Path(model).name}
         name = name or Path(model).stem
     translated = translate(onnx, name=name or "network")
-    network = whole(translated)
+    network = translated.network
+    network.provenance = {
+        **provenance, "producer": onnx.producer, "input_layout": "".join(network.given),
+    }  # fmt: skip
+    return translated
+
+
+def integer_graph(
+    network: RealNetwork,
+    *,
+    calibration: np.ndarray | None = None,
+    assignments: Mapping[int, int | Mapping[str, int]] | None = None,
+    method: Range = Range.MSE,
+    correct_bias: bool = True,
+    multiplier_width: int | None = None,
+) -> IntegerGraph:
+    """Turn a network into integers.
+
+    Parameters
+    ----------
+    network : RealNetwork
+        As `open_model` gives it.
+    calibration : array, shape (n, *shape of the file's input without its batch), optional
+        Inputs like those that will come; needed for what the file has not quantized, and for more
+        than one width.
+    assignments : mapping of int to int or mapping of str to int, optional
+        Widths, with what each means, as `quantize` takes it. By default 8, 6, 4 and 2 bits where
+        there is a calibration, otherwise the width of the file's weights.
+    method : Range
+        How far codes reach.
+    correct_bias : bool
+        Let biases take up what rounding moves the mean of each channel by.
+    multiplier_width : int, optional
+        Bits of the multipliers that rescale sums. By default 24 where the file is quantized, which
+        comes as near to what it computes as other runtimes do, and 16 where it is not.
+
+    Returns
+    -------
+    IntegerGraph
+
+    Raises
+    ------
+    DownshiftError
+        If numbers are out of range, or a calibration is needed.
+    """
     chosen = None
     if calibration is not None:
         chosen = Calibration(
@@ -99,15 +152,11 @@ def import_graph(
         assignments=assignments,
         calibration=chosen,
         multiplier_width=multiplier_width or (16 if network.input_codes is None else 24),
-        provenance={
-            **provenance,
-            "producer": onnx.producer,
-            "input_layout": "".join(network.given),
-        },
+        provenance=network.provenance,
     )
 
 
-def whole(translated: Translated) -> RealNetwork:
+def whole_network(translated: Translated) -> RealNetwork:
     """The network, if every node could be translated.
 
     Raises

@@ -158,6 +158,8 @@ class RealNetwork:
     """What it is clipped to."""
     output_codes: Codes | None = None
     """What the file quantizes the logits to."""
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    """Where it comes from; goes into graphs."""
 
 
 def _scaled(stored: StoredWeights, gain: np.ndarray) -> StoredWeights | None:
