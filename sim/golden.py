@@ -10,12 +10,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from downshift.sw.graph.integer_graph import INPUT, IntegerGraph, Layer, Setting
-from downshift.sw.graph.layer_golden import run_layer
+from downshift.sw.graph.layer_golden import batches, run_layer
 
 __all__ = ["GoldenResult", "run"]
 
-BATCH_BYTES = 1 << 22
-"""Unfolded windows, and sums, of one batch stay below this, for the sake of caches."""
 BLOCK = 128
 """Images that run through all layers together."""
 LEAST = 8
@@ -104,11 +102,7 @@ def _run_batches(
     layer: Layer, setting: Setting, x: np.ndarray, residual: np.ndarray | None
 ) -> np.ndarray:
     """Outputs of one layer, (n, height, width, channels), batch by batch."""
-    height, width, channels = layer.conv_shape(x.shape[1:])
-    image_bytes = height * width * max(layer.weight[0].size, channels) * 4
-    batch = max(1, BATCH_BYTES // image_bytes)
-    parts = [slice(i, i + batch) for i in range(0, max(len(x), 1), batch)]
     return np.concatenate([
         run_layer(layer, setting, x[part], None if residual is None else residual[part])
-        for part in parts
+        for part in batches(layer, len(x), x.shape[1:])
     ])  # fmt: skip

@@ -9,7 +9,26 @@ from downshift.hw.requantize import requantize
 from downshift.hw.window import im2col
 from downshift.sw.graph.layer import LOGIT_WIDTH, Layer, Setting
 
-__all__ = ["accumulate", "add_residual", "run_layer"]
+__all__ = ["accumulate", "add_residual", "batches", "finish_layer", "run_layer"]
+
+BATCH_BYTES = 1 << 22
+"""Unfolded windows, and sums, of one batch stay below this, for the sake of caches."""
+
+
+def batches(layer: Layer, n: int, shape: tuple[int, int, int]) -> list[slice]:
+    """Split `n` images into those that a layer best takes at once; one is empty if all are.
+
+    Parameters
+    ----------
+    layer : Layer
+    n : int
+    shape : (height, width, channels)
+        Of what enters.
+    """
+    height, width, channels = layer.conv_shape(shape)
+    image_bytes = height * width * max(layer.weight[0].size, channels) * 4
+    size = max(1, BATCH_BYTES // image_bytes)
+    return [slice(first, first + size) for first in range(0, max(n, 1), size)]
 
 
 def run_layer(layer: Layer, setting: Setting, x, residual=None) -> np.ndarray:
@@ -35,6 +54,25 @@ def run_layer(layer: Layer, setting: Setting, x, residual=None) -> np.ndarray:
         If a sum could leave int32.
     """
     acc = accumulate(layer, x, weight_width=setting.weight_width, zero_point=setting.zero_point_in)
+    return finish_layer(layer, setting, acc, residual)
+
+
+def finish_layer(layer: Layer, setting: Setting, acc, residual=None) -> np.ndarray:
+    """Do with the sums of a layer what `run_layer` does.
+
+    Parameters
+    ----------
+    layer : Layer
+    setting : Setting
+        Of `layer`.
+    acc : int32 array
+        Of `accumulate`.
+    residual : uint8 array, shape of `acc`, optional
+
+    Returns
+    -------
+    uint8 array of codes or int32 array of logits
+    """
     if setting.out_width == LOGIT_WIDTH:
         return acc + setting.bias
     if residual is not None:

@@ -8,7 +8,7 @@ import numpy as np
 from downshift.hw.precision_switch import precision_switch
 from downshift.sw.graph.integer_graph import INPUT, Layer, Setting
 from downshift.sw.graph.integer_setting import Codes, integer_setting
-from downshift.sw.graph.layer_golden import accumulate, run_layer
+from downshift.sw.graph.layer_golden import accumulate, batches, finish_layer
 from downshift.sw.importing.ranges import Range, observed_codes
 from downshift.sw.importing.real_layer import (
     REACHED,
@@ -131,9 +131,10 @@ class Quantizer:
         height, columns, _ = self.shapes[layer.source]
         pixels = height * columns if layer.average else 1
         step = stored.scale * (1 << (stored.width - weight_width)) * entering.scale / pixels
-        offset, sums = layer.bias, None
+        offset, sums, acc = layer.bias, None, None
         if self.references is not None and self.calibration is not None:
-            sums = self._sums(run, layer, bare, step, weight_width, pixels)
+            acc = _accumulated(bare, run.maps[layer.source], weight_width, entering.zero_point)
+            sums = self._sums(run, layer, bare, acc, step, weight_width, pixels)
             if self.calibration.correct_bias and not self._is_given(run, layer):
                 moved = (self.references[layer.name] - sums).mean(axis=(0, 1, 2))
                 offset = offset + moved
@@ -165,9 +166,9 @@ class Quantizer:
             run.logit_scale = float(step[0])
         else:
             run.codes[layer.name] = out
-        if self.images is not None:
+        if acc is not None:
             residual = None if layer.residual is None else run.maps[layer.residual]
-            run.maps[layer.name] = run_layer(bare, setting, run.maps[layer.source], residual)
+            run.maps[layer.name] = finish_layer(bare, setting, acc, residual)
 
     def _is_given(self, run: WidthRun, layer: RealLayer) -> bool:
         """Whether the file says it all, at the layer's width."""
@@ -195,18 +196,13 @@ class Quantizer:
         run: WidthRun,
         layer: RealLayer,
         bare: Layer,
+        acc: np.ndarray,
         step: np.ndarray,
         weight_width: int,
         pixels: int,
     ) -> np.ndarray:
         """Real sums of a layer as its integers give them."""
         entering = run.codes[layer.source]
-        acc = accumulate(
-            bare,
-            run.maps[layer.source],
-            weight_width=weight_width,
-            zero_point=entering.zero_point,
-        )
         running = precision_switch(bare.weight, width=weight_width).astype(np.int64)
         zeros = entering.zero_point * pixels * running.sum(axis=(1, 2, 3))
         sums = (acc - zeros) * step + layer.bias
@@ -215,6 +211,14 @@ class Quantizer:
             residual = run.maps[layer.residual].astype(np.float32) - codes.zero_point
             sums = sums + residual * (codes.scale * layer.residual_gains)
         return sums.astype(np.float32)
+
+
+def _accumulated(layer: Layer, x: np.ndarray, weight_width: int, zero_point: int) -> np.ndarray:
+    """Sums of a layer's products, int32, a batch at a time."""
+    return np.concatenate([
+        accumulate(layer, x[part], weight_width=weight_width, zero_point=zero_point)
+        for part in batches(layer, len(x), x.shape[1:])
+    ])  # fmt: skip
 
 
 def codes_of(layer: RealLayer) -> Codes | None:

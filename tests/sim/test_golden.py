@@ -7,6 +7,7 @@ from downshift.hw.errors import DownshiftError
 from downshift.hw.mac import multiply_accumulate
 from downshift.sim import golden
 from downshift.sim.random_networks import Feature, random_codes, random_network
+from downshift.sw.graph import layer_golden
 
 
 def half_even(value, shift):
@@ -130,7 +131,7 @@ def test_batches_do_not_matter(monkeypatch, features):
     graph = random_network(rng, features=FEATURES[features])
     x = random_codes(rng, graph, 7)
     whole = golden.run(graph, x, 8)
-    monkeypatch.setattr(golden, "BATCH_BYTES", 1)
+    monkeypatch.setattr(layer_golden, "BATCH_BYTES", 1)
     monkeypatch.setattr(golden, "LEAST", 1)
     apart = golden.run(graph, x, 8)
     assert np.array_equal(apart.logits, whole.logits)
