@@ -257,7 +257,7 @@ def keep(model: str, found: dict) -> None:
 def _row(name: str, entry: dict) -> str:
     if "runtime" not in entry:
         largest, equal = entry.get("largest_difference", "–"), entry.get("equal_codes", 0)
-        found = f"{equal:.2%} of the codes equal, the others {largest} off"
+        found = f"{equal:.3%} of the codes equal, the others {largest} off"
         return f"| {name} | – | {found} | – | – | – | – |"
     widths = [
         "–" if f"accuracy_{width}" not in entry else f"{entry[f'accuracy_{width}']:.2%}"
