@@ -20,6 +20,7 @@ TENSOR_BITS = {
     TensorProto.BFLOAT16: 16, TensorProto.INT8: 8, TensorProto.UINT8: 8, TensorProto.INT16: 16,
     TensorProto.UINT16: 16, TensorProto.INT32: 32, TensorProto.UINT32: 32, TensorProto.INT64: 64,
     TensorProto.UINT64: 64, TensorProto.BOOL: 8, TensorProto.INT4: 4, TensorProto.UINT4: 4,
+    TensorProto.INT2: 2, TensorProto.UINT2: 2,
 }  # fmt: skip
 """Bits of an element, of the types that are read."""
 
@@ -44,7 +45,7 @@ def tensor_array(tensor: TensorProto, folder: Path | None) -> np.ndarray:
         array = numpy_helper.to_array(tensor)
     except (ValueError, TypeError, OverflowError) as error:
         raise DownshiftError(f"{where} is damaged: {error!s:.80}") from None
-    if array.dtype.kind in "biuf" or array.dtype.name in ("int4", "uint4"):
+    if array.dtype.kind in "biuf" or array.dtype.name in ("int4", "uint4", "int2", "uint2"):
         return array
     return array.astype(np.float32)
 

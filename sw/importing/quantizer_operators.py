@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from onnx import TensorProto
 
 from downshift.sw.graph.integer_setting import Codes
 from downshift.sw.importing.arithmetic_operators import affine
@@ -31,8 +32,13 @@ __all__ = [
     "stored_constant",
 ]
 
-INTEGERS = {"uint8": (0, 8), "int8": (128, 8), "uint4": (0, 4), "int4": (8, 4)}
+INTEGERS = {
+    "uint8": (0, 8), "int8": (128, 8), "uint4": (0, 4), "int4": (8, 4), "uint2": (0, 2),
+    "int2": (2, 2),
+}  # fmt: skip
 """What is added to integers of a type to give codes, and the bits of these."""
+KINDS = TensorProto.DataType.values()
+"""Types that ONNX has."""
 
 
 def quantize_linear(t: Translation, node: Node) -> tuple[Value, str]:
@@ -192,8 +198,10 @@ def _parameters(t: Translation, node: Node, index: int) -> tuple[np.ndarray, np.
     name = zero_point.dtype.name
     if not zero_point.size:
         zero_point = np.zeros(1, np.int64)
+        if kind := integer(node, "output_dtype", 0):
+            name = TensorProto.DataType.Name(kind).lower() if kind in KINDS else f"type {kind}"
     if name not in INTEGERS:
-        raise Refused(f"quantizes to {name}; int8, uint8, int4 and uint4 work")
+        raise Refused(f"quantizes to {name}; {', '.join(INTEGERS)} work")
     return scale, zero_point.astype(np.int64), name
 
 

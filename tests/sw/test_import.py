@@ -1,17 +1,24 @@
 import json
 
 import numpy as np
+import onnx
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import helper
 from onnx_models import make_model, reference, translated, whole_numbers
 
 from downshift.hw.errors import DownshiftError
 from downshift.sim import golden
 from downshift.sw.cli import cli
-from downshift.sw.graph.graph_file import load_graph
-from downshift.sw.importing.importer import import_graph
+from downshift.sw.graph.graph_file import graph_bytes, load_graph
+from downshift.sw.importing.importer import (
+    import_graph,
+    in_map_order,
+    integer_graph,
+    open_model,
+)
 from downshift.sw.importing.quantize import input_codes
 from downshift.sw.importing.quantizer import Calibration
 from downshift.sw.importing.ranges import Range, observed_codes
@@ -76,6 +83,44 @@ def test_a_quantized_file_keeps_its_numbers(signed, residual, seed):
     np.testing.assert_array_equal(logits * graph.logit_scales[8], reference(model, x))
 
 
+@pytest.mark.parametrize("opset", [13, 19, 25, 28])
+def test_quantizers_are_the_same_at_every_opset(opset):
+    model = qdq_model(residual=True)
+    wanted = import_graph(model.SerializeToString())
+    model.opset_import[0].version = opset
+    found = import_graph(model.SerializeToString())
+    assert graph_bytes(found) == graph_bytes(wanted)
+
+
+@pytest.mark.parametrize("kind", ["INT8", "UINT8", "INT4", "UINT4", "INT2", "UINT2"])
+def test_the_type_of_quantizers_without_a_zero_point(kind):
+    """Weights of few bits, and codes whose type is an attribute."""
+    number = getattr(onnx.TensorProto, kind)
+    weight, rng = helper.tensor_dtype_to_np_dtype(number), np.random.default_rng(0)
+    bits = int(kind.removeprefix("U")[3:])
+    least = 0 if kind.startswith("U") else -(1 << bits - 1)
+    codes = rng.integers(-(1 << bits - 1), 1 << bits - 1, (4, 3, 3, 3))
+    kept = weight if least else helper.tensor_dtype_to_np_dtype(
+        getattr(onnx.TensorProto, kind.removeprefix("U"))
+    )  # fmt: skip
+    nodes = [
+        ("QuantizeLinear", ["x", "s"], ["q"], {"output_dtype": number}),
+        ("DequantizeLinear", ["q", "s"], ["a"]), ("DequantizeLinear", ["w", "s"], ["v"]),
+        ("Conv", ["a", "v"], ["y"]),
+    ]  # fmt: skip
+    constants = {"s": np.float32(0.5), "w": codes.astype(kept)}
+    model = make_model(nodes, (3, 3, 3), constants=constants, opset=28)
+    network = open_model(model.SerializeToString()).network
+    graph = integer_graph(network)
+    assert graph.widths == (bits,)
+    most = least + (1 << bits) - 1
+    x = rng.integers(least - 3, most + 3, (20, 3, 3, 3)).astype(np.float32) / 2
+    found = golden.run(graph, input_codes(graph, in_map_order(network, x)), bits).logits
+    clipped = np.clip(np.rint(x / 0.5), least, most) * 0.5
+    wanted = np.einsum("nchw,ochw->no", clipped, codes * 0.5)
+    np.testing.assert_array_equal(found * graph.logit_scales[bits], wanted)
+
+
 def test_int8_inputs_are_codes():
     rng = np.random.default_rng(1)
     nodes = [("DequantizeLinear", ["x", "s", "z"], ["a"]), ("MatMul", ["a", "w"], ["y"])]
@@ -101,7 +146,7 @@ def test_int8_inputs_are_codes():
         ({"a_scale": np.float32(np.nan)}, "a scale must be finite numbers"),
         ({"a_scale": np.float32([1, 2, 3])},
          "activations must have one scale, not one of each channel"),
-        ({"a_zero": np.int16(3)}, "quantizes to int16; int8, uint8, int4 and uint4 work"),
+        ({"a_zero": np.int16(3)}, "quantizes to int16; uint8, int8, uint4, int4, uint2, int2 work"),
         ({"w_s": np.float32([1, 2, 0, 1])}, "a scale must be positive, not 0"),
         ({"w_s": np.float32([1, 2])}, "2 parameters do not fit the shape (4, 3, 3, 3)"),
     ],

@@ -142,7 +142,7 @@ def test_rows_first(shape):
     np.testing.assert_array_equal(found, reference(model, x).reshape(2, -1))
 
 
-@pytest.mark.parametrize("opset", [7, 9, 11, 13, 18, 21])
+@pytest.mark.parametrize("opset", [7, 9, 11, 13, 18, 21, 22, 25, 28])
 def test_opsets(opset):
     axes = {"axes": [2, 3]} if opset < 13 else {}
     inputs = ["m"] if opset < 13 else ["m", "last"]
