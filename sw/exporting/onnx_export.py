@@ -16,10 +16,8 @@ from downshift.sw.graph.sum_bounds import sum_bounds
 
 __all__ = ["Dialect", "onnx_bytes", "onnx_model"]
 
-OPSET = 21
-"""The first with int4."""
-IR_VERSION = 10
-"""What runtimes of today read."""
+VERSIONS, NARROW_VERSIONS = (21, 10), (25, 13)
+"""Opset and version of the format: the first with int4, and the first with int2."""
 QONNX_DOMAIN = "qonnx.custom_op.general"
 EXACT = 1 << 24
 """Sums below this are exact in float32, in any order."""
@@ -89,10 +87,12 @@ def onnx_model(graph: IntegerGraph, width: int, dialect: Dialect) -> onnx.ModelP
         writer.constants,
         value_info=writer.infos,
     )
-    opsets = [helper.make_opsetid("", OPSET)]
+    narrow = any(constant.data_type == TensorProto.INT2 for constant in writer.constants)
+    opset, ir_version = NARROW_VERSIONS if narrow else VERSIONS
+    opsets = [helper.make_opsetid("", opset)]
     if dialect is Dialect.QONNX:
         opsets.append(helper.make_opsetid(QONNX_DOMAIN, 1))
-    model = helper.make_model(inner, opset_imports=opsets, ir_version=IR_VERSION)
+    model = helper.make_model(inner, opset_imports=opsets, ir_version=ir_version)
     model.producer_name = "downshift"
     known = {str(key): str(value) for key, value in graph.provenance.items()}
     helper.set_model_props(model, {**known, "width": str(width)})
@@ -131,10 +131,9 @@ class _Writer:
             return self.quantized(name, stored, width, 0, signed=True)
         stored = f"{name}.codes"
         if width <= 4:
-            packed = pack_codes(codes.reshape(-1) & 15, width=4).tobytes()
-            self.constants.append(
-                helper.make_tensor(stored, TensorProto.INT4, codes.shape, packed, raw=True)
-            )
+            bits, kind = (2, TensorProto.INT2) if width <= 2 else (4, TensorProto.INT4)
+            packed = pack_codes(codes.reshape(-1) & (1 << bits) - 1, width=bits).tobytes()
+            self.constants.append(helper.make_tensor(stored, kind, codes.shape, packed, raw=True))
         else:
             self.constant(stored, codes.astype(np.int8))
         one = self.constant(f"{name}.one", np.float32(1))
