@@ -103,6 +103,7 @@ def _graph(path: Path):
         "input_shape": graph.input_shape,
         "input_scale": graph.input_scale,
         "input_offset": graph.input_offset,
+        "multiplier_width": graph.multiplier_width,
         "widths": graph.widths,
         "macs": graph.macs,
         "weight_bytes": graph.weight_bytes,

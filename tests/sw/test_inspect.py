@@ -36,6 +36,7 @@ def test_an_integer_graph_agrees_with_its_image(run, exported):
     assert (report["version"], report["widths"]) == (5, [8, 6, 4, 2])
     assert [layer["layer"] for layer in report["layers"]] == LAYERS
     assert report["weight_bytes"] == graph.weight_bytes
+    assert report["multiplier_width"] == graph.multiplier_width == 16
     _, printed, _ = run("inspect", exported / "model.img", "--json")
     image = json.loads(printed)
     assert (image["network"], image["widths"]) == (report["network"], report["widths"])
