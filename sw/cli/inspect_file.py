@@ -65,6 +65,7 @@ def _image(path: Path):
         "widths": image.widths,
         "macs": image.macs,
         "input_scale": image.input_scale,
+        "input_offset": image.input_offset,
         "sections": [
             {
                 "section": Section(section).name.lower(),

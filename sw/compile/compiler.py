@@ -75,6 +75,7 @@ def compile_graph(graph: IntegerGraph, config: AcceleratorConfig | TableConfig) 
         config=config,
         network=graph.name,
         input_scale=graph.input_scale,
+        input_offset=graph.input_offset,
         macs=graph.macs,
         maps=maps,
         program=np.array(program, "<u4").tobytes(),

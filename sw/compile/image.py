@@ -59,6 +59,8 @@ class Image:
         Contents of the stores.
     input_fold : InputFold, optional
         How inputs are folded into the map that enters.
+    input_offset : float
+        Real value of input code 0.
     """
 
     config: AcceleratorConfig | TableConfig
@@ -70,6 +72,7 @@ class Image:
     weights: bytes
     parameters: bytes
     input_fold: InputFold | None = None
+    input_offset: float = 0.0
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -95,6 +98,7 @@ class Image:
             "config": asdict(self.config),
             "network": self.network,
             "input_scale": self.input_scale,
+            "input_offset": self.input_offset,
             "macs": self.macs,
             "input_fold": self.input_fold and asdict(self.input_fold),
             "maps": {str(w): [asdict(entry) for entry in maps] for w, maps in self.maps.items()},
@@ -143,6 +147,7 @@ class Image:
                 weights=bodies[Section.WEIGHTS],
                 parameters=bodies[Section.PARAMETERS],
                 input_fold=_fold(plan["input_fold"]),
+                input_offset=float(plan.get("input_offset", 0.0)),  # the first had none
             )
             _check_plan(image)
         except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
@@ -192,6 +197,8 @@ def _check_plan(image: Image) -> None:
     config = image.config
     if not (math.isfinite(image.input_scale) and image.input_scale > 0):
         raise ValueError(f"input_scale must be positive, not {image.input_scale!r}")
+    if not math.isfinite(image.input_offset):
+        raise ValueError(f"input_offset must be finite, not {image.input_offset!r}")
     if image.macs < 0:
         raise ValueError(f"macs must not be negative, not {image.macs!r}")
     for section, body in image.sections().items():

@@ -81,6 +81,7 @@ def _compiled(graph: IntegerGraph, config: TableConfig) -> Image:
         config=config,
         network=graph.name,
         input_scale=graph.input_scale,
+        input_offset=graph.input_offset,
         macs=graph.macs,
         maps={
             width: tuple(

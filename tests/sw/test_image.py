@@ -43,11 +43,13 @@ def with_plan(plan):
 @pytest.mark.parametrize("seed", range(8))
 def test_images_come_back(seed, tmp_path):
     image = compile_graph(random_network(np.random.default_rng(seed)), CONFIG)
+    image = replace(image, input_offset=-seed / 3)
     (tmp_path / "a.img").write_bytes(image.to_bytes())
     loaded = Image.load(tmp_path / "a.img")
     assert loaded.to_bytes() == image.to_bytes()
     assert (loaded.config, loaded.maps, loaded.macs) == (image.config, image.maps, image.macs)
     assert (loaded.network, loaded.input_scale) == (image.network, image.input_scale)
+    assert loaded.input_offset == image.input_offset
     assert loaded.sections() == image.sections()
 
 
@@ -62,6 +64,7 @@ def test_older_images_are_read(style, config, crcs):
     image = Image.load(Path(__file__).parent / "formats" / f"image-1-{style}.img")
     assert (image.config, image.network, image.widths) == (config, "random", (8, 7, 6))
     assert (image.macs, image.maps[8][0].shape, image.input_scale) == (720, (7, 3, 2), 1.0)
+    assert image.input_offset == 0
     assert tuple(image.checksum(section) for section in image.sections()) == crcs
 
 

@@ -41,6 +41,7 @@ def test_an_integer_graph_agrees_with_its_image(run, exported):
     image = json.loads(printed)
     assert (image["network"], image["widths"]) == (report["network"], report["widths"])
     assert (image["macs"], image["input_scale"]) == (report["macs"], report["input_scale"])
+    assert image["input_offset"] == report["input_offset"]
     _, printed, _ = run("inspect", exported / "model.safetensors")
     assert "2/2/32" in printed
 
