@@ -1,16 +1,14 @@
 """Integer graphs as ONNX: integers that floats hold exactly, so that any runtime gives golden's."""
 
 from collections.abc import Mapping
-from enum import StrEnum
-from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from downshift.hw.errors import DownshiftError
-from downshift.hw.packing import pack_codes
 from downshift.hw.precision_switch import precision_switch
+from downshift.sw.exporting.onnx_writer import QONNX_DOMAIN, Dialect, OnnxWriter
 from downshift.sw.graph.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph, Layer, Setting
 from downshift.sw.graph.sum_bounds import sum_bounds
 
@@ -18,18 +16,8 @@ __all__ = ["Dialect", "onnx_bytes", "onnx_model"]
 
 VERSIONS, NARROW_VERSIONS = (21, 10), (25, 13)
 """Opset and version of the format: the first with int4, and the first with int2."""
-QONNX_DOMAIN = "qonnx.custom_op.general"
 EXACT = 1 << 24
 """Sums below this are exact in float32, in any order."""
-
-
-class Dialect(StrEnum):
-    """How quantizers are written."""
-
-    QDQ = "qdq"
-    """QuantizeLinear and DequantizeLinear, of ONNX itself."""
-    QONNX = "qonnx"
-    """Quant, of QONNX."""
 
 
 def onnx_bytes(graph: IntegerGraph, width: int, dialect: Dialect) -> bytes:
@@ -65,7 +53,7 @@ def onnx_model(graph: IntegerGraph, width: int, dialect: Dialect) -> onnx.ModelP
         dialect has no operator on integers.
     """
     graph.check_width(width)
-    writer = _Writer(dialect)
+    writer = OnnxWriter(dialect)
     value = _input(writer, graph, width)
     maps = {INPUT: value}
     for layer in graph.layers:
@@ -99,76 +87,7 @@ def onnx_model(graph: IntegerGraph, width: int, dialect: Dialect) -> onnx.ModelP
     return model
 
 
-class _Writer:
-    """Nodes and constants of a graph as it grows."""
-
-    def __init__(self, dialect: Dialect):
-        self.dialect = dialect
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[TensorProto] = []
-        self.outputs: list[onnx.ValueInfoProto] = []
-        self.infos: list[onnx.ValueInfoProto] = []
-
-    def node(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        """Add a node, and return its output."""
-        attributes = {"name": output, **attributes}
-        self.nodes.append(helper.make_node(op, inputs, [output], **attributes))
-        return output
-
-    def constant(self, name: str, array: np.ndarray) -> str:
-        """Add a constant, and return its name."""
-        self.constants.append(numpy_helper.from_array(np.asarray(array), name))
-        return name
-
-    def weights(self, name: str, codes: np.ndarray, width: int) -> str:
-        """Weights as floats, stored in as few bits as the dialect allows."""
-        if self.dialect is Dialect.QONNX:
-            if width == 1:
-                one = self.constant(f"{name}.one", np.float32(1))
-                stored = self.constant(f"{name}.codes", codes.astype(np.float32))
-                return self.node("BipolarQuant", [stored, one], name, domain=QONNX_DOMAIN)
-            stored = self.constant(f"{name}.codes", codes.astype(np.float32))
-            return self.quantized(name, stored, width, 0, signed=True)
-        stored = f"{name}.codes"
-        if width <= 4:
-            bits, kind = (2, TensorProto.INT2) if width <= 2 else (4, TensorProto.INT4)
-            packed = pack_codes(codes.reshape(-1) & (1 << bits) - 1, width=bits).tobytes()
-            self.constants.append(helper.make_tensor(stored, kind, codes.shape, packed, raw=True))
-        else:
-            self.constant(stored, codes.astype(np.int8))
-        one = self.constant(f"{name}.one", np.float32(1))
-        return self.node("DequantizeLinear", [stored, one], name)
-
-    def quantized(
-        self, name: str, value: str, width: int, zero_point: int, *, signed: bool = False
-    ) -> str:
-        """Whole numbers as what a quantizer of scale 1 leaves of them."""
-        if self.dialect is Dialect.QONNX:
-            parts = [
-                value,
-                self.constant(f"{name}.scale", np.float32(1)),
-                self.constant(f"{name}.zero", np.float32(zero_point)),
-                self.constant(f"{name}.bits", np.float32(width)),
-            ]
-            return self.node(
-                "Quant", parts, name, domain=QONNX_DOMAIN, signed=int(signed), narrow=0,
-                rounding_mode="ROUND",
-            )  # fmt: skip
-        scale = self.constant(f"{name}.scale", np.float32(1))
-        zero = self.constant(f"{name}.zero", np.uint8(zero_point))
-        if width < 8:
-            least, most = -zero_point, (1 << width) - 1 - zero_point
-            value = self.node(
-                "Clip",
-                [value, self.constant(f"{name}.least", np.float32(least)),
-                 self.constant(f"{name}.most", np.float32(most))],
-                f"{name}.clipped",
-            )  # fmt: skip
-        codes = self.node("QuantizeLinear", [value, scale, zero], f"{name}.codes")
-        return self.node("DequantizeLinear", [codes, scale, zero], name)
-
-
-def _input(writer: _Writer, graph: IntegerGraph, width: int) -> str:
+def _input(writer: OnnxWriter, graph: IntegerGraph, width: int) -> str:
     """What enters, as codes less their zero point."""
     bits, zero_point = graph.codes_of(INPUT, width)
     scale = writer.constant("input.unit", np.float64(graph.input_scale))
@@ -181,14 +100,14 @@ def _input(writer: _Writer, graph: IntegerGraph, width: int) -> str:
     return _rounded(writer, value, "input.map", bits, zero_point)
 
 
-def _rounded(writer: _Writer, value: str, name: str, width: int, zero_point: int) -> str:
+def _rounded(writer: OnnxWriter, value: str, name: str, width: int, zero_point: int) -> str:
     """A float64 tensor as codes less their zero point."""
     value = writer.node("Round", [value], f"{name}.rounded")
     value = writer.node("Cast", [value], f"{name}.whole", to=TensorProto.FLOAT)
     return writer.quantized(name, value, width, zero_point)
 
 
-def _sums(writer: _Writer, graph: IntegerGraph, layer: Layer, width: int, value: str) -> str:
+def _sums(writer: OnnxWriter, graph: IntegerGraph, layer: Layer, width: int, value: str) -> str:
     """Sums of products of a layer, less what the input's zero point adds to them; float64."""
     setting, name = layer.settings[width], layer.name
     codes = precision_switch(layer.weight, width=setting.weight_width)
@@ -243,7 +162,7 @@ def _spread(array: np.ndarray) -> np.ndarray:
 
 
 def _codes(
-    writer: _Writer,
+    writer: OnnxWriter,
     layer: Layer,
     setting: Setting,
     sums: str,
@@ -295,7 +214,7 @@ def _check_products(graph: IntegerGraph, layer: Layer, width: int) -> None:
 
 
 def _logits(
-    writer: _Writer, graph: IntegerGraph, layer: Layer, setting: Setting, sums: str, width: int
+    writer: OnnxWriter, graph: IntegerGraph, layer: Layer, setting: Setting, sums: str, width: int
 ) -> None:
     """The logits, and what they are in real numbers."""
     bias = writer.constant(f"{layer.name}.bias", _spread(_bias(graph, layer, width)))

@@ -9,8 +9,9 @@ from downshift.sw.importing.attributes import integer, integers, number, text
 from downshift.sw.importing.axes import is_layout
 from downshift.sw.importing.onnx_file import Node
 from downshift.sw.importing.real_layer import RealLayer, StoredWeights
-from downshift.sw.importing.translation import OTHER_ORDER, Translation, stored_weights
+from downshift.sw.importing.translation import OTHER_ORDER, Translation
 from downshift.sw.importing.values import ConstantValue, MapValue, Refused, Value
+from downshift.sw.importing.weight_codes import stored_weights
 
 __all__ = ["PRODUCT_OPERATORS", "convolution", "fully_connected", "window"]
 

@@ -7,6 +7,7 @@ import numpy as np
 from downshift.hw.errors import DownshiftError
 from downshift.sw.graph.layer import INPUT
 from downshift.sw.importing.arithmetic_operators import ARITHMETIC_OPERATORS
+from downshift.sw.importing.fates import Fate
 from downshift.sw.importing.integer_operators import INTEGER_OPERATORS
 from downshift.sw.importing.limit_operators import LIMIT_OPERATORS
 from downshift.sw.importing.onnx_file import Node, OnnxModel
@@ -17,7 +18,7 @@ from downshift.sw.importing.qonnx_operators import QONNX_OPERATORS
 from downshift.sw.importing.quantizer_operators import QUANTIZER_OPERATORS
 from downshift.sw.importing.real_layer import RealNetwork
 from downshift.sw.importing.shape_operators import SHAPE_OPERATORS
-from downshift.sw.importing.translation import Fate, Translation
+from downshift.sw.importing.translation import Translation
 from downshift.sw.importing.values import EndValue, MapValue
 
 __all__ = ["OPERATORS", "Translated", "translate"]

@@ -1,6 +1,5 @@
 """Translation: the nodes of an ONNX graph, one after the other, to layers in real numbers."""
 
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,16 +9,16 @@ import numpy as np
 from downshift.sw.graph.layer import INPUT
 from downshift.sw.importing.axes import bare, is_layout
 from downshift.sw.importing.constant_folding import Folding
+from downshift.sw.importing.fates import Fate, unknown
 from downshift.sw.importing.onnx_file import Node, OnnxModel
 from downshift.sw.importing.real_layer import (
     RealLayer,
     RealNetwork,
-    StoredWeights,
     identity_weights,
 )
 from downshift.sw.importing.values import ConstantValue, EndValue, MapValue, Refused, Value
 
-__all__ = ["Fate", "Translation"]
+__all__ = ["OTHER_ORDER", "Translation"]
 
 MAX_LAYERS = 1000
 AFTER_ROUND = {"Cast", "Clip", "Identity", "Quant", "QuantizeLinear"}
@@ -27,17 +26,6 @@ AFTER_ROUND = {"Cast", "Clip", "Identity", "Quant", "QuantizeLinear"}
 WITH_FACTOR = {"Add", "Cast", "Div", "Identity", "MatMul", "Gemm", "Flatten", "Mul", "Reshape"}
 """What takes a map's factor along, or into its own numbers."""
 OTHER_ORDER = "takes maps of axes N, C, H, W; these are in another order"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fate:
-    """What became of a node."""
-
-    node: str
-    op: str
-    outcome: str
-    """"supported", "folded" or "refused"."""
-    detail: str
 
 
 @dataclass(eq=False)
@@ -267,61 +255,8 @@ class Translation:
         if folded is not None:
             return folded, "a constant"
         if node.op not in operators:
-            raise Refused(self._unknown(node.op, operators))
+            raise Refused(unknown(node.op))
         for name in node.outputs[1:]:
             if self.uses[name]:
                 raise Refused(f"only its first output works, not {name!r:.60}")
         return operators[node.op](self, node)
-
-    def _unknown(self, op: str, operators) -> str:
-        nearest = NEAREST.get(op)
-        if nearest is None:
-            return f"{op} is not among what runs on the accelerator; see `downshift import --help`"
-        return f"{op} is not supported; {nearest}"
-
-
-NEAREST = {
-    "Sigmoid": "at the end of a network it may be left out, inside a Relu or a Clip works",
-    "Tanh": "use Clip from -1 to 1",
-    "HardSwish": "use Relu",
-    "HardSigmoid": "use Clip",
-    "LeakyRelu": "use Relu",
-    "PRelu": "use Relu",
-    "Elu": "use Relu",
-    "Gelu": "use Relu",
-    "ConvTranspose": "use Conv on a map that is large enough",
-    "Resize": "use strides and pools to make maps smaller; nothing makes them larger",
-    "Upsample": "use strides and pools to make maps smaller; nothing makes them larger",
-    "LSTM": "use convolutions over time",
-    "GRU": "use convolutions over time",
-    "If": "export one branch",
-    "Loop": "export it unrolled",
-    "DynamicQuantizeLinear": "quantize activations with fixed scales",
-    "InstanceNormalization": "use BatchNormalization",
-    "LayerNormalization": "use BatchNormalization",
-    "Split": "use a convolution that gives only the channels of one part",
-    "Sum": "use Add",
-}
-"""What comes nearest to operators that are refused."""
-
-
-def stored_weights(codes: np.ndarray, scale: np.ndarray, width: int) -> StoredWeights | None:
-    """Weights as integers, if they are int8 and have a scale for each channel.
-
-    Parameters
-    ----------
-    codes : int64 array, shape (out_channels, in_channels, height, width)
-    scale : float64 array, of four dimensions
-    width : int
-    """
-    channels = len(codes)
-    if codes.min(initial=0) < -128 or codes.max(initial=0) > 127:
-        return None
-    if scale.size not in (1, channels) or math.prod(scale.shape[1:]) != 1:
-        return None
-    if width > 1:
-        # Files keep codes of fewer bits in larger types.
-        width = max(int(codes.max(initial=0)).bit_length(), int(~codes.min(initial=0)).bit_length())
-        width = max(width + 1, 2)
-    spread = np.broadcast_to(scale.reshape(-1), channels).astype(np.float64)
-    return StoredWeights(codes=codes.astype(np.int8), scale=spread, width=width)

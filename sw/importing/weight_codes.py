@@ -1,5 +1,6 @@
 """Weights of real layers as int8, once for all widths."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from downshift.sw.graph.integer_setting import Codes
 from downshift.sw.graph.layer import INPUT
 from downshift.sw.importing.real_layer import RealLayer, RealNetwork, StoredWeights
 
-__all__ = ["reaches_of", "stored_layer", "top_codes"]
+__all__ = ["reaches_of", "stored_layer", "stored_weights", "top_codes"]
 
 WIDTH = 8
 MOST_SUM = 2.0**24
@@ -100,3 +101,25 @@ def top_codes(stored: StoredWeights) -> np.ndarray:
     if stored.width == 1:
         return np.where(stored.codes > 0, 127, -128).astype(np.int8)
     return (stored.codes.astype(np.int16) << (WIDTH - stored.width)).astype(np.int8)
+
+
+def stored_weights(codes: np.ndarray, scale: np.ndarray, width: int) -> StoredWeights | None:
+    """Weights as integers, if they are int8 and have a scale for each channel.
+
+    Parameters
+    ----------
+    codes : int64 array, shape (out_channels, in_channels, height, width)
+    scale : float64 array, of four dimensions
+    width : int
+    """
+    channels = len(codes)
+    if codes.min(initial=0) < -128 or codes.max(initial=0) > 127:
+        return None
+    if scale.size not in (1, channels) or math.prod(scale.shape[1:]) != 1:
+        return None
+    if width > 1:
+        # Files keep codes of fewer bits in larger types.
+        width = max(int(codes.max(initial=0)).bit_length(), int(~codes.min(initial=0)).bit_length())
+        width = max(width + 1, 2)
+    spread = np.broadcast_to(scale.reshape(-1), channels).astype(np.float64)
+    return StoredWeights(codes=codes.astype(np.int8), scale=spread, width=width)

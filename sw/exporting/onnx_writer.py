@@ -1,0 +1,92 @@
+"""The writer of ONNX graphs: nodes, constants and quantizers, in either dialect."""
+
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from downshift.hw.packing import pack_codes
+
+__all__ = ["QONNX_DOMAIN", "Dialect", "OnnxWriter"]
+
+QONNX_DOMAIN = "qonnx.custom_op.general"
+
+
+class Dialect(StrEnum):
+    """How quantizers are written."""
+
+    QDQ = "qdq"
+    """QuantizeLinear and DequantizeLinear, of ONNX itself."""
+    QONNX = "qonnx"
+    """Quant, of QONNX."""
+
+
+class OnnxWriter:
+    """Nodes and constants of a graph as it grows."""
+
+    def __init__(self, dialect: Dialect):
+        self.dialect = dialect
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[TensorProto] = []
+        self.outputs: list[onnx.ValueInfoProto] = []
+        self.infos: list[onnx.ValueInfoProto] = []
+
+    def node(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        """Add a node, and return its output."""
+        attributes = {"name": output, **attributes}
+        self.nodes.append(helper.make_node(op, inputs, [output], **attributes))
+        return output
+
+    def constant(self, name: str, array: np.ndarray) -> str:
+        """Add a constant, and return its name."""
+        self.constants.append(numpy_helper.from_array(np.asarray(array), name))
+        return name
+
+    def weights(self, name: str, codes: np.ndarray, width: int) -> str:
+        """Weights as floats, stored in as few bits as the dialect allows."""
+        if self.dialect is Dialect.QONNX:
+            if width == 1:
+                one = self.constant(f"{name}.one", np.float32(1))
+                stored = self.constant(f"{name}.codes", codes.astype(np.float32))
+                return self.node("BipolarQuant", [stored, one], name, domain=QONNX_DOMAIN)
+            stored = self.constant(f"{name}.codes", codes.astype(np.float32))
+            return self.quantized(name, stored, width, 0, signed=True)
+        stored = f"{name}.codes"
+        if width <= 4:
+            bits, kind = (2, TensorProto.INT2) if width <= 2 else (4, TensorProto.INT4)
+            packed = pack_codes(codes.reshape(-1) & (1 << bits) - 1, width=bits).tobytes()
+            self.constants.append(helper.make_tensor(stored, kind, codes.shape, packed, raw=True))
+        else:
+            self.constant(stored, codes.astype(np.int8))
+        one = self.constant(f"{name}.one", np.float32(1))
+        return self.node("DequantizeLinear", [stored, one], name)
+
+    def quantized(
+        self, name: str, value: str, width: int, zero_point: int, *, signed: bool = False
+    ) -> str:
+        """Whole numbers as what a quantizer of scale 1 leaves of them."""
+        if self.dialect is Dialect.QONNX:
+            parts = [
+                value,
+                self.constant(f"{name}.scale", np.float32(1)),
+                self.constant(f"{name}.zero", np.float32(zero_point)),
+                self.constant(f"{name}.bits", np.float32(width)),
+            ]
+            return self.node(
+                "Quant", parts, name, domain=QONNX_DOMAIN, signed=int(signed), narrow=0,
+                rounding_mode="ROUND",
+            )  # fmt: skip
+        scale = self.constant(f"{name}.scale", np.float32(1))
+        zero = self.constant(f"{name}.zero", np.uint8(zero_point))
+        if width < 8:
+            least, most = -zero_point, (1 << width) - 1 - zero_point
+            value = self.node(
+                "Clip",
+                [value, self.constant(f"{name}.least", np.float32(least)),
+                 self.constant(f"{name}.most", np.float32(most))],
+                f"{name}.clipped",
+            )  # fmt: skip
+        codes = self.node("QuantizeLinear", [value, scale, zero], f"{name}.codes")
+        return self.node("DequantizeLinear", [codes, scale, zero], name)
