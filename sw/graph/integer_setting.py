@@ -9,7 +9,7 @@ from downshift.hw.precision_switch import precision_switch
 from downshift.sw.graph.fixed_point import MULTIPLIERS, fixed_point
 from downshift.sw.graph.layer import LOGIT_WIDTH, Layer, Setting
 
-__all__ = ["Codes", "integer_setting"]
+__all__ = ["Codes", "integer_setting", "residual_shift_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ def integer_setting(
     absorbed = entering.zero_point * pixels * running.sum(axis=1)
     residual_multiplier, residual_shift = None, 0
     if added is not None:
-        residual_shift = _residual_shift(weight_width, entering.width)
+        residual_shift = residual_shift_of(weight_width, entering.width)
         step = step / (1 << residual_shift)
         low, high, absorbed = (sums * (1 << residual_shift) for sums in (low, high, absorbed))
         counts = np.rint(added.scale * added_gain / step)
@@ -142,7 +142,7 @@ def integer_setting(
     )
 
 
-def _residual_shift(weight_width: int, in_width: int) -> int:
+def residual_shift_of(weight_width: int, in_width: int) -> int:
     """Bits by which sums are shifted for a residual: as high as accelerators have them anyway."""
     shift = 8 - max(weight_width, 2)
     return min(shift, 2) if in_width <= 2 else shift

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from downshift.sw.graph.integer_setting import Codes
+from downshift.sw.graph.layer import INPUT
 from downshift.sw.importing.onnx_file import Node
 from downshift.sw.importing.translation import Translation
 from downshift.sw.importing.values import MapValue, Refused, Value
@@ -48,7 +49,7 @@ def _limited(
     t: Translation, node: Node, value: MapValue, low: float, high: float
 ) -> tuple[Value, str]:
     """A map within limits."""
-    if low <= 0 and high == np.inf and is_positive(value):
+    if low <= 0 and high == np.inf and is_positive(t, value):
         return value, "nothing: there is nothing below 0"
     network = t.network
     if value.layer is None and value.exclusive and network.input_codes is None:
@@ -62,11 +63,26 @@ def _limited(
     return opened, f"into the limits of layer {layer.name}"
 
 
-def is_positive(value: MapValue) -> bool:
-    """Whether a map holds nothing below 0."""
+def is_positive(t: Translation, value: MapValue) -> bool:
+    """Whether a map is known to hold nothing below 0."""
     if value.params is not None:
         return value.params.zero_point == 0
-    return value.layer is not None and value.layer.low >= 0
+    by_name = {layer.name: layer for layer in t.network.layers}
+    left, seen = [t.name_of(value)], {INPUT}
+    if left == [INPUT]:
+        return t.network.input_low >= 0
+    while left:
+        name = left.pop()
+        layer = by_name.get(name)
+        if layer is None or layer.low >= 0 or name in seen:
+            continue
+        if (layer.bias < 0).any() or (layer.weight < 0).any():
+            return False
+        seen.add(name)
+        left += [layer.source, layer.residual or layer.source]
+        if INPUT in left and t.network.input_low < 0:
+            return False
+    return True
 
 
 def _narrowed(value: MapValue, low: float, high: float) -> tuple[Value, str]:

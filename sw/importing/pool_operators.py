@@ -33,7 +33,7 @@ def max_pool(t: Translation, node: Node) -> tuple[Value, str]:
     if integer(node, "ceil_mode", 0):
         pads = _to_ceiling((sizes["h"], sizes["w"]), size, stride, pads)
     if any(pads):
-        if not is_positive(value):
+        if not is_positive(t, value):
             raise Refused("pads a pool of numbers below 0; put a Relu before it, or use no padding")
         value = _padded_identity(t, node, value, pads)
     given = value

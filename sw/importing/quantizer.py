@@ -7,7 +7,7 @@ import numpy as np
 
 from downshift.hw.precision_switch import precision_switch
 from downshift.sw.graph.integer_graph import INPUT, Layer, Setting
-from downshift.sw.graph.integer_setting import Codes, integer_setting
+from downshift.sw.graph.integer_setting import Codes, integer_setting, residual_shift_of
 from downshift.sw.graph.layer_golden import accumulate, batches, finish_layer
 from downshift.sw.importing.ranges import Range, observed_codes
 from downshift.sw.importing.real_layer import (
@@ -81,6 +81,7 @@ class Quantizer:
             self.images = np.clip(whole, 0, most).astype(np.uint8)
         reach = reaches_of(network, self.entering, self.references)
         self.layers = [stored_layer(layer, layer is last, reach) for layer in network.layers]
+        self.completing = {x.completed_by.name for x in network.layers if x.completed_by}
         self.bare = [
             layer.integer_layer(top_codes(layer.stored))
             for layer in self.layers
@@ -147,6 +148,12 @@ class Quantizer:
             first = np.where(layer.thresholds.strict, np.floor(places) + 1, np.ceil(places))
             step, offset = np.ones_like(step), 1 - first
             named = Codes(scale=1 / REACHED, width=REACHED.bit_length())
+        added = None if layer.residual is None else run.codes[layer.residual]
+        if added is not None and added == out and layer.name in self.completing:
+            # A part of a whole whose other parts pass as they are: they have to count whole
+            # numbers, or each layer of the chain would change them a little.
+            unit = (1 << residual_shift_of(weight_width, entering.width)) * added.scale
+            step = unit / np.maximum(np.rint(unit / step), 1)
         setting = integer_setting(
             bare,
             where=where,
@@ -155,7 +162,7 @@ class Quantizer:
             offset=offset,
             entering=entering,
             out=named,
-            added=None if layer.residual is None else run.codes[layer.residual],
+            added=added,
             added_gain=layer.residual_gains,
             pixels=pixels,
             multiplier_width=self.multiplier_width,
@@ -185,7 +192,8 @@ class Quantizer:
             return given
         assert sums is not None and self.references is not None and self.calibration is not None
         target = layer
-        while target.like is not None:
+        # What the file has not quantized takes part in bias correction, before it is clipped.
+        while target.like is not None and target.limits == target.like.limits:
             target, sums = target.like, self.references[target.like.name]
         return observed_codes(
             sums, low=target.low, high=target.high, width=bits, method=self.calibration.method

@@ -97,13 +97,26 @@ class RealLayer:
     """Its weights have their bits at every width."""
     wide: bool = False
     """Its codes have 8 bits at every width: they are only added to others."""
-    like: "RealLayer | None" = None
-    """A later layer whose codes it has, too."""
+    completed_by: "RealLayer | None" = None
+    """The layer that adds more channels to this one's map."""
 
     @property
     def is_linear(self) -> bool:
         """Whether nothing but sums has happened yet."""
         return not self.is_clipped and self.codes is None and self.pool is None
+
+    @property
+    def like(self) -> "RealLayer | None":
+        """The layer whose codes this one has, too: what completes it, unless that scales it."""
+        other = self.completed_by
+        if other is None or other.bias.any() or (other.residual_gains != 1).any():
+            return None
+        return other
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """What the sums are clipped to."""
+        return self.low, self.high
 
     @property
     def residual_gains(self) -> np.ndarray:

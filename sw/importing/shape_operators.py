@@ -177,7 +177,7 @@ def concat(t: Translation, node: Node) -> tuple[Value, str]:
         )
         given = t.add_layer(layer, values[0])
         if before is not None:
-            before.like = layer
+            before.completed_by = layer
         first += each["c"]
     return given, f"layer {layer.name}, and one for each part before the last"
 

@@ -195,6 +195,32 @@ def test_a_float_file_is_quantized(method):
     assert noise == sorted(noise)
 
 
+@pytest.mark.parametrize("tail", [["BatchNormalization", "Relu"], ["Relu"], []])
+def test_joined_channels_keep_what_they_are(tail):
+    """Parts below zero, joined, then scaled and clipped: the parts are not."""
+    rng = np.random.default_rng(3)
+    constants = {
+        **{name: rng.normal(size=(4, 3, 3, 3)).astype(np.float32) for name in "uvw"},
+        **{name: rng.uniform(0.3, 2, 12).astype(np.float32) for name in ("gain", "variance")},
+        **{name: rng.normal(size=12).astype(np.float32) for name in ("shift", "mean")},
+        "last": rng.normal(size=(5, 12, 1, 1)).astype(np.float32),
+    }
+    inputs = {"BatchNormalization": ["gain", "shift", "mean", "variance"], "Relu": []}
+    nodes = [("Conv", ["x", name], [f"{name}_map"]) for name in "uvw"]
+    nodes += [("Concat", ["u_map", "v_map", "w_map"], ["t0"], {"axis": 1})]
+    nodes += [(op, [f"t{k}", *inputs[op]], [f"t{k + 1}"]) for k, op in enumerate(tail)]
+    nodes += [("Conv", [f"t{len(tail)}", "last"], ["y"])]
+    used = {name for _, given, *_ in nodes for name in given}
+    constants = {name: array for name, array in constants.items() if name in used}
+    model = make_model(nodes, (3, 6, 6), constants=constants, opset=15)
+    x = rng.normal(size=(40, 3, 6, 6)).astype(np.float32)
+    graph = import_graph(model.SerializeToString(), calibration=x, assignments={8: 8})
+    wanted = reference(model, x).transpose(0, 2, 3, 1).reshape(40, -1)
+    logits = golden.run(graph, input_codes(graph, x.transpose(0, 2, 3, 1)), 8).logits
+    noise = np.mean((logits * graph.logit_scales[8] - wanted) ** 2) / wanted.var()
+    assert noise < 1e-3
+
+
 def test_bias_correction_keeps_the_mean_of_the_logits():
     model, errors = float_model(), []
     wanted = reference(model, IMAGES).mean(axis=0)

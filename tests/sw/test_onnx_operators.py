@@ -142,6 +142,25 @@ def test_rows_first(shape):
     np.testing.assert_array_equal(found, reference(model, x).reshape(2, -1))
 
 
+@pytest.mark.parametrize("joined", [["r", "r"], ["r", "c"]])
+def test_what_is_never_below_zero_may_be_padded(joined):
+    padded = {"kernel_shape": [3, 3], "pads": [1] * 4}
+    nodes = [
+        ("Conv", ["x", "w"], ["c"]), ("Relu", ["c"], ["r"]),
+        ("Concat", joined, ["j"], {"axis": 1}),
+        ("MaxPool", ["j"], ["m"], {"kernel_shape": [2, 2], "strides": [1, 1]}),
+        ("MaxPool", ["m"], ["p"], padded), ("GlobalAveragePool", ["p"], ["y"]),
+    ]  # fmt: skip
+    model = make_model(nodes, (3, 6, 7), constants={"w": CONSTANTS["w"]}, opset=13)
+    refused = translated(model).refused
+    if joined == ["r", "r"]:
+        x = whole_numbers((2, 3, 6, 7))
+        np.testing.assert_allclose(computed(model, x), reference(model, x), atol=1e-4, rtol=0)
+    else:
+        assert [each.op for each in refused] == ["MaxPool", "GlobalAveragePool"]
+        assert refused[0].detail.startswith("pads a pool of numbers below 0")
+
+
 @pytest.mark.parametrize("opset", [7, 9, 11, 13, 18, 21, 22, 25, 28])
 def test_opsets(opset):
     axes = {"axes": [2, 3]} if opset < 13 else {}
