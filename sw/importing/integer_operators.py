@@ -15,6 +15,7 @@ from downshift.sw.importing.quantizer_operators import (
     leaving,
     real,
 )
+from downshift.sw.importing.shape_operators import joined
 from downshift.sw.importing.translation import Translation
 from downshift.sw.importing.values import ConstantValue, MapValue, Refused, StoredConstant, Value
 
@@ -58,6 +59,13 @@ def qlinear_add(t: Translation, node: Node) -> tuple[Value, str]:
     """QLinearAdd of two maps."""
     value, detail = sum_of_maps(t, node, [_entering(t, node, 0), _entering(t, node, 3)])
     return leaving(t, node, value, 6, detail)
+
+
+def qlinear_concat(t: Translation, node: Node) -> tuple[Value, str]:
+    """QLinearConcat: what leaves comes first, then the maps."""
+    values = [_entering(t, node, index) for index in range(2, len(node.inputs), 3)]
+    value, detail = joined(t, node, values)
+    return leaving(t, node, value, 0, detail)
 
 
 def qlinear_global_average_pool(t: Translation, node: Node) -> tuple[Value, str]:
@@ -129,6 +137,7 @@ INTEGER_OPERATORS = {
     "MatMulInteger": matmul_integer,
     "QGemm": qgemm,
     "QLinearAdd": qlinear_add,
+    "QLinearConcat": qlinear_concat,
     "QLinearConv": qlinear_conv,
     "QLinearGlobalAveragePool": qlinear_global_average_pool,
     "QLinearMatMul": qlinear_matmul,

@@ -7,7 +7,7 @@ import numpy as np
 
 from downshift.hw.errors import DownshiftError
 from downshift.sw.graph.integer_graph import INPUT, IntegerGraph
-from downshift.sw.importing.quantizer import TOP, Calibration, Quantizer, codes_of
+from downshift.sw.importing.quantizer import TOP, Calibration, Quantizer
 from downshift.sw.importing.real_layer import RealNetwork
 
 __all__ = ["input_codes", "quantize"]
@@ -103,7 +103,7 @@ def _check_needs(
                 )
     if calibration is not None:
         return
-    open_maps = [layer.name for layer in network.layers[:-1] if codes_of(layer) is None]
+    open_maps = [layer.name for layer in network.layers[:-1] if layer.given_codes is None]
     if network.input_codes is None:
         open_maps.insert(0, INPUT)
     if open_maps:

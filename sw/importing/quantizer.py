@@ -18,7 +18,7 @@ from downshift.sw.importing.real_layer import (
 )
 from downshift.sw.importing.weight_codes import reaches_of, stored_layer, top_codes
 
-__all__ = ["TOP", "Calibration", "Quantizer", "WidthRun", "codes_of"]
+__all__ = ["TOP", "Calibration", "Quantizer", "WidthRun"]
 
 
 TOP = 8
@@ -179,7 +179,7 @@ class Quantizer:
 
     def _is_given(self, run: WidthRun, layer: RealLayer) -> bool:
         """Whether the file says it all, at the layer's width."""
-        given, bits = codes_of(layer), run.bits(layer)
+        given, bits = layer.given_codes, run.bits(layer)
         assert layer.stored is not None
         if layer.stored.width > bits or (given is not None and given.width > bits):
             return False
@@ -187,7 +187,7 @@ class Quantizer:
 
     def _out(self, run: WidthRun, layer: RealLayer, sums: np.ndarray | None) -> Codes:
         """Codes of a layer's map."""
-        given, bits = codes_of(layer), TOP if layer.wide else run.bits(layer)
+        given, bits = layer.given_codes, TOP if layer.wide else run.bits(layer)
         if given is not None and given.width <= bits:
             return given
         assert sums is not None and self.references is not None and self.calibration is not None
@@ -227,13 +227,6 @@ def _accumulated(layer: Layer, x: np.ndarray, weight_width: int, zero_point: int
         accumulate(layer, x[part], weight_width=weight_width, zero_point=zero_point)
         for part in batches(layer, len(x), x.shape[1:])
     ])  # fmt: skip
-
-
-def codes_of(layer: RealLayer) -> Codes | None:
-    """Codes that the file gives a layer's map, or that of the layer that completes it."""
-    while layer.codes is None and layer.like is not None:
-        layer = layer.like
-    return layer.codes
 
 
 def _input_codes(network: RealNetwork, calibration: Calibration | None) -> Codes:

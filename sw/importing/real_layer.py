@@ -114,6 +114,14 @@ class RealLayer:
         return other
 
     @property
+    def given_codes(self) -> Codes | None:
+        """Codes that the file gives its map, or that of the layer that completes it."""
+        layer = self
+        while layer.codes is None and layer.like is not None:
+            layer = layer.like
+        return layer.codes
+
+    @property
     def limits(self) -> tuple[float, float]:
         """What the sums are clipped to."""
         return self.low, self.high

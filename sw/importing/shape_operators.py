@@ -11,7 +11,7 @@ from downshift.sw.importing.real_layer import RealLayer, identity_weights
 from downshift.sw.importing.translation import OTHER_ORDER, Translation
 from downshift.sw.importing.values import ConstantValue, EndValue, MapValue, Refused, Value
 
-__all__ = ["SHAPE_OPERATORS"]
+__all__ = ["SHAPE_OPERATORS", "joined"]
 
 
 def transpose(t: Translation, node: Node) -> tuple[Value, str]:
@@ -144,8 +144,14 @@ def pad(t: Translation, node: Node) -> tuple[Value, str]:
 
 
 def concat(t: Translation, node: Node) -> tuple[Value, str]:
-    """Concat of channels: each part is put into its place by a layer that adds the ones before."""
-    values = [t.map(node, index) for index in range(len(node.inputs))]
+    """Concat of channels: each part is put into its place by a layer that adds those before."""
+    return joined(t, node, [t.map(node, index) for index in range(len(node.inputs))])
+
+
+def joined(t: Translation, node: Node, values: list[MapValue]) -> tuple[MapValue, str]:
+    """Maps whose channels follow each other."""
+    if not values:
+        raise Refused("joins nothing")
     sizes = [t.sizes(value) for value in values]
     axis = integer(node, "axis", 1)
     rank = len(values[0].axes)

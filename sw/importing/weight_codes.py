@@ -34,8 +34,8 @@ def reaches_of(
     """
     reach = {INPUT: _held(entering)}
     for layer in network.layers:
-        if layer.codes is not None:
-            reach[layer.name] = _held(layer.codes)
+        if (given := layer.given_codes) is not None:
+            reach[layer.name] = _held(given)
         elif sums is not None:
             values = sums[layer.name]
             ends = np.clip([values.min(), values.max()], layer.low, layer.high)

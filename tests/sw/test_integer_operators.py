@@ -13,7 +13,12 @@ from onnxruntime.quantization import (
 )
 
 from downshift.sim import golden
-from downshift.sw.importing.importer import import_graph
+from downshift.sw.importing.importer import (
+    import_graph,
+    integer_graph,
+    open_model,
+    whole_network,
+)
 from downshift.sw.importing.onnx_file import read_onnx
 from downshift.sw.importing.quantize import input_codes
 from downshift.sw.importing.translate import translate
@@ -71,6 +76,40 @@ def test_files_of_the_runtimes_quantizer(tmp_path, form, kind, per_channel):
     assert away.max() <= 1
     assert (away == 0).mean() >= 0.99
     assert graph.multiplier_width == 24
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("form", list(QuantFormat))
+def test_joined_channels_of_the_runtimes_quantizer(tmp_path, form):
+    constants = {
+        "u": whole_numbers((4, 3, 3, 3), seed=1) / 16,
+        "v": whole_numbers((6, 3, 3, 3), seed=2) / 32,
+        "w": whole_numbers((5, 10, 1, 1), seed=3) / 8,
+    }  # fmt: skip
+    nodes = [
+        ("Conv", ["x", "u"], ["a"]), ("Conv", ["x", "v"], ["b"]), ("Relu", ["b"], ["r"]),
+        ("Concat", ["a", "r"], ["c"], {"axis": 1}), ("Relu", ["c"], ["s"]),
+        ("Conv", ["s", "w"], ["d"]), ("GlobalAveragePool", ["d"], ["m"]),
+        ("Flatten", ["m"], ["y"]),
+    ]  # fmt: skip
+    model = make_model(nodes, (3, 8, 8), constants=constants, opset=17)
+    model.ir_version = 8
+    (tmp_path / "f.onnx").write_bytes(model.SerializeToString())
+    quantize_static(
+        str(tmp_path / "f.onnx"), str(tmp_path / "q.onnx"), Reader(), quant_format=form,
+        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+    )  # fmt: skip
+    translated = open_model(tmp_path / "q.onnx")
+    assert form is QuantFormat.QDQ or "QLinearConcat" in {fate.op for fate in translated.fates}
+    graph = integer_graph(whole_network(translated))
+    wanted = onnxruntime.InferenceSession(str(tmp_path / "q.onnx")).run(None, {"x": X})[0]
+    codes = input_codes(graph, X.transpose(0, 2, 3, 1))
+    scale = translated.network.output_codes.scale
+    found = golden.run(graph, codes, 8).logits * graph.logit_scales[8]
+    away = np.abs(np.rint(found / scale) - np.rint(wanted / scale))
+    # A part is scaled by a quotient of whole numbers up to 127: a code may go the other way.
+    assert away.max() <= 1
+    assert (away == 0).mean() >= 0.85
 
 
 @pytest.mark.filterwarnings("ignore")
