@@ -6,15 +6,11 @@ import numpy as np
 
 from downshift.sw.importing.attributes import number
 from downshift.sw.importing.onnx_file import Node
-from downshift.sw.importing.real_layer import RealLayer, StoredWeights
+from downshift.sw.importing.real_layer import RealLayer, StoredWeights, whole_weight
 from downshift.sw.importing.translation import Translation
 from downshift.sw.importing.values import ConstantValue, MapValue, Refused, Value
 
 __all__ = ["ARITHMETIC_OPERATORS", "affine", "sum_of_maps"]
-
-
-WEIGHTS = np.arange(64, 128)
-"""What the weight of a layer that only adds may be: the more, the finer its residual counts."""
 
 
 def add(t: Translation, node: Node) -> tuple[Value, str]:
@@ -147,8 +143,7 @@ def _adder(t: Translation, node: Node, host: MapValue, other: MapValue) -> MapVa
     if None in scales:
         return opened
     ratio = scales[1] / scales[0] * (1.0 if other.factor is None else other.factor.mean())
-    counts = WEIGHTS * ratio
-    weight = WEIGHTS[np.argmin(np.abs(counts - np.maximum(np.rint(counts), 1)) / counts)]
+    weight = whole_weight(ratio)
     shape = layer.stored.codes.shape
     layer.stored = StoredWeights(
         codes=np.full(shape, weight, np.int8), scale=np.full(len(layer.bias), 1 / weight)
