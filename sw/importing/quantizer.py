@@ -1,7 +1,7 @@
 """What each width makes of a network: its integers, chosen layer by layer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,12 +11,10 @@ from downshift.sw.graph.integer_setting import Codes, integer_setting, residual_
 from downshift.sw.graph.layer_golden import accumulate, batches, finish_layer
 from downshift.sw.importing.ranges import Range, observed_codes
 from downshift.sw.importing.real_layer import (
-    IDENTITY_CODE,
     REACHED,
     RealLayer,
     RealNetwork,
     run_network,
-    whole_weight,
 )
 from downshift.sw.importing.weight_codes import reaches_of, stored_layer, top_codes
 
@@ -84,35 +82,11 @@ class Quantizer:
         reach = reaches_of(network, self.entering, self.references)
         self.layers = [stored_layer(layer, layer is last, reach) for layer in network.layers]
         self.completing = {x.completed_by.name for x in network.layers if x.completed_by}
-        if calibration is None:
-            self.layers = [self._joining(layer) for layer in self.layers]
         self.bare = [
             layer.integer_layer(top_codes(layer.stored))
             for layer in self.layers
             if layer.stored is not None
         ]
-
-    def _joining(self, layer: RealLayer) -> RealLayer:
-        """A layer that joins channels, with the weight for which those before it stay as they are.
-
-        For one width: others would not keep such a weight.
-        """
-        if layer.name not in self.completing or (layer.residual_gains != 1).any():
-            return layer
-        by_name = {each.name: each.given_codes for each in self.network.layers}
-        entering = self.entering if layer.source == INPUT else by_name[layer.source]
-        out, stored = layer.given_codes, layer.stored
-        if out is None or entering is None or stored is None:
-            return layer
-        weight = whole_weight(out.scale / entering.scale)
-        return replace(
-            layer,
-            stored=replace(
-                stored,
-                codes=np.where(stored.codes != 0, weight, 0).astype(np.int8),
-                scale=stored.scale * (IDENTITY_CODE / weight),
-            ),
-        )
 
     def run(
         self, width: int, means: int | Mapping[str, int], *, like: WidthRun | None = None

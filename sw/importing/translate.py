@@ -16,7 +16,7 @@ from downshift.sw.importing.pool_operators import POOL_OPERATORS
 from downshift.sw.importing.product_operators import PRODUCT_OPERATORS
 from downshift.sw.importing.qonnx_operators import QONNX_OPERATORS
 from downshift.sw.importing.quantizer_operators import QUANTIZER_OPERATORS
-from downshift.sw.importing.real_layer import RealNetwork
+from downshift.sw.importing.real_layer import RealLayer, RealNetwork, identity_weights
 from downshift.sw.importing.shape_operators import SHAPE_OPERATORS
 from downshift.sw.importing.translation import Translation
 from downshift.sw.importing.values import EndValue, MapValue
@@ -93,6 +93,38 @@ def translate(model: OnnxModel, *, name: str = "network") -> Translated:
     return best
 
 
+def _rescale_parts(network: RealNetwork) -> None:
+    """Give the parts of joined channels the codes of the whole, by layers of their own.
+
+    Where a file has quantized both, a part is rounded once; joined to others, each of which counts
+    the same, it stays as it is.
+    """
+    by_name = {layer.name: layer for layer in network.layers}
+    completing = {each.completed_by.name for each in network.layers if each.completed_by}
+    layers = []
+    for layer in network.layers:
+        source, codes = by_name.get(layer.source), layer.given_codes
+        given = network.input_codes if source is None else source.given_codes
+        scaled = (layer.residual_gains != 1).any()
+        if layer.name in completing and not scaled and codes and given not in (None, codes):
+            channels = layer.weight.shape[1]
+            weight, stored = identity_weights(channels)
+            part = RealLayer(
+                name=f"{layer.name}.part",
+                weight=weight,
+                bias=np.zeros(channels),
+                source=layer.source,
+                shape=(*layer.shape[:2], channels),
+                groups=channels,
+                stored=stored,
+                codes=codes,
+            )
+            layers.append(part)
+            layer.source = part.name
+        layers.append(layer)
+    network.layers[:] = layers
+
+
 def _finish(translation: Translation) -> None:
     """Let the last layer give logits, and leave out what nothing takes."""
     network, output = translation.network, translation.output
@@ -121,6 +153,7 @@ def _finish(translation: Translation) -> None:
                 f"{shown(output)}; remove it"
             )
     _prune(network, layer.name)
+    _rescale_parts(network)
     _flatten(network)
     if network.layers[-1] is not layer:
         network.layers.remove(layer)
