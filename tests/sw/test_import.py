@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import helper
+from onnx import helper, numpy_helper
 from onnx_models import make_model, reference, translated, whole_numbers
 
 from downshift.hw.errors import DownshiftError
@@ -119,6 +119,14 @@ def test_the_type_of_quantizers_without_a_zero_point(kind):
     clipped = np.clip(np.rint(x / 0.5), least, most) * 0.5
     wanted = np.einsum("nchw,ochw->no", clipped, codes * 0.5)
     np.testing.assert_array_equal(found * graph.logit_scales[bits], wanted)
+
+
+def test_zero_points_without_a_number_are_refused():
+    model = qdq_model()
+    (zero,) = [each for each in model.graph.initializer if each.name == "a_zero"]
+    zero.CopyFrom(numpy_helper.from_array(np.zeros(0, np.float32), "a_zero"))
+    with pytest.raises(DownshiftError, match=r"quantizes to float32; uint8, int8"):
+        import_graph(model.SerializeToString())
 
 
 def test_int8_inputs_are_codes():
