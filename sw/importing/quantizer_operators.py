@@ -187,7 +187,7 @@ def _zero_point(t: Translation, node: Node, index: int) -> np.ndarray:
         return array
     if array.dtype.name in INTEGERS:
         return array
-    if array.dtype.kind != "f" or not (array == np.rint(array)).all() or abs(array).max(initial=0) > 255:
+    if array.dtype.kind != "f" or not ((array == np.rint(array)) & (abs(array) <= 255)).all():
         raise Refused("a zero point must be an integer")
     return array
 
