@@ -6,11 +6,14 @@ import numpy as np
 
 from downshift.sw.importing.attributes import number
 from downshift.sw.importing.onnx_file import Node
-from downshift.sw.importing.real_layer import RealLayer, StoredWeights, whole_weight
+from downshift.sw.importing.real_layer import RealLayer, StoredWeights
 from downshift.sw.importing.translation import Translation
 from downshift.sw.importing.values import ConstantValue, MapValue, Refused, Value
 
 __all__ = ["ARITHMETIC_OPERATORS", "affine", "sum_of_maps"]
+
+WHOLE_WEIGHTS = np.arange(64, 128)
+"""What the weight of an identity that only adds may be: the more, the finer its counts."""
 
 
 def add(t: Translation, node: Node) -> tuple[Value, str]:
@@ -149,6 +152,24 @@ def _adder(t: Translation, node: Node, host: MapValue, other: MapValue) -> MapVa
         codes=np.full(shape, weight, np.int8), scale=np.full(len(layer.bias), 1 / weight)
     )
     return opened
+
+
+def whole_weight(ratio: float) -> int:
+    """Weight of an identity for which a code of the map that is added counts nearly a whole number.
+
+    Parameters
+    ----------
+    ratio : float
+        Real value of that map's code over that of a code that enters.
+
+    Examples
+    --------
+    >>> whole_weight(7 / 81)
+    81
+    """
+    counts = WHOLE_WEIGHTS * ratio
+    errors = np.abs(counts - np.maximum(np.rint(counts), 1)) / counts
+    return int(WHOLE_WEIGHTS[errors.argmin()])
 
 
 def _can_add(value: MapValue) -> bool:

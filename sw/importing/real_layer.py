@@ -23,8 +23,6 @@ REACHED = 3
 """Code of a threshold that is reached, 0 otherwise: 2 bits, the fewest that accelerators run."""
 IDENTITY_CODE = 64
 """Of a weight that is 1: a power of two that every width from 2 bits on keeps."""
-WHOLE_WEIGHTS = np.arange(64, 128)
-"""What the weight of an identity that only adds may be: the more, the finer its counts."""
 SAMPLE_BYTES = 1 << 26
 """Unfolded windows of one batch stay below this."""
 
@@ -227,24 +225,6 @@ def identity_weights(
         codes = np.full((outputs, 1, *window), IDENTITY_CODE, np.int8)
     one = 1 / (IDENTITY_CODE * window[0] * window[1])
     return codes * one, StoredWeights(codes=codes, scale=np.full(outputs, one))
-
-
-def whole_weight(ratio: float) -> int:
-    """Weight of an identity for which a code of the map that is added counts nearly a whole number.
-
-    Parameters
-    ----------
-    ratio : float
-        Real value of that map's code over that of a code that enters.
-
-    Examples
-    --------
-    >>> whole_weight(7 / 81)
-    81
-    """
-    counts = WHOLE_WEIGHTS * ratio
-    errors = np.abs(counts - np.maximum(np.rint(counts), 1)) / counts
-    return int(WHOLE_WEIGHTS[errors.argmin()])
 
 
 def run_network(network: RealNetwork, images: np.ndarray) -> dict[str, np.ndarray]:
