@@ -115,6 +115,7 @@ PARTS = (
     Experiment(name="distilled, chain", changes={"distillation": Distillation.CHAIN}),
     Experiment(name="scales per tensor", changes={"per_channel": False}),
     Experiment(name="scales corrected by width", changes={"corrected_scales": True}),
+    Experiment(name="centred at 2 bits", changes={"centred_weights": True}),
 )
 """What is changed, one at a time."""
 FEW = tuple(
@@ -122,7 +123,7 @@ FEW = tuple(
 )
 """Where there is time for no more."""
 THREE = Experiment(name="3 bits as well", changes={"widths": (8, 6, 4, 3, 2)})
-"""What centred weights of 2 bits compete with: odd numbers, they take 3 bits in hardware."""
+"""What centred weights of 2 bits compete with: accelerators run both at 3 bits."""
 GRID = tuple(
     Experiment(
         name=" / ".join(

@@ -145,13 +145,19 @@ def judged(case: Case, models: Path, data: Path) -> dict:
     graph, inputs, labels = imported(case, path, data)
     result["import_s"] = round(time.perf_counter() - start, 2)
     most = case.runtime_most or len(inputs)
-    runtime = of_runtime(path, inputs[:most]).reshape(most, -1).argmax(axis=1)
+    given = of_runtime(path, inputs[:most]).reshape(most, -1)
+    runtime = given.argmax(axis=1)
     result["runtime"] = float((runtime == labels[:most]).mean())
     codes = input_codes(graph, in_map_order(network, inputs))
     for width in graph.widths:
-        found = labels_of(
-            network, golden.run(graph, codes, width, keep_codes=False).logits, graph, width
-        )
+        logits = golden.run(graph, codes, width, keep_codes=False).logits
+        found = labels_of(network, logits, graph, width)
+        if path.name.startswith("qonnx"):
+            # Sums of products of codes: whole numbers of steps, and less than one from its bias.
+            steps = np.rint(given / graph.logit_scales[width])
+            result["equal_logits"] = float(
+                (steps == logits.reshape(-1, len(given[0]))[:most]).mean()
+            )
         result[f"accuracy_{width}"] = float((found == labels).mean())
         result[f"agreement_{width}"] = float((found[:most] == runtime).mean())
     return result
@@ -265,6 +271,8 @@ def _row(name: str, entry: dict) -> str:
     ]
     top = max(width for width in WIDTHS if f"accuracy_{width}" in entry)
     agreement = f"{entry[f'agreement_{top}']:.2%}"
+    if "equal_logits" in entry:
+        agreement += f", of the logits {entry['equal_logits']:.2%}"
     return f"| {name} | {entry['runtime']:.2%} | {agreement} | {' | '.join(widths)} |"
 
 

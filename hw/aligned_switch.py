@@ -1,12 +1,12 @@
 """The aligned switch: low-bit weights from the stored int8 ones, aligned to the left."""
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from downshift.hw.fabric import Fabric
 from downshift.hw.generate import shared
-from downshift.hw.precision_switch import STORED_WIDTH
+from downshift.hw.precision_switch import CENTRED_WIDTH, STORED_WIDTH, switch_code
 from downshift.hw.switch_part import SwitchPart
 
 __all__ = ["AlignedSwitch"]
@@ -15,7 +15,7 @@ PART = 8
 
 
 class AlignedSwitch(wiring.Component):
-    """``precision_switch(codes, width=width) << 8 - width`` on `lanes` stored weights a cycle.
+    """``precision_switch(codes, …) << 8 - width`` on `lanes` stored weights a cycle.
 
     Aligned to the left, a narrow weight is the stored one without its low bits, rounded: nothing is
     shifted. The result comes `latency` cycles later, and is not held up.
@@ -29,7 +29,7 @@ class AlignedSwitch(wiring.Component):
     Members
     -------
     width : ``In(4)``
-        Bits of the result, 2…8; stable from three cycles before a word to its end.
+        `switch_code` of the result; stable from three cycles before a word to its end.
     i : ``In(stream.Signature(..., always_ready=True))``
         `codes` are the stored weights, `blank` tells which of them count as zero.
     o : ``Out(stream.Signature(ArrayLayout(8, lanes), always_ready=True))``
@@ -66,9 +66,11 @@ class AlignedSwitch(wiring.Component):
 
         # What all lanes are told alike.
         drop, added, kept = Signal(3), Signal(STORED_WIDTH), Signal(STORED_WIDTH)
+        centred = Signal()
         m.d.sync += [
             drop.eq(STORED_WIDTH - self.width),
-            added.eq((1 << drop) - 1 >> 1),
+            centred.eq(self.width == switch_code(CENTRED_WIDTH, centred=True)),
+            added.eq(Mux(centred, 0, (1 << drop) - 1 >> 1)),
             kept.eq(-1 << drop),
         ]
         for first in range(0, self.lanes, PART):
@@ -76,7 +78,8 @@ class AlignedSwitch(wiring.Component):
             part = SwitchPart(lanes=lanes.stop - first, fabric=self.fabric)
             m.submodules[f"part_{first // PART}"] = shared(part, platform)
             m.d.comb += [
-                part.drop.eq(drop),
+                part.drop.eq(Mux(centred, 0, drop)),
+                part.centred.eq(centred),
                 part.added.eq(added),
                 part.kept.eq(kept),
                 *(part.i[k].eq(self.i.p.codes[first + k]) for k in range(part.lanes)),

@@ -170,7 +170,7 @@ class BrickArray(wiring.Component):
         done = Signal()
         next_digit = Signal(2)
         m.d.comb += [
-            top_digit.eq((self.weight_width - 1) >> 1),
+            top_digit.eq((self.weight_width - 1) >> 1),  # of a `switch_code`: two bits are enough
             working.eq(self.i_acts.valid & held & enable),
             done.eq(working & (digit == 0)),
             self.i_acts.ready.eq(held & enable & (digit == 0)),

@@ -29,7 +29,7 @@ class LayerDescriptor(data.Struct):
     # Word 0
     last: 1  # no descriptor follows
     logits: 1  # outputs are int32 sums, not codes
-    weight_width: 4  # 2…8
+    weight_width: 4  # `switch_code`
     in_pack: 2  # log2 of the input codes in a byte
     out_pack: 2  # log2 of the output codes in a byte
     pad: 8  # byte that stands outside the map: the zero point in every place

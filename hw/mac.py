@@ -162,7 +162,7 @@ def array_signature(*, rows, lanes):
         With the members
 
         weight_width : ``In(4)``
-            Bits of the weights, 2…8.
+            `switch_code` of the weights.
         pack : ``In(2)``
             log2 of the activation codes in a byte, 0…2.
         i_weights : ``In(stream.Signature(ArrayLayout(signed(8), rows)))``

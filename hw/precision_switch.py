@@ -7,12 +7,14 @@ from amaranth.lib.wiring import In, Out
 
 from downshift.hw.rounding import shift_half_even
 
-__all__ = ["PrecisionSwitch", "precision_switch"]
+__all__ = ["CENTRED_WIDTH", "PrecisionSwitch", "code_width", "precision_switch", "switch_code"]
 
 STORED_WIDTH = 8
+CENTRED_WIDTH = 3
+"""Bits of a centred weight: two that are stored, and one for the half step."""
 
 
-def precision_switch(codes, *, width, stored_width=STORED_WIDTH):
+def precision_switch(codes, *, width, stored_width=STORED_WIDTH, centred=False):
     """Derive `width`-bit weights from stored ones.
 
     Parameters
@@ -23,18 +25,21 @@ def precision_switch(codes, *, width, stored_width=STORED_WIDTH):
         Bits of the result, 1…`stored_width`; 1 bit is the sign, and zero counts as positive.
     stored_width : int
         Bits of `codes`, at most 8.
+    centred : bool
+        Give the middle of each step that two bits have, in halves of that step: 3 bits.
 
     Returns
     -------
     int8 array
         ``clip(rhe(codes / 2**(stored_width - width)), -2**(width-1), 2**(width-1) - 1)``, always
         from the stored codes: cascading through a width between gives other numbers. At 1 bit, -1
-        or 1.
+        or 1. Centred, ``2 * floor(codes / 2**(stored_width - 2)) + 1``, but 0 for 0.
 
     Raises
     ------
     ValueError
-        If `width` or `stored_width` is out of range, or a code does not fit.
+        If `width` or `stored_width` is out of range, a code does not fit, or centred weights are
+        to have other than 3 bits.
 
     Notes
     -----
@@ -45,6 +50,8 @@ def precision_switch(codes, *, width, stored_width=STORED_WIDTH):
     --------
     >>> precision_switch([-128, -33, -32, 31, 32, 96, 127], width=2).tolist()
     [-2, -1, 0, 0, 0, 1, 1]
+    >>> precision_switch([-128, -65, -1, 0, 1, 63, 64, 127], width=3, centred=True).tolist()
+    [-3, -3, -1, 0, 1, 1, 3, 3]
     >>> precision_switch([-128, -1, 0, 127], width=1).tolist()
     [-1, -1, 1, 1]
     """
@@ -58,11 +65,37 @@ def precision_switch(codes, *, width, stored_width=STORED_WIDTH):
         raise ValueError(
             f"Codes must be in {-limit}..{limit - 1}, not {codes.min()}..{codes.max()}"
         )
+    if centred:
+        if width != CENTRED_WIDTH:
+            raise ValueError(f"Centred weights have {CENTRED_WIDTH} bits, not {width!r}")
+        return np.where(codes == 0, 0, codes >> stored_width - width | 1).astype(np.int8)
     if width == 1:
         return np.where(codes < 0, -1, 1).astype(np.int8)
     top = 1 << (width - 1)
     rounded = shift_half_even(codes, stored_width - width)
     return np.clip(rounded, -top, top - 1).astype(np.int8)
+
+
+def switch_code(width, *, centred=False):
+    """Tell the switch of an accelerator in four bits what it shall give.
+
+    Examples
+    --------
+    >>> switch_code(8), switch_code(3), switch_code(3, centred=True)
+    (8, 3, 11)
+    """
+    return width + STORED_WIDTH * centred
+
+
+def code_width(code):
+    """Bits of the weights that a `switch_code` gives.
+
+    Examples
+    --------
+    >>> code_width(8), code_width(3), code_width(11)
+    (8, 3, 3)
+    """
+    return (code - 1) % STORED_WIDTH + 1
 
 
 class PrecisionSwitch(wiring.Component):
@@ -79,7 +112,7 @@ class PrecisionSwitch(wiring.Component):
     Members
     -------
     width : ``In(4)``
-        Bits of the result, 2…8.
+        `switch_code` of the result.
     i : ``In(stream.Signature(ArrayLayout(signed(8), lanes)))``
         Stored weights.
     o : ``Out(stream.Signature(ArrayLayout(signed(8), lanes)))``
@@ -134,8 +167,15 @@ class PrecisionSwitch(wiring.Component):
                             guard.eq(stored[drop - 1] if drop else 0),
                             sticky.eq(stored[: max(drop - 1, 0)].any()),
                         ]
+                with m.Case(switch_code(CENTRED_WIDTH, centred=True)):
+                    drop = STORED_WIDTH - CENTRED_WIDTH
+                    m.d.sync += [
+                        floor.eq(stored >> drop),
+                        guard.eq(stored.any() & ~stored[drop]),
+                        sticky.eq(1),
+                    ]
 
-            # Cycle 2: round half to even, clip at the top.
+            # Cycle 2: round half to even, clip at the top; centred, what is even is never there.
             up = guard & (sticky | floor[0]) & (floor != top)
             with m.If(advance):
                 m.d.sync += self.o.p[k].eq(floor + up)

@@ -20,7 +20,7 @@ __all__ = ["LoaderLayer", "TileLoader", "loader_fields"]
 class LoaderLayer(data.Struct):
     """What the loader is told about a pass; counts are stored less one."""
 
-    width: 4  # bits of the weights
+    width: 4  # `switch_code` of the weights
     group: 2  # log2 of a quarter of the channels in a word
     diagonal: 1  # a row has no weights but those of the channel of its number
     plain: 1  # words come once, as they are, and only those there are
@@ -36,7 +36,7 @@ def loader_fields(*, width, group, tiles, words, segments, base, mode=None):
     Parameters
     ----------
     width : int
-        Bits of the weights.
+        `switch_code` of the weights.
     group : int
         Channels of a word of the input map.
     tiles : int

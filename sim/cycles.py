@@ -14,6 +14,7 @@ from downshift.hw.descriptor import LayerDescriptor, descriptor_fields
 from downshift.hw.errors import DownshiftError
 from downshift.hw.partial_sums import PartialSums
 from downshift.hw.pass_queue import PassQueue
+from downshift.hw.precision_switch import code_width
 from downshift.hw.requantize import Requantize
 from downshift.hw.sequencer import Sequencer, program_layers
 from downshift.hw.skid_buffer import SkidBuffer
@@ -124,7 +125,7 @@ def _spent(layer: dict, total: int, made: PassCycles) -> Spent:
 def _pass_cycles(layer: dict[str, int], image: Image) -> Spent:
     """Cycles from the first word of a descriptor to `layer_done`."""
     config = image.config
-    digits = (layer["weight_width"] + 1) // 2
+    digits = (code_width(layer["weight_width"]) + 1) // 2
     tile = tile_kind(in_memory=config.tile_memory)
     load = tile.load_cycles(config.lanes << layer["in_pack"], digits)
     depth_tiles = (layer["last_kernel_row"] + 1) * (layer["last_chunk"] + 1)

@@ -8,6 +8,7 @@ from downshift.hw.code_groups import groups_of
 from downshift.hw.conv_layer import ConvLayer
 from downshift.hw.descriptor import LayerDescriptor, descriptor_fields
 from downshift.hw.map_layout import WORD_BYTES
+from downshift.hw.precision_switch import code_width
 from downshift.hw.table import LANES
 from downshift.hw.table_config import COLUMNS, ROWS, TableConfig
 from downshift.sim.cycles import Spent, cycles
@@ -100,7 +101,8 @@ def _table_peak(layer: dict, config: TableConfig) -> float:
 
 def _brick_peak(layer: dict, config) -> float:
     """All rows times the codes of a vector, in as many cycles as a weight has digits."""
-    return config.rows * (config.lanes << layer["in_pack"]) / ((layer["weight_width"] + 1) // 2)
+    digits = (code_width(layer["weight_width"]) + 1) // 2
+    return config.rows * (config.lanes << layer["in_pack"]) / digits
 
 
 def _table_words(layer: dict, config: TableConfig) -> tuple[int, int]:

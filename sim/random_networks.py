@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from downshift.hw.config import AcceleratorConfig
+from downshift.hw.precision_switch import CENTRED_WIDTH
 from downshift.hw.table_config import TableConfig
 from downshift.sim.random_blocks import Feature, random_block
 from downshift.sim.verify import Case
@@ -149,6 +150,7 @@ def _setting(rng, layer, shape, maps, source, *, tables, narrow, multiplier_widt
         bias -= residual_multiplier * float(1 << residual_width - 1)
     common = {
         "weight_width": weight_width,
+        "centred": weight_width == CENTRED_WIDTH and bool(rng.spawn(1)[0].integers(0, 2)),
         "in_width": in_width,
         "zero_point_in": zero_point_in,
         "bias": (bias + rng.normal(0, spread / 2, channels)).astype(np.int32),

@@ -8,6 +8,7 @@ from downshift.hw.config import AcceleratorConfig
 from downshift.hw.descriptor import PROFILES, descriptor_words
 from downshift.hw.errors import DownshiftError
 from downshift.hw.mac import codes_per_byte
+from downshift.hw.precision_switch import switch_code
 from downshift.hw.table_config import TableConfig
 from downshift.hw.weight_loader import store_words
 from downshift.sw.compile.image import Image
@@ -244,7 +245,7 @@ def _passes(
         yield {
             "last": 0,
             "logits": int(logits),
-            "weight_width": setting.weight_width,
+            "weight_width": switch_code(setting.weight_width, centred=setting.centred),
             "in_pack": per_byte.bit_length() - 1,
             "out_pack": out_per_byte.bit_length() - 1,
             "pad": sum(setting.zero_point_in << k * 8 // per_byte for k in range(per_byte)),

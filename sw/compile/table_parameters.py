@@ -5,7 +5,6 @@ import numpy as np
 from downshift.hw.errors import DownshiftError
 from downshift.hw.mac import accumulator_bounds
 from downshift.hw.parameter_loader import BIAS_WIDTH, stored_row, stored_rows
-from downshift.hw.precision_switch import precision_switch
 from downshift.hw.rescale import shifts
 from downshift.hw.slot_row import lane_width
 from downshift.hw.table import QUARTERS, table_offset, table_scale
@@ -73,7 +72,7 @@ def layer_parameters(plan: Plan, step: Step, width: int, *, config: TableConfig)
                 f"{where}: a code of the residual counts {residual.max():,} times, the accelerator "
                 "multiplies by up to 65,535; use a smaller residual multiplier"
             )
-    running = precision_switch(layer.weight, width=setting.weight_width)
+    running = setting.running(layer.weight)
     running = running.reshape(layer.out_channels, -1).astype(np.int64)
     reach = _checked_reach(step, setting, plan, running << shift, bias, residual, where)
 

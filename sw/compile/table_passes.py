@@ -2,6 +2,7 @@
 
 from downshift.hw.errors import DownshiftError
 from downshift.hw.fetch_layer import fetch_fields
+from downshift.hw.precision_switch import switch_code
 from downshift.hw.residual import residual_fields
 from downshift.hw.table_config import ROWS, TableConfig
 from downshift.hw.tile_loader import loader_fields
@@ -74,7 +75,7 @@ def conv_fields(
             mode="keep" if step.whole else "separate" if layer.groups > 1 else None,
         ),
         "loader": loader_fields(
-            width=setting.weight_width,
+            width=switch_code(setting.weight_width, centred=setting.centred),
             group=source.group,
             tiles=tiles,
             words=_field_words(plan, step),

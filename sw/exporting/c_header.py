@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 
-from downshift.hw.precision_switch import precision_switch
 from downshift.sw.exporting.packed import pack_weights
 from downshift.sw.graph.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph, Layer
 
@@ -152,7 +151,7 @@ def c_header(graph: IntegerGraph, width: int) -> str:
     tables, entries, memory = [], [], 0
     for index, layer in enumerate(graph.layers):
         setting = layer.settings[width]
-        codes = precision_switch(layer.weight, width=setting.weight_width)
+        codes = setting.running(layer.weight)
         tables += [
             _table("uint8_t", f"{name}_weights{index}", pack_weights(codes, setting.weight_width)),
             _table("int32_t", f"{name}_bias{index}", setting.bias),

@@ -7,7 +7,6 @@ import onnx
 from onnx import TensorProto, helper
 
 from downshift.hw.errors import DownshiftError
-from downshift.hw.precision_switch import precision_switch
 from downshift.sw.exporting.onnx_writer import QONNX_DOMAIN, Dialect, OnnxWriter
 from downshift.sw.graph.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph, Layer, Setting
 from downshift.sw.graph.sum_bounds import sum_bounds
@@ -110,7 +109,7 @@ def _rounded(writer: OnnxWriter, value: str, name: str, width: int, zero_point: 
 def _sums(writer: OnnxWriter, graph: IntegerGraph, layer: Layer, width: int, value: str) -> str:
     """Sums of products of a layer, less what the input's zero point adds to them; float64."""
     setting, name = layer.settings[width], layer.name
-    codes = precision_switch(layer.weight, width=setting.weight_width)
+    codes = setting.running(layer.weight)
     shape = graph.shape_of(graph.source_of(layer))
     spans = layer.kernel == shape[:2] and layer.groups == 1 and not any(layer.padding)
     if layer.average or spans:
@@ -145,7 +144,7 @@ def _sums(writer: OnnxWriter, graph: IntegerGraph, layer: Layer, width: int, val
 def _bias(graph: IntegerGraph, layer: Layer, width: int) -> np.ndarray:
     """Biases for sums of codes less their zero points; int64, (out_channels,)."""
     setting = layer.settings[width]
-    codes = precision_switch(layer.weight, width=setting.weight_width).astype(np.int64)
+    codes = setting.running(layer.weight).astype(np.int64)
     height, columns, _ = graph.shape_of(graph.source_of(layer))
     pixels = height * columns if layer.average else 1
     taken = setting.zero_point_in * pixels * codes.sum(axis=(1, 2, 3)) << setting.residual_shift

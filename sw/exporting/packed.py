@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from downshift.hw.errors import DownshiftError
-from downshift.hw.precision_switch import precision_switch
 from downshift.sw.data.archives import DAMAGED as DAMAGED_ARCHIVE
 from downshift.sw.graph.integer_graph import IntegerGraph, Layer, Pool, Setting
 
@@ -91,7 +90,7 @@ def packed_bytes(graph: IntegerGraph, width: int) -> bytes:
     arrays: dict[str, np.ndarray] = {}
     for index, layer in enumerate(graph.layers):
         setting = layer.settings[width]
-        codes = precision_switch(layer.weight, width=setting.weight_width)
+        codes = setting.running(layer.weight)
         arrays[f"weight{index}"] = pack_weights(codes, setting.weight_width)
         arrays[f"bias{index}"] = setting.bias
         arrays[f"multiplier{index}"] = setting.multiplier

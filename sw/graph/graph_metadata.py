@@ -19,7 +19,7 @@ __all__ = [
     "tensor_name",
 ]
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 OLDEST_VERSION = 3
 TENSORS = ("bias", "multiplier", "shift", "residual_multiplier")
 """Arrays of a layer at one width; the last one only with a residual."""
@@ -70,7 +70,10 @@ def _layer_metadata(layer: Layer) -> dict[str, Any]:
         "average": bool(layer.average),
         "pool": pool and {"size": list(map(int, pool.size)), "stride": list(map(int, pool.stride))},
         "settings": {
-            str(width): {name: int(getattr(setting, name)) for name in NUMBERS}
+            str(width): {
+                **{name: int(getattr(setting, name)) for name in NUMBERS},
+                "centred": bool(setting.centred),
+            }
             for width, setting in layer.settings.items()
         },
     }
@@ -86,7 +89,8 @@ def graph_from_metadata(
     DownshiftError
         If an entry or an array is missing, of the wrong type, out of range or left over.
     """
-    if metadata.get("schema_version") == 3:  # inputs began at 0
+    version = metadata.get("schema_version")
+    if version == 3:  # inputs began at 0
         metadata = {"input_offset": 0.0, **metadata}
     names = (
         "name input_shape input_scale input_offset logit_scales provenance layers schema_version"
@@ -96,7 +100,7 @@ def graph_from_metadata(
     if not isinstance(descriptions, list):
         raise DownshiftError(f"layers must be a list, not {descriptions!r:.60}")
     left = dict(tensors)
-    layers = tuple(_layer(entry, index, left) for index, entry in enumerate(descriptions))
+    layers = tuple(_layer(entry, index, left, version) for index, entry in enumerate(descriptions))
     if left:
         raise DownshiftError(f"tensor {min(left)!r:.60} belongs to no layer")
     provenance = metadata["provenance"]
@@ -118,7 +122,7 @@ def graph_from_metadata(
     )
 
 
-def _layer(entry: Any, index: int, left: dict[str, np.ndarray]) -> Layer:
+def _layer(entry: Any, index: int, left: dict[str, np.ndarray], version: Any) -> Layer:
     """Assemble a layer, and take its arrays out of `left`."""
     where = f"layer {index}"
     _check_keys(
@@ -152,7 +156,9 @@ def _layer(entry: Any, index: int, left: dict[str, np.ndarray]) -> Layer:
         padding=_integers(entry, "padding", where, 4, 0),
         pool=pool,
         settings={
-            int(width): _setting(name, int(width), setting, shape[0], left, residual is not None)
+            int(width): _setting(
+                name, int(width), setting, shape[0], left, residual is not None, version
+            )
             for width, setting in settings.items()
         },
         groups=groups,
@@ -169,10 +175,18 @@ def _setting(
     channels: int,
     left: dict[str, np.ndarray],
     adds: bool,
+    version: Any,
 ) -> Setting:
     """Assemble a layer, with or without a residual, at one width; take its arrays from `left`."""
     where = f"layer {layer!r} at width {width}"
-    _check_keys(entry, " ".join(NUMBERS), where)
+    centred = False
+    if version in (3, 4, 5):  # none were centred
+        _check_keys(entry, " ".join(NUMBERS), where)
+    else:
+        _check_keys(entry, " ".join([*NUMBERS, "centred"]), where)
+        centred = entry["centred"]
+        if type(centred) is not bool:
+            raise DownshiftError(f"{where}: centred must be true or false, not {centred!r:.60}")
     for name in NUMBERS:
         most = LOGIT_WIDTH if name == "out_width" else 255
         if type(entry[name]) is not int or not 0 <= entry[name] <= most:
@@ -191,6 +205,7 @@ def _setting(
         multiplier=take("multiplier", *MULTIPLIERS.values()),
         shift=take("shift", np.uint8),
         residual_multiplier=take("residual_multiplier", np.uint16) if adds else None,
+        centred=centred,
     )
 
 

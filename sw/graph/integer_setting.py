@@ -38,6 +38,7 @@ def integer_setting(
     added_gain: np.ndarray | float = 1.0,
     pixels: int = 1,
     multiplier_width: int = 16,
+    centred: bool = False,
     remedy: str = "train it again",
 ) -> Setting:
     """Turn the real numbers of a layer into integers.
@@ -72,6 +73,8 @@ def integer_setting(
         That a layer which averages sums up.
     multiplier_width : int
         Bits of a multiplier, 16 or 24.
+    centred : bool
+        As of `Setting`.
     remedy : str
         What to do about scales that cannot be; part of errors.
 
@@ -86,7 +89,7 @@ def integer_setting(
     """
     if not (np.all(step > 0) and np.all(np.isfinite(step)) and np.all(np.isfinite(offset))):
         raise DownshiftError(f"{where}: scales must be positive and finite; {remedy}")
-    running = precision_switch(layer.weight, width=weight_width)
+    running = precision_switch(layer.weight, width=weight_width, centred=centred)
     running = running.reshape(layer.out_channels, -1).astype(np.float64)
     codes = ((1 << entering.width) - 1) * pixels
     low = np.minimum(running, 0).sum(axis=1) * codes
@@ -139,6 +142,7 @@ def integer_setting(
         shift=shift,
         residual_multiplier=residual_multiplier,
         residual_shift=residual_shift,
+        centred=centred,
     )
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from downshift.hw.precision_switch import precision_switch
+
 __all__ = ["INPUT", "LOGIT_WIDTH", "Layer", "Pool", "Setting"]
 
 INPUT = "input"
@@ -57,6 +59,12 @@ class Setting:
     """uint16, (out_channels,); 1…2**16 - 1; None without a residual."""
     residual_shift: int = 0
     """0…6; 0 without a residual."""
+    centred: bool = False
+    """Running weights of 3 bits stand in the middle of the steps that 2 bits have."""
+
+    def running(self, weight: np.ndarray) -> np.ndarray:
+        """Running weights from the stored ones: int8, the shape of `weight`."""
+        return precision_switch(weight, width=self.weight_width, centred=self.centred)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

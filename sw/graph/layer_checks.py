@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from downshift.hw.errors import DownshiftError
+from downshift.hw.precision_switch import CENTRED_WIDTH
 from downshift.sw.graph.fixed_point import MULTIPLIERS, multiplier_width
 from downshift.sw.graph.layer import LOGIT_WIDTH, Layer, Setting
 
@@ -115,6 +116,10 @@ def check_setting(layer: Layer, width: int, setting: Setting, *, last: bool) -> 
         raise DownshiftError(
             f"{where}: weights and input must have 1 to 8 bits, "
             f"not {setting.weight_width} and {setting.in_width}"
+        )
+    if setting.centred and setting.weight_width != CENTRED_WIDTH:
+        raise DownshiftError(
+            f"{where}: centred weights have {CENTRED_WIDTH} bits, not {setting.weight_width}"
         )
     _check_array(where, "bias", setting.bias, layer.out_channels, np.int32)
     _check_array(where, "multiplier", setting.multiplier, layer.out_channels, *MULTIPLIERS.values())

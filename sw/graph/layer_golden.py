@@ -53,7 +53,13 @@ def run_layer(layer: Layer, setting: Setting, x, residual=None) -> np.ndarray:
     OverflowError
         If a sum could leave int32.
     """
-    acc = accumulate(layer, x, weight_width=setting.weight_width, zero_point=setting.zero_point_in)
+    acc = accumulate(
+        layer,
+        x,
+        weight_width=setting.weight_width,
+        zero_point=setting.zero_point_in,
+        centred=setting.centred,
+    )
     return finish_layer(layer, setting, acc, residual)
 
 
@@ -92,7 +98,9 @@ def finish_layer(layer: Layer, setting: Setting, acc, residual=None) -> np.ndarr
     return max_pool(codes, size=layer.pool.size, stride=layer.pool.stride)
 
 
-def accumulate(layer: Layer, x, *, weight_width: int, zero_point: int) -> np.ndarray:
+def accumulate(
+    layer: Layer, x, *, weight_width: int, zero_point: int, centred: bool = False
+) -> np.ndarray:
     """Sum the products of weights and codes, exactly.
 
     Parameters
@@ -104,6 +112,8 @@ def accumulate(layer: Layer, x, *, weight_width: int, zero_point: int) -> np.nda
         Bits of the running weights, 1…8.
     zero_point : int
         Code of zero, which pads.
+    centred : bool
+        As of `Setting`.
 
     Returns
     -------
@@ -114,7 +124,7 @@ def accumulate(layer: Layer, x, *, weight_width: int, zero_point: int) -> np.nda
     OverflowError
         If a sum could leave int32.
     """
-    weights = precision_switch(layer.weight, width=weight_width)
+    weights = precision_switch(layer.weight, width=weight_width, centred=centred)
     rows = weights.transpose(0, 2, 3, 1).reshape(layer.out_channels, -1)
     if layer.average:
         return multiply_accumulate(rows, x.sum(axis=(1, 2), keepdims=True, dtype=np.int64))

@@ -3,7 +3,6 @@
 import numpy as np
 
 from downshift.hw.mac import accumulator_bounds
-from downshift.hw.precision_switch import precision_switch
 from downshift.sw.graph.integer_graph import IntegerGraph, Layer
 
 __all__ = ["sum_bounds"]
@@ -27,7 +26,7 @@ def sum_bounds(graph: IntegerGraph, layer: Layer, width: int) -> tuple[int, int]
     setting = layer.settings[width]
     height, columns, _ = graph.shape_of(graph.source_of(layer))
     codes = (1 << setting.in_width) - 1
-    running = precision_switch(layer.weight, width=setting.weight_width)
+    running = setting.running(layer.weight)
     low, high = accumulator_bounds(
         running.reshape(layer.out_channels, -1),
         activation_max=codes * (height * columns if layer.average else 1),

@@ -48,7 +48,7 @@ class _FrozenLayer(nn.Module):
     def forward(self, x: Tensor, residual: Tensor | None, width: int) -> Tensor:
         setting = self.layer.settings[width]
         top, bottom, left, right = self.layer.padding
-        weight = double_rounded(self.weight, setting.weight_width)
+        weight = double_rounded(self.weight, setting.weight_width, centred=setting.centred)
         x = F.pad(x.double(), (left, right, top, bottom), value=setting.zero_point_in)
         # Every partial sum is an integer below 2**53: float64 is exact in any order.
         acc = F.conv2d(
@@ -178,7 +178,7 @@ def freeze(
     return Frozen(lower(model, input_shape=input_shape, name=name, assignments=assignments))
 
 
-def double_rounded(stored: Tensor, width: int) -> Tensor:
+def double_rounded(stored: Tensor, width: int, *, centred: bool = False) -> Tensor:
     """Weights of `width` bits from stored ones, by add, shift and tie repair; of 1 bit by sign.
 
     Parameters
@@ -187,6 +187,8 @@ def double_rounded(stored: Tensor, width: int) -> Tensor:
         Stored codes.
     width : int
         Bits of the result, 1…8.
+    centred : bool
+        As of `Setting`.
 
     Returns
     -------
@@ -197,6 +199,9 @@ def double_rounded(stored: Tensor, width: int) -> Tensor:
     >>> double_rounded(torch.tensor([-128, -33, -32, 31, 32, 96, 127]), 2).tolist()
     [-2, -1, 0, 0, 0, 1, 1]
     """
+    if centred:
+        middles = torch.div(stored.long(), 64, rounding_mode="floor") * 2 + 1
+        return torch.where(stored == 0, 0, middles).to(torch.int8)
     if width == 1:
         return torch.where(stored < 0, -1, 1).to(torch.int8)
     drop = torch.tensor(8 - width)

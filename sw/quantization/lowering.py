@@ -178,7 +178,8 @@ def _setting(block: Block, layer: Layer, pixels: int, width: int) -> Setting:
     return integer_setting(
         layer,
         where=where,
-        weight_width=quantizer.width,
+        weight_width=quantizer.running_width,
+        centred=quantizer.is_centred,
         step=gain * acc_scale,
         offset=offset,
         entering=_codes(block.entering),
@@ -205,12 +206,6 @@ def _affine(block: Block, layer: Layer) -> tuple[np.ndarray, np.ndarray]:
         gain = _float64(block.norm.gain) / np.sqrt(_float64(norm.running_var) + norm.eps)
         offset = _float64(norm.bias) + gain * (offset - _float64(norm.running_mean))
     return gain, offset
-
-
-def _residual_shift(weight_width: int, in_width: int) -> int:
-    """Bits by which sums are shifted for a residual: as high as accelerators have them anyway."""
-    shift = 8 - max(weight_width, 2)
-    return min(shift, 2) if in_width <= 2 else shift
 
 
 def _codes(quantizer: ActivationQuantizer) -> Codes:

@@ -48,6 +48,7 @@ def prepare(
     stored_width: int = 8,
     compat: str | None = None,
     corrected: bool = False,
+    centred: bool = False,
     transitional: bool = False,
 ) -> fx.GraphModule:
     """Give an FP32 network quantizers that switch between widths.
@@ -78,6 +79,9 @@ def prepare(
     corrected : bool
         Whether weights of layers that follow the width have a factor of their own at every width
         below the stored one.
+    centred : bool
+        Whether weights of 2 bits of layers that follow the width are the middles of their steps, as
+        of `DoubleRounding`.
     transitional : bool
         Whether batch norms are those of a layer's width and of the width before it, rather than of
         its own alone.
@@ -102,6 +106,7 @@ def prepare(
         "stored_width": stored_width,
         "compat": compat,
         "corrected_widths": below if corrected else (),
+        "centred": centred,
     }
     _Preparation(network, tuple(widths), input_scale, pin_ends, options, transitional).run()
     network.graph.lint()

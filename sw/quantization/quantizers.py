@@ -46,6 +46,7 @@ class _DoubleRoundedWeights(ExtendedInjector):
     narrow_range = False
     compat = None
     corrected_widths = ()
+    centred = False
 
 
 class _PerChannel(ExtendedInjector):

@@ -97,10 +97,10 @@ def layer_costs(
                 set_widths(model, width)
                 own = width if path in roots else FIXED
                 errors[own] = float((quantizer(weight)[0].detach() - weight).square().sum())
-                sizes[own] = layer.weight.size * quantizer.width / 8
+                sizes[own] = layer.weight.size * quantizer.running_width / 8
                 for enters, bits in entering.items():
                     place = (own, enters if follows else FIXED)
-                    operations[place] = macs * quantizer.width * bits
+                    operations[place] = macs * quantizer.running_width * bits
         costs[path] = LayerCosts(
             path=path,
             root=roots.get(path),

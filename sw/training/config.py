@@ -76,6 +76,8 @@ class TrainingConfig:
     """Whether the first and the last layer have 8 bits at every width."""
     corrected_scales: bool = False
     """Whether weight scales have a learned factor for every width, beside what all share."""
+    centred_weights: bool = False
+    """Whether weights of 2 bits are the middles of their steps; accelerators run them as 3 bits."""
     transitional_norms: bool = False
     """Whether batch norms are those of a layer's width and of the one before it; for supernets."""
     paper_gradients: bool = False

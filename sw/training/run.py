@@ -269,6 +269,7 @@ def switchable(float_model: nn.Module, config: TrainingConfig, input_scale: floa
         stored_width=config.stored_width,
         compat="paper" if config.paper_gradients else None,
         corrected=config.corrected_scales,
+        centred=config.centred_weights,
         transitional=config.transitional_norms,
     )
 

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from downshift.hw.precision_switch import PrecisionSwitch, precision_switch
+from downshift.hw.precision_switch import PrecisionSwitch, precision_switch, switch_code
 from downshift.sim.block_bench import run
 
 CODES = np.arange(-128, 128)
@@ -28,6 +28,14 @@ def test_equals_its_definition(stored, width):
     assert np.array_equal(precision_switch(codes, width=width, stored_width=stored), expected)
 
 
+def test_centred_weights_are_the_middle_of_their_steps():
+    steps = {code: [k for k in CODES if k >> 6 == code >> 6] for code in CODES}
+    middles = np.array([(steps[code][0] + steps[code][-1] + 1) // 2 for code in CODES])
+    running = precision_switch(CODES, width=3, centred=True)
+    assert set(running.tolist()) == {-3, -1, 0, 1, 3}
+    assert np.array_equal(running * 32, np.where(CODES == 0, 0, middles))
+
+
 def test_populations_of_two_bits():
     values, counts = np.unique(precision_switch(CODES, width=2), return_counts=True)
     assert dict(zip(values.tolist(), counts.tolist(), strict=True)) == {
@@ -38,15 +46,17 @@ def test_populations_of_two_bits():
     }
 
 
-@pytest.mark.parametrize("width", range(2, 9))
+@pytest.mark.parametrize(
+    "asked", [*({"width": width} for width in range(2, 9)), {"width": 3, "centred": True}]
+)
 @pytest.mark.parametrize("gaps", [0.0, 0.5])
-def test_block_equals_golden_on_every_code(width, gaps):
+def test_block_equals_golden_on_every_code(asked, gaps):
     words = CODES.reshape(-1, 4).tolist()
     taken, cycles = run(
-        PrecisionSwitch(lanes=4), {"i": words}, outputs={"o": 64}, settings={"width": width},
-        gaps=gaps,
+        PrecisionSwitch(lanes=4), {"i": words}, outputs={"o": 64},
+        settings={"width": switch_code(**asked)}, gaps=gaps,
     )  # fmt: skip
-    assert np.array_equal([list(o) for o in taken["o"]], precision_switch(words, width=width))
+    assert np.array_equal([list(o) for o in taken["o"]], precision_switch(words, **asked))
     if not gaps:
         latencies = np.subtract(cycles["o"], cycles["i"])
         assert set(latencies) == {PrecisionSwitch.latency}
@@ -58,6 +68,7 @@ def test_block_equals_golden_on_every_code(width, gaps):
         (0, {"width": 0}, r"^Width must be in 1..8, not 0$"),
         (0, {"width": 5, "stored_width": 4}, r"^Width must be in 1..4, not 5$"),
         (0, {"width": 2, "stored_width": 9}, r"^Stored width must be in 2..8, not 9$"),
+        (0, {"width": 2, "centred": True}, r"^Centred weights have 3 bits, not 2$"),
         ([5, 8], {"width": 2, "stored_width": 4}, r"^Codes must be in -8..7, not 5..8$"),
     ],
 )

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, connect
 
 from downshift.hw.aligned_switch import AlignedSwitch
 from downshift.hw.code_groups import code_groups
-from downshift.hw.precision_switch import precision_switch
+from downshift.hw.precision_switch import precision_switch, switch_code
 from downshift.hw.table import row_order
 from downshift.hw.tile_loader import LoaderLayer, TileLoader, loader_fields
 from downshift.hw.weight_tiles import dense_tiles, stored_tiles
@@ -47,18 +47,24 @@ class Loader(wiring.Component):
         return m
 
 
-@pytest.mark.parametrize("width", range(2, 9))
-def test_switch_equals_golden(width):
+@pytest.mark.parametrize("blank", [0b0000, 0b0110])
+@pytest.mark.parametrize(
+    "asked", [*({"width": width} for width in range(2, 9)), {"width": 3, "centred": True}]
+)
+def test_switch_equals_golden(asked, blank):
     codes = np.concatenate([np.zeros(12, int), np.arange(-128, 128)])  # width takes effect
+    words = (codes.reshape(-1, 4) & 0xFF).tolist()
     taken, cycles = run(
         AlignedSwitch(lanes=4),
-        {"i": [{"codes": word, "blank": 0} for word in (codes.reshape(-1, 4) & 0xFF).tolist()]},
+        {"i": [{"codes": word, "blank": blank} for word in words]},
         outputs={"o": 67},
-        settings={"width": width},
+        settings={"width": switch_code(**asked)},
         gaps=0.2,
     )
-    expected = precision_switch(codes, width=width).astype(int) << 8 - width & 0xFF
-    assert np.array_equal(np.ravel([list(word) for word in taken["o"]])[12:], expected[12:])
+    expected = precision_switch(codes, **asked).reshape(-1, 4).astype(int)
+    expected[:, [k for k in range(4) if blank >> k & 1]] = 0
+    expected = expected << 8 - asked["width"] & 0xFF
+    assert np.array_equal([list(word) for word in taken["o"]][3:], expected[3:])
     assert cycles["o"][0] - cycles["i"][0] >= AlignedSwitch.latency
 
 

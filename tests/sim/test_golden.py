@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ def convolve(layer, setting, x):
     """Accumulators of one image, int64, (height, width, channels): one product after the other."""
     top = 1 << setting.weight_width - 1
     running = [half_even(int(w), 8 - setting.weight_width) for w in layer.weight.ravel()]
+    if setting.centred:  # weights of two bits, in halves of their step
+        running = [2 * math.floor(int(w) / 64) + 1 if w else 0 for w in layer.weight.ravel()]
     weight = np.clip(running, -top, top - 1).reshape(layer.weight.shape)
     if layer.average:
         return np.einsum("yxi,oi->o", x.astype(int), weight[:, :, 0, 0])[None, None] + setting.bias

@@ -86,6 +86,10 @@ def test_every_kind_of_pass_is_drawn(cases):
         ),
         "words of 32 channels": lambda entry: entry["writer"]["halves"],
         "residual of 32 channels": lambda entry: entry["residual"]["halves"],
+        "centred weights": lambda entry: entry["loader"]["width"] == 11,
+        "centred weights in lanes": lambda entry: (
+            entry["separate"] and entry["loader"]["width"] == 11
+        ),
         **{
             f"pack {pack}, slots {1 << slots}": lambda entry, pack=pack, slots=slots: (
                 not entry["pool"]

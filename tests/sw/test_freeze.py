@@ -12,11 +12,11 @@ from downshift.sim.random_networks import Feature, random_codes, random_network
 from downshift.sw.quantization.freeze import Frozen, double_rounded, freeze, rounded_shift
 
 
-@pytest.mark.parametrize("width", range(1, 9))
-def test_double_rounding_equals_the_precision_switch(width):
+@pytest.mark.parametrize(("width", "centred"), [*((w, False) for w in range(1, 9)), (3, True)])
+def test_double_rounding_equals_the_precision_switch(width, centred):
     codes = np.arange(-128, 128, dtype=np.int8)
-    ours = double_rounded(torch.as_tensor(codes), width)
-    assert np.array_equal(ours.numpy(), precision_switch(codes, width=width))
+    ours = double_rounded(torch.as_tensor(codes), width, centred=centred)
+    assert np.array_equal(ours.numpy(), precision_switch(codes, width=width, centred=centred))
 
 
 @pytest.mark.parametrize("shift", [0, 1, 2, 15, 31, 48, 62])

@@ -20,7 +20,7 @@ def with_metadata(saved, change):
         (
             lambda m: m.update(schema_version=1),
             (
-                "schema version 1 is unknown, this program reads 3 to 5; "
+                "schema version 1 is unknown, this program reads 3 to 6; "
                 "export the model again or update downshift"
             ),
         ),

@@ -40,7 +40,7 @@ def test_a_graph_comes_back_as_it_was(tmp_path):
     assert_same(load_graph(tmp_path / "a.safetensors"), make_graph())
 
 
-@pytest.mark.parametrize("version", [3, 4])
+@pytest.mark.parametrize("version", [3, 4, 5])
 def test_older_versions_are_read(version):
     path = Path(__file__).parent / "formats" / f"graph-{version}.safetensors"
     assert_same(load_graph(path), make_graph())

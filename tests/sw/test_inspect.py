@@ -33,7 +33,7 @@ def test_an_image(run, exported):
 def test_an_integer_graph_agrees_with_its_image(run, exported):
     _, printed, _ = run("inspect", exported / "model.safetensors", "--json")
     graph, report = load_graph(exported / "model.safetensors"), json.loads(printed)
-    assert (report["version"], report["widths"]) == (5, [8, 6, 4, 2])
+    assert (report["version"], report["widths"]) == (6, [8, 6, 4, 2])
     assert [layer["layer"] for layer in report["layers"]] == LAYERS
     assert report["weight_bytes"] == graph.weight_bytes
     assert report["multiplier_width"] == graph.multiplier_width == 16

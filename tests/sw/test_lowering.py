@@ -63,11 +63,17 @@ def power_of_two(model, seed=0):
 
 
 @pytest.mark.parametrize(
-    ("name", "width"),
-    [(name, w) for name in NETWORKS for w in WIDTHS if (name, w) != ("bottleneck", 1)],
+    ("name", "width", "centred"),
+    [
+        *((name, w, False) for name in NETWORKS for w in WIDTHS if (name, w) != ("bottleneck", 1)),
+        *((name, 2, True) for name in NETWORKS),
+    ],
 )
-def test_lowering_is_exact_where_floats_are(name, width):
+def test_lowering_is_exact_where_floats_are(name, width, centred):
     model = power_of_two(NETWORKS[name]())
+    for module in model.modules():
+        if isinstance(module, DoubleRounding):
+            module.centred = centred
     frozen = Frozen(lower(model, input_shape=INPUT_SHAPE, assignments={width: width}))
     x = torch.randint(0, 256, (20, 2, 8, 6), generator=torch.Generator().manual_seed(1))
     ours = frozen(x.byte(), width)
@@ -78,7 +84,7 @@ def test_lowering_is_exact_where_floats_are(name, width):
         real = model(x.double() / 16)
     block = network_blocks(model)[1][-1]
     last, quantizer = block.layer.weight_quant.tensor_quant, block.entering
-    step = quantizer.scale[quantizer.index] * last.scale * 2 ** (8 - last.width)
+    step = quantizer.scale[quantizer.index] * last.scale * 2 ** (8 - last.running_width)
     pixels = np.prod(frozen.graph.shape_of(block.source)[:2]) if block.average else 1
     assert torch.equal((real / step * pixels).round().int(), ours.logits)
     assert real.std() > 0

@@ -181,6 +181,7 @@ def test_first_and_last_layer_have_8_bits(pair):
         {"widths": (8, 1), "pin_ends": False, "per_channel": False},
         {"widths": (6, 2), "stored_width": 6, "pin_ends": False},
         {"widths": (8, 4, 2), "corrected": True},
+        {"widths": (8, 4, 2), "centred": True},
     ],
 )
 def test_other_stored_widths_and_ends_freeze_to_what_golden_computes(options):
@@ -193,7 +194,9 @@ def test_other_stored_widths_and_ends_freeze_to_what_golden_computes(options):
     for width in widths:
         theirs = golden.run(graph, codes.permute(0, 2, 3, 1).numpy(), width)
         assert np.array_equal(frozen(codes, width).logits.numpy(), theirs.logits)
-        assert graph.layers[1].settings[width].weight_width == width
+        centred = width == 2 and options.get("centred", False)
+        assert graph.layers[1].settings[width].weight_width == (3 if centred else width)
+        assert graph.layers[1].settings[width].centred == centred
     pinned = options.get("pin_ends", True)
     assert all(
         layer.settings[widths[-1]].weight_width == (8 if pinned else widths[-1])
@@ -225,6 +228,14 @@ def test_accelerators_refuse_one_bit():
         ({"widths": (8, 0)}, r"^Widths must be in 1..8, not \(8, 0\)$"),
         ({"widths": (8, 4), "stored_width": 4}, r"^Widths must be in 1..4, not \(8, 4\)$"),
         ({"widths": (8,), "stored_width": 9}, r"^Weights are stored in 2 to 8 bits, not 9$"),
+        (
+            {"widths": (2,), "stored_width": 2, "centred": True},
+            r"^There are no centred weights with codes of 2 bits; leave one of them out$",
+        ),
+        (
+            {"widths": (8, 2), "compat": "paper", "centred": True},
+            r"^There are no centred weights with compat='paper'; leave one of them out$",
+        ),
         ({"widths": (8,), "compat": "old"}, r'^compat must be None or "paper", not \'old\'$'),
     ],
 )

@@ -77,6 +77,48 @@ def test_gradients_are_those_of_the_straight_through_composition(width, per_chan
     torch.testing.assert_close(ours[1], theirs[1] / (n * limits(width)[1]) ** 0.5)
 
 
+@pytest.mark.parametrize("stored_width", range(3, 9))
+def test_centred_weights_are_the_precision_switch_on_every_code(stored_width):
+    codes = torch.arange(-(1 << (stored_width - 1)), 1 << (stored_width - 1))
+    weight = torch.cat([codes, codes * 1.5, codes + 0.4])[None].double() * 0.03
+    module = DoubleRounding([weight], True, stored_width, centred=True).double()
+    module.scale.data = torch.full((1, 1), 0.03, dtype=torch.float64)
+    for width in (stored_width, 2):
+        module.select(width)
+        plain = quantizer(weight, module.scale.data, width=width, stored_width=stored_width)
+        values, step, _, running = module(weight)
+        if width > 2:
+            assert torch.equal(values, plain(weight)[0])
+            continue
+        stored = module.codes(weight)
+        expected = precision_switch(
+            stored.numpy(), width=3, stored_width=stored_width, centred=True
+        )
+        assert np.array_equal((values / step).detach().round().numpy(), expected)
+        assert running == 3 and module.is_centred
+        assert torch.equal(step, plain.running_scale / 2)
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_gradients_of_centred_weights_are_those_of_the_straight_through_composition(per_channel):
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(5, 27, generator=generator, dtype=torch.float64).requires_grad_()
+    out_grad = torch.randn(weight.shape, generator=generator, dtype=torch.float64)
+    scale = torch.linspace(0.005, 0.03, 5, dtype=torch.float64).view(5, 1)
+    scale = (scale if per_channel else scale[2].view(())).requires_grad_()
+    module = DoubleRounding([weight], per_channel, centred=True).double()
+    module.scale.data = scale.detach().clone()
+    module.select(2)
+    ours = torch.autograd.grad(module(weight)[0], [weight, module.scale], out_grad)
+    stored = (weight / scale).round().clamp(-128, 127)
+    codes = torch.where(stored == 0, 0, (stored / 64).floor() + 0.5)
+    ramp = (weight / (scale * 64)).clamp(-2, 2)
+    value = (ramp + (codes - ramp).detach()) * scale * 64
+    theirs = torch.autograd.grad(value, [weight, scale], out_grad)
+    torch.testing.assert_close(ours[0], theirs[0])
+    torch.testing.assert_close(ours[1], theirs[1] / ((27 if per_channel else 135) * 2) ** 0.5)
+
+
 @pytest.mark.parametrize("width", [8, 4, 2])
 def test_the_papers_gradient_is_one_sum_for_all_channels(width):
     generator = torch.Generator().manual_seed(width)

@@ -163,6 +163,7 @@ def test_a_network_of_ones_own_trains(few):
         {"augmentation": "crop"},
         {"paper_gradients": True},
         {"corrected_scales": True},
+        {"centred_weights": True},
         {"transitional_norms": True, "quantized_rate": 3e-3},
         {"widths": (4, 2, 1), "stored_width": 4, "pin_ends": False, "per_channel": False},
     ],
