@@ -25,6 +25,10 @@ autoencoder it is the share of the images' variance that is explained.
 rows below it change one thing each; `distilled, star` is what `downshift train` does by default.
 `separate` trains a network for every width on its own, stored in so many bits. The last column
 compares seed by seed, with the standard error of the mean difference.
+
+`scales corrected by width` and `centred at 2 bits` are options of `prepare` and of a run's
+settings, in integers to the last bit like everything else, and off by default: neither gains more
+than the seeds differ, and centred weights of 2 bits cost what weights of 3 bits do.
 """
 
 MIXED = """Written by `python benchmarks/mixed_precision.py`: test accuracy over cycles of the large

@@ -1,7 +1,7 @@
 """The precision switch: low-bit weights from the stored int8 ones, by shift and round."""
 
 import numpy as np
-from amaranth import Module, Signal, signed
+from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -148,36 +148,35 @@ class PrecisionSwitch(wiring.Component):
         with m.If(advance):
             m.d.sync += [shifted.eq(self.i.valid), self.o.valid.eq(shifted)]
 
-        # The largest code of the width: the only one that rounding up could leave.
-        top = Signal(signed(STORED_WIDTH))
-        m.d.comb += top.eq((1 << (self.width - 1)[:3]) - 1)
-
+        # Half a step less one is added, and one more if the last bit that is kept is set.
+        drop, centred, added = Signal(3), Signal(), Signal(STORED_WIDTH)
+        m.d.comb += [
+            drop.eq(STORED_WIDTH - self.width),
+            centred.eq(self.width == switch_code(CENTRED_WIDTH, centred=True)),
+            added.eq(Mux(centred, 0, (1 << drop) - 1 >> 1)),
+        ]
         for k in range(self.lanes):
-            # Cycle 1: shift. What is dropped leaves its first bit and whether more follows.
-            floor = Signal(signed(STORED_WIDTH), name=f"floor_{k}")
-            guard = Signal(name=f"guard_{k}")
-            sticky = Signal(name=f"sticky_{k}")
+            # Cycle 1: round half to even, at the top of the byte.
             stored = self.i.p[k]
-            with m.If(advance), m.Switch(self.width):
-                for width in range(2, STORED_WIDTH + 1):
-                    with m.Case(width):
-                        drop = STORED_WIDTH - width
-                        m.d.sync += [
-                            floor.eq(stored >> drop),
-                            guard.eq(stored[drop - 1] if drop else 0),
-                            sticky.eq(stored[: max(drop - 1, 0)].any()),
-                        ]
-                with m.Case(switch_code(CENTRED_WIDTH, centred=True)):
-                    drop = STORED_WIDTH - CENTRED_WIDTH
-                    m.d.sync += [
-                        floor.eq(stored >> drop),
-                        guard.eq(stored.any() & ~stored[drop]),
-                        sticky.eq(1),
-                    ]
-
-            # Cycle 2: round half to even, clip at the top; centred, what is even is never there.
-            up = guard & (sticky | floor[0]) & (floor != top)
+            last_kept = Signal(name=f"last_kept_{k}")
+            rounded = Signal(signed(STORED_WIDTH), name=f"rounded_{k}")
+            positive, odd = Signal(name=f"positive_{k}"), Signal(name=f"odd_{k}")
+            with m.Switch(drop):
+                for dropped in range(1, STORED_WIDTH - 1):
+                    with m.Case(dropped):
+                        m.d.comb += last_kept.eq(stored[dropped])
             with m.If(advance):
-                m.d.sync += self.o.p[k].eq(floor + up)
+                m.d.sync += [
+                    rounded.eq(stored + added + (last_kept & ~centred)),
+                    positive.eq(stored >= 0),
+                    odd.eq(centred & stored.any()),
+                ]
+
+            # Cycle 2: clip at the top, where all bits have turned over; shift.
+            beyond = positive & rounded[-1]
+            clipped = Signal(signed(STORED_WIDTH), name=f"clipped_{k}")
+            m.d.comb += clipped.eq(rounded ^ beyond.replicate(STORED_WIDTH))
+            with m.If(advance):
+                m.d.sync += self.o.p[k].eq(clipped >> drop | odd)
 
         return m

@@ -56,7 +56,7 @@ COMPILER_CODE = "sw/compile/compiler.py"
 SUBSTITUTIONS = {
     "half up instead of half to even": [
         ("hw/rounding.py", " & (floor & 1 == 1)", "", SWITCH),
-        ("hw/precision_switch.py", "(sticky | floor[0]) & ", "", SWITCH_BLOCK),
+        ("hw/precision_switch.py", "(last_kept & ~centred)", "1", SWITCH_BLOCK),
         ("hw/requantize.py", "narrow[0] & (rest | floor[0])", "narrow[0]", REQUANTIZE_BLOCK),
         (FROZEN_CODE, " - (tie & (rounded & 1 == 1)).long()", "", FREEZE_SWITCH),
         (ROUNDING_CODE, "stored_width)).round_()", "stored_width)).add_(0.5).floor_()",
@@ -65,7 +65,6 @@ SUBSTITUTIONS = {
     ],
     "sticky bit ignored": [
         ("hw/rounding.py", "(rest > half) | ", "", SWITCH),
-        ("hw/precision_switch.py", "(sticky | floor[0])", "floor[0]", SWITCH_BLOCK),
         ("hw/requantize.py", "(rest | floor[0])", "floor[0]", REQUANTIZE_BLOCK),
         ("hw/requantize.py", "coarse_rest | _any_below(coarse", "_any_below(coarse", REQUANTIZE),
         ("hw/requantize.py", "(coarse_rest | _any_below(coarse, ones, step=1))", "(coarse_rest)",
@@ -76,8 +75,7 @@ SUBSTITUTIONS = {
     "upper clip bound off by one": [
         ("hw/precision_switch.py", "np.clip(rounded, -top, top - 1)", "np.clip(rounded, -top, top)",
          SWITCH),
-        ("hw/precision_switch.py", "(1 << (self.width - 1)[:3]) - 1", "1 << (self.width - 1)[:3]",
-         SWITCH_BLOCK),
+        ("hw/precision_switch.py", "positive & rounded[-1]", "positive & 0", SWITCH_BLOCK),
         ("hw/requantize.py", "(1 << width) - 1).astype", "(1 << width) - 2).astype", REQUANTIZE),
         ("hw/requantize.py", "moved > self.out_max, self.out_max,",
          "moved >= self.out_max, self.out_max - 1,", REQUANTIZE_BLOCK),
@@ -91,9 +89,9 @@ SUBSTITUTIONS = {
     "centred weights off their middle": [
         ("hw/precision_switch.py", "np.where(codes == 0, 0, codes >> stored_width - width | 1)",
          "(codes >> stored_width - width | 1)", SWITCH),
-        ("hw/precision_switch.py", "guard.eq(stored.any() & ~stored[drop])",
-         "guard.eq(~stored[drop])", SWITCH_BLOCK),
-        ("hw/precision_switch.py", "sticky.eq(1)", "sticky.eq(0)", SWITCH_BLOCK),
+        ("hw/precision_switch.py", "odd.eq(centred & stored.any())", "odd.eq(centred)",
+         SWITCH_BLOCK),
+        ("hw/precision_switch.py", "(last_kept & ~centred)", "last_kept", SWITCH_BLOCK),
         ("hw/switch_part.py", "halves.any() & ~blank[0]", "halves.any()", ALIGNED),
         ("hw/switch_part.py", "self.i[index][4:].any()", "0", ALIGNED),
         ("hw/aligned_switch.py", "drop.eq(Mux(centred, 0, drop))", "drop.eq(drop)", ALIGNED),
@@ -137,8 +135,7 @@ SUBSTITUTIONS = {
     "shift off by one": [
         ("hw/precision_switch.py", "rounded = shift_half_even(codes, stored_width - width)",
          "rounded = shift_half_even(codes, stored_width - width + 1)", SWITCH),
-        ("hw/precision_switch.py", "stored >> drop),\n                            guard",
-         "stored >> drop + 1),\n                            guard", SWITCH_BLOCK),
+        ("hw/precision_switch.py", "clipped >> drop", "clipped >> drop + 1", SWITCH_BLOCK),
         ("hw/requantize.py", "np.int64), 58))", "np.int64), 58) + 1)", REQUANTIZE),
         ("hw/requantize.py", "by_16 >> 8,", "by_16 >> 7,", REQUANTIZE_BLOCK),
         ("hw/requantize.py", "by_2 >> 1,", "by_2,", REQUANTIZE_BLOCK),
