@@ -25,7 +25,8 @@ def integers(node: Node, name: str, default: tuple[int, ...], least: int = 0) ->
     ):
         raise Refused(f"attribute {name} must be integers in {least}..{LIMIT}, not {value!r:.60}")
     if len(value) != len(default):
-        raise Refused(f"attribute {name} must have {len(default)} numbers, not {len(value)}")
+        wanted = f"{len(default)} number{'s' * (len(default) > 1)}"
+        raise Refused(f"attribute {name} must have {wanted}, not {len(value)}")
     return value
 
 

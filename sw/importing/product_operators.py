@@ -194,7 +194,7 @@ def fully_connected(
         raise Refused(f"weights of shape {array.shape} do not fit a map's axis of {count}")
     if last in (("c",), ()) and not any(set(axis) - {"n"} for axis in others):
         kernel = ("c", "h", "w")
-    elif last == ("c",) and is_layout(value.axes, "nhwc", sizes):
+    elif last == ("c",):
         kernel = ("c",)
     elif set(last) == {each for each in "hwc" if sizes[each] > 1}:
         kernel = last

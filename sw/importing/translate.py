@@ -10,6 +10,7 @@ from downshift.sw.importing.arithmetic_operators import ARITHMETIC_OPERATORS
 from downshift.sw.importing.fates import Fate
 from downshift.sw.importing.integer_operators import INTEGER_OPERATORS
 from downshift.sw.importing.limit_operators import LIMIT_OPERATORS
+from downshift.sw.importing.one_dimension import WINDOWED, over_one_dimension
 from downshift.sw.importing.onnx_file import Node, OnnxModel
 from downshift.sw.importing.onnx_tensors import shown
 from downshift.sw.importing.pool_operators import POOL_OPERATORS
@@ -34,6 +35,7 @@ OPERATORS = {
     **SHAPE_OPERATORS,
 }
 """What each operator of a file becomes."""
+OPERATORS |= {op: over_one_dimension(OPERATORS[op]) for op in WINDOWED}
 LAYOUTS = {1: (("c",),), 2: (("c", "w"), ("w", "c")), 3: (("c", "h", "w"), ("h", "w", "c"))}
 """Orders of axes that an input may have, by their number."""
 
