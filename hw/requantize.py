@@ -45,11 +45,13 @@ def requantize(acc, *, bias, multiplier, shift, zero_point, width):
     if np.max(multiplier) >= 1 << 20 and np.max(shift) > 44:
         scaled = (np.asarray(acc, np.int64) + bias) * np.asarray(multiplier, np.int64)
         # |scaled| < 2**56: a shift beyond 58 gives what 58 gives.
-        rounded = shift_half_even(scaled, np.minimum(np.asarray(shift, np.int64), 58))
+        rounded = np.asarray(shift_half_even(scaled, np.minimum(np.asarray(shift, np.int64), 58)))
     else:
         scale = np.ldexp(np.asarray(multiplier, np.float64), -np.asarray(shift, np.int32))
-        rounded = np.rint(np.add(acc, bias, dtype=np.float64) * scale)  # half to even
-    return np.clip(rounded + zero_point, 0, (1 << width) - 1).astype(np.uint8)
+        rounded = np.asarray(np.add(acc, bias, dtype=np.float64) * scale)
+        np.rint(rounded, out=rounded)  # half to even
+    rounded += zero_point
+    return np.clip(rounded, 0, (1 << width) - 1, out=rounded).astype(np.uint8)
 
 
 class Requantize(wiring.Component):
