@@ -5,7 +5,8 @@ import resource
 import numpy as np
 import pytest
 from onnx_models import make_model, whole_numbers
-from test_import import float_model, qdq_model
+from quantized_models import qdq_model
+from test_import import float_model
 from tiny_graph import make_graph
 
 from downshift.hw.errors import DownshiftError

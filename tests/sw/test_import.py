@@ -1,172 +1,24 @@
 import json
 
 import numpy as np
-import onnx
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import helper, numpy_helper
 from onnx_models import make_model, reference, translated, whole_numbers
+from quantized_models import qdq_model
 
 from downshift.hw.errors import DownshiftError
 from downshift.sim import golden
 from downshift.sw.cli import cli
-from downshift.sw.graph.graph_file import graph_bytes, load_graph
+from downshift.sw.graph.graph_file import load_graph
 from downshift.sw.importing.importer import (
     import_graph,
-    in_map_order,
-    integer_graph,
-    open_model,
 )
 from downshift.sw.importing.quantize import input_codes
 from downshift.sw.importing.quantizer import Calibration
 from downshift.sw.importing.ranges import Range, observed_codes
 from downshift.sw.importing.sensitivity import layer_sensitivities
-
-
-def quantized(given_name, name, scale, zero_point, dtype):
-    """Nodes that quantize a tensor and bring it back, and their constants."""
-    names = [f"{name}_scale", f"{name}_zero"]
-    return (
-        [("QuantizeLinear", [given_name, *names], [f"{name}_q"]),
-         ("DequantizeLinear", [f"{name}_q", *names], [name])],
-        {names[0]: np.float32(scale), names[1]: np.array(zero_point, dtype)},
-    )  # fmt: skip
-
-
-def stored(name, codes, scale, axis=0):
-    """A node that gives weights, and its constants."""
-    scale = np.broadcast_to(np.float32(scale), codes.shape[axis])
-    constants = {f"{name}_q": codes, f"{name}_s": scale, f"{name}_z": np.zeros(len(scale), np.int8)}
-    return [("DequantizeLinear", list(constants), [name], {"axis": axis})], constants
-
-
-def qdq_model(*, signed=True, seed=0, scales=(0.5, 0.25, 2.0), residual=False):
-    """Two convolutions and a fully connected layer, their scales powers of two."""
-    rng = np.random.default_rng(seed)
-    dtype, middle, low = (np.int8, -5, -128) if signed else (np.uint8, 120, 0)
-    adding = ("Add", ["c", "b"], ["t"]) if residual else ("Identity", ["c"], ["t"])
-    parts = [
-        quantized("x", "a", scales[0], middle, dtype),
-        stored("w", weights(rng, 4, 3, 3, 3), 2.0 ** -rng.integers(4, 7, 4)),
-        [("Conv", ["a", "w", "bias"], ["p"], {"pads": [1, 1, 1, 1]}), ("Relu", ["p"], ["r"])],
-        quantized("r", "b", scales[1], low, dtype),
-        stored("v", weights(rng, 4, 4, 1, 1), 2.0**-7),
-        [("Conv", ["b", "v"], ["c"]), adding],
-        quantized("t", "d", scales[2], middle, dtype),
-        stored("u", weights(rng, 100, 5), 2.0**-6, 1),
-        [("Flatten", ["d"], ["f"]), ("MatMul", ["f", "u"], ["y"])],
-    ]
-    nodes, constants = [], {"bias": np.float32(rng.integers(-64, 64, 4)) / 32}
-    for part in parts:
-        own, more = part if isinstance(part, tuple) else (part, {})
-        nodes += own
-        constants |= more
-    return make_model(nodes, (3, 5, 5), constants=constants, opset=21)
-
-
-def weights(rng, *shape):
-    return rng.integers(-127, 128, shape).astype(np.int8)
-
-
-@pytest.mark.parametrize("residual", [False, True])
-@pytest.mark.parametrize("signed", [False, True])
-@pytest.mark.parametrize("seed", range(5))
-def test_a_quantized_file_keeps_its_numbers(signed, residual, seed):
-    model = qdq_model(signed=signed, seed=seed, residual=residual)
-    x = whole_numbers((20, 3, 5, 5), seed=seed, low=-60, high=60) / 2
-    graph = import_graph(model.SerializeToString())
-    assert graph.widths == (8,)
-    logits = golden.run(graph, input_codes(graph, x.transpose(0, 2, 3, 1)), 8).logits
-    # Powers of two: floats and 16-bit multipliers both hold them exactly.
-    np.testing.assert_array_equal(logits * graph.logit_scales[8], reference(model, x))
-
-
-@pytest.mark.parametrize("opset", [13, 19, 25, 28])
-def test_quantizers_are_the_same_at_every_opset(opset):
-    model = qdq_model(residual=True)
-    wanted = import_graph(model.SerializeToString())
-    model.opset_import[0].version = opset
-    found = import_graph(model.SerializeToString())
-    assert graph_bytes(found) == graph_bytes(wanted)
-
-
-@pytest.mark.parametrize("kind", ["INT8", "UINT8", "INT4", "UINT4", "INT2", "UINT2"])
-def test_the_type_of_quantizers_without_a_zero_point(kind):
-    """Weights of few bits, and codes whose type is an attribute."""
-    number = getattr(onnx.TensorProto, kind)
-    weight, rng = helper.tensor_dtype_to_np_dtype(number), np.random.default_rng(0)
-    bits = int(kind.removeprefix("U")[3:])
-    least = 0 if kind.startswith("U") else -(1 << bits - 1)
-    codes = rng.integers(-(1 << bits - 1), 1 << bits - 1, (4, 3, 3, 3))
-    kept = weight if least else helper.tensor_dtype_to_np_dtype(
-        getattr(onnx.TensorProto, kind.removeprefix("U"))
-    )  # fmt: skip
-    nodes = [
-        ("QuantizeLinear", ["x", "s"], ["q"], {"output_dtype": number}),
-        ("DequantizeLinear", ["q", "s"], ["a"]), ("DequantizeLinear", ["w", "s"], ["v"]),
-        ("Conv", ["a", "v"], ["y"]),
-    ]  # fmt: skip
-    constants = {"s": np.float32(0.5), "w": codes.astype(kept)}
-    model = make_model(nodes, (3, 3, 3), constants=constants, opset=28)
-    network = open_model(model.SerializeToString()).network
-    graph = integer_graph(network)
-    assert graph.widths == (bits,)
-    most = least + (1 << bits) - 1
-    x = rng.integers(least - 3, most + 3, (20, 3, 3, 3)).astype(np.float32) / 2
-    found = golden.run(graph, input_codes(graph, in_map_order(network, x)), bits).logits
-    clipped = np.clip(np.rint(x / 0.5), least, most) * 0.5
-    wanted = np.einsum("nchw,ochw->no", clipped, codes * 0.5)
-    np.testing.assert_array_equal(found * graph.logit_scales[bits], wanted)
-
-
-def test_zero_points_without_a_number_are_refused():
-    model = qdq_model()
-    (zero,) = [each for each in model.graph.initializer if each.name == "a_zero"]
-    zero.CopyFrom(numpy_helper.from_array(np.zeros(0, np.float32), "a_zero"))
-    with pytest.raises(DownshiftError, match=r"quantizes to float32; uint8, int8"):
-        import_graph(model.SerializeToString())
-
-
-def test_int8_inputs_are_codes():
-    rng = np.random.default_rng(1)
-    nodes = [("DequantizeLinear", ["x", "s", "z"], ["a"]), ("MatMul", ["a", "w"], ["y"])]
-    constants = {
-        "s": np.float32(0.25), "z": np.int8(3),
-        "w": np.float32([[127, -3, 4, 127]] * 3 + [[-50, 127, -127, 99]] * 3),
-    }  # fmt: skip
-    model = make_model(nodes, (6,), constants=constants, dtype="int8", opset=21)
-    graph = import_graph(model.SerializeToString())
-    x = rng.integers(-128, 128, (9, 6)).astype(np.int8)
-    real = (x.astype(int) - 3) * 0.25
-    codes = input_codes(graph, real.reshape(9, 1, 1, 6))
-    np.testing.assert_array_equal(codes.reshape(9, 6), x.astype(int) + 128)
-    logits = golden.run(graph, codes, 8).logits * graph.logit_scales[8]
-    np.testing.assert_array_equal(logits, reference(model, x))
-
-
-@pytest.mark.parametrize(
-    "change, reason",
-    [
-        ({"a_scale": np.float32(0)}, "a scale must be positive, not 0"),
-        ({"a_scale": np.float32(-1)}, "a scale must be positive, not -1"),
-        ({"a_scale": np.float32(np.nan)}, "a scale must be finite numbers"),
-        ({"a_scale": np.float32([1, 2, 3])},
-         "activations must have one scale, not one of each channel"),
-        ({"a_zero": np.int16(3)}, "quantizes to int16; uint8, int8, uint4, int4, uint2, int2 work"),
-        ({"w_s": np.float32([1, 2, 0, 1])}, "a scale must be positive, not 0"),
-        ({"w_s": np.float32([1, 2])}, "2 parameters do not fit the shape (4, 3, 3, 3)"),
-    ],
-)  # fmt: skip
-def test_parameters_that_cannot_be(change, reason):
-    model = qdq_model()
-    for tensor in model.graph.initializer:
-        if tensor.name in change:
-            from onnx import numpy_helper
-
-            tensor.CopyFrom(numpy_helper.from_array(change[tensor.name], tensor.name))
-    assert translated(model).refused[0].detail == reason
 
 
 def float_model(seed=3):
