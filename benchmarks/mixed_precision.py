@@ -20,8 +20,9 @@ from statistics import mean
 
 import numpy as np
 import torch
-from accuracy import RESULTS, Suite, float_start
+from accuracy import RESULTS, float_start
 from accuracy_report import write_report
+from experiments import Suite
 
 from downshift.hw.table_config import TableConfig
 from downshift.sim.frame_profile import frame_profile
