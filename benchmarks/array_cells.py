@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from downshift.boards.flow import ECP5_LUTS
+from downshift.boards.families.ecp5 import ECP5_LUTS
 from downshift.boards.verilog import plain_verilog
 from downshift.hw.ecp5 import Ecp5Fabric
 from downshift.hw.fabric import Fabric

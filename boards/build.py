@@ -11,7 +11,9 @@ from typing import Any
 
 from downshift.boards.board import Board
 from downshift.boards.build_report import BuildReport, check_fit, read_report
-from downshift.boards.flow import Step, build_script, constraints, steps, synthesis_script
+from downshift.boards.families import FAMILIES
+from downshift.boards.families.family import Step
+from downshift.boards.flow import build_script, constraints, steps, synthesis_script
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.errors import DownshiftError
 from downshift.hw.table_config import TableConfig
@@ -64,8 +66,6 @@ def generate(
     # Amaranth takes longer to load than a list of boards may.
     from downshift.boards.clocking import dividers
     from downshift.boards.verilog import board_verilog
-    from downshift.hw.ecp5 import Ecp5Fabric
-    from downshift.hw.fabric import Fabric
 
     if core is None:
         from downshift.hw.top import Top
@@ -75,7 +75,7 @@ def generate(
     dividers(board)
     arguments: dict[str, Any] = {"config": config, "divisor": board.divisor}
     if isinstance(config, TableConfig):
-        arguments["fabric"] = Ecp5Fabric() if board.family == "ecp5" else Fabric()
+        arguments["fabric"] = FAMILIES[board.family].fabric()
     verilog = board_verilog(board, core(**arguments))
     name, pins = constraints(board)
     with atomic_folder(out) as folder:

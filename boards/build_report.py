@@ -7,20 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from downshift.boards.board import Board, Resources
+from downshift.boards.families import FAMILIES
 from downshift.hw.errors import DownshiftError
 
 __all__ = ["BuildReport", "check_fit", "read_report"]
-
-CELLS = {
-    "ecp5": {
-        "lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "bram": "DP16KD", "dsp": "MULT18X18D",
-    },
-    "ice40": {
-        "lut": "ICESTORM_LC", "bram": "ICESTORM_RAM", "dsp": "ICESTORM_DSP",
-        "spram": "ICESTORM_SPRAM",
-    },
-}
-"""nextpnr's names; an iCE40 logic cell is a look-up table with a flip-flop."""
 
 NOUNS = {
     "lut": ("LUTs", "use fewer rows or lanes"),
@@ -73,7 +63,8 @@ def check_fit(board: Board, log: str) -> None:
     found = {cell: (int(used), int(most)) for cell, used, most in UTILISATION.findall(log)}
     exceeded = [
         (found[cell][0] / found[cell][1], resource, *found[cell])
-        for resource, cell in CELLS[board.family].items()
+        for resource, cells in FAMILIES[board.family].cells.items()
+        for cell in cells
         if cell in found and found[cell][0] > found[cell][1]
     ]
     if exceeded:
@@ -106,15 +97,20 @@ def read_report(
     DownshiftError
         If a file is missing or says something else.
     """
+    family = FAMILIES[board.family]
     try:
         routed = json.loads(report.read_text())
         mapped = json.loads(synthesis.read_text())
         cells = mapped["design"]["num_cells_by_type"]
         used = {
-            resource: int(routed["utilization"][cell]["used"])
-            for resource, cell in CELLS[board.family].items()
+            resource: sum(
+                taken * int(routed["utilization"][cell]["used"]) for cell, taken in counted.items()
+            )
+            for resource, counted in family.cells.items()
         }
-        used.setdefault("ff", sum(n for cell, n in cells.items() if cell.startswith("SB_DFF")))
+        if family.registers:
+            named = (n for cell, n in cells.items() if cell.startswith(family.registers))
+            used.setdefault("ff", sum(named))
         fmax = _fmax(routed)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DownshiftError(
@@ -123,8 +119,8 @@ def read_report(
     have = Resources(**{
         "ff": board.resources.ff,
         **{
-            resource: int(routed["utilization"][cell]["available"])
-            for resource, cell in CELLS[board.family].items()
+            resource: int(routed["utilization"][next(iter(counted))]["available"])
+            for resource, counted in family.cells.items()
         },
     })
     return BuildReport(

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from downshift.boards.verilog import TOP
+from downshift.boards.families.family import TOP, Family
 
 __all__ = ["PARTS", "count_parts"]
 
@@ -39,27 +39,13 @@ PARTS: dict[str, tuple[str, ...]] = {
 Cells of none of them are the part "other": glue between the parts, and clocks.
 """
 
-COSTS: dict[str, Mapping[str, int]] = {
-    "LUT4": {"lut": 1},
-    "CCU2C": {"lut": 2},
-    "TRELLIS_DPR16X4": {"lut": 6},
-    "TRELLIS_FF": {"ff": 1},
-    "DP16KD": {"bram": 1},
-    "MULT18X18D": {"dsp": 1},
-    "SB_LUT4": {"lut": 1},
-    "SB_RAM40_4K": {"bram": 1},
-    "SB_MAC16": {"dsp": 1},
-    "SB_SPRAM256KA": {"spram": 1},
-}
-"""Cells of the device that a cell of the netlist takes: a carry cell the look-up tables of both its
-bits, a memory of look-up tables four for data and two for its address."""
-
-
-def count_parts(netlist: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+def count_parts(family: Family, netlist: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     """Count the cells of each part of a mapped netlist.
 
     Parameters
     ----------
+    family : Family
+        Of the device that it is mapped to.
     netlist : mapping
         As Yosys writes it, with the accelerator as instance ``accelerator`` of the top module;
         modules may be kept.
@@ -78,7 +64,7 @@ def count_parts(netlist: Mapping[str, Any]) -> dict[str, dict[str, int]]:
     counts: dict[str, Counter[str]] = {}
     for name, cell in modules[TOP]["cells"].items():
         part = counts.setdefault(_part_of(name), Counter())
-        part.update(_cost(cell["type"], modules, known))
+        part.update(_cost(family, cell["type"], modules, known))
     order = sorted(counts, key=lambda part: (-counts[part]["lut"], part))
     return {
         part: {kind: counts[part][kind] for kind in ("lut", "ff", "bram", "dsp", "spram")}
@@ -94,12 +80,15 @@ def _part_of(cell: str) -> str:
     return "other"
 
 
-def _cost(kind: str, modules: Mapping[str, Any], known: dict[str, Counter[str]]) -> Counter[str]:
+def _cost(
+    family: Family, kind: str, modules: Mapping[str, Any], known: dict[str, Counter[str]]
+) -> Counter[str]:
     """Cells that an instance takes, those of the modules below it included."""
     if kind not in modules:
-        return Counter({"ff": 1} if kind.startswith("SB_DFF") else COSTS.get(kind, {}))
+        register = family.registers and kind.startswith(family.registers)
+        return Counter({"ff": 1} if register else family.costs.get(kind, {}))
     if kind not in known:
         known[kind] = Counter()
         for cell in modules[kind]["cells"].values():
-            known[kind].update(_cost(cell["type"], modules, known))
+            known[kind].update(_cost(family, cell["type"], modules, known))
     return known[kind]

@@ -11,9 +11,10 @@ from typing import Any
 from downshift.boards.board import Board
 from downshift.boards.build import Core, Progress, check_tools, generate, run_steps, source_files
 from downshift.boards.build_report import BuildReport, read_report
-from downshift.boards.flow import Step, place_step, synthesis_steps
+from downshift.boards.families import FAMILIES
+from downshift.boards.families.family import TOP, Step
+from downshift.boards.flow import place_step, synthesis_steps
 from downshift.boards.parts import count_parts
-from downshift.boards.verilog import TOP
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.table_config import TableConfig
 from downshift.sw.result_cache import ResultCache, digest, source_digest, version
@@ -88,7 +89,8 @@ def route(
 
         if not parts or not all(reports.values()):
             run_steps(board, synthesis, folder, progress)
-            parts = count_parts(json.loads((folder / f"{TOP}.json").read_text()))
+            netlist = json.loads((folder / f"{TOP}.json").read_text())
+            parts = count_parts(FAMILIES[board.family], netlist)
             cache.put("parts", counted, json.dumps(parts).encode())
         for number, (seed, step) in enumerate(places.items(), start=1):
             if reports[seed]:

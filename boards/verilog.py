@@ -4,12 +4,10 @@ import re
 
 from downshift.boards.board import Board
 from downshift.boards.board_top import BoardTop
+from downshift.boards.families.family import TOP
 from downshift.hw.generate import generate_verilog
 
-__all__ = ["TOP", "board_verilog", "plain_verilog"]
-
-TOP = "top"
-"""Name of the top module."""
+__all__ = ["board_verilog", "plain_verilog"]
 
 ZERO_MEMORY = re.compile(r"  initial begin\n(?:    \S+ ?\[\d+\] = \d+'[bdh]0+;\n)+  end\n")
 """Zeros for every word of a memory: thousands of lines, and iCE40 SPRAM cannot start so."""

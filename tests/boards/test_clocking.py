@@ -5,32 +5,35 @@ import pytest
 from amaranth.hdl import Fragment
 
 from downshift.boards import find
-from downshift.boards.clocking import Clocking, ecp5_dividers, ice40_dividers
+from downshift.boards.clocking import Clocking
+from downshift.boards.families import FAMILIES
 from downshift.hw.errors import DownshiftError
+
+ECP5, ICE40 = (FAMILIES[name].dividers for name in ("ecp5", "ice40"))
 
 
 def test_dividers_are_those_of_ecppll_and_icepll():
-    assert ecp5_dividers(25_000_000, 80_000_000) == (5, 16, 7)
-    assert ice40_dividers(12_000_000, 24_000_000) == (0, 63, 5, 1)
-    assert ice40_dividers(12_000_000, 21_000_000) == (0, 55, 5, 1)
+    assert ECP5(25_000_000, 80_000_000) == (5, 16, 7)
+    assert ICE40(12_000_000, 24_000_000) == (0, 63, 5, 1)
+    assert ICE40(12_000_000, 21_000_000) == (0, 55, 5, 1)
 
 
 @pytest.mark.parametrize("mhz", [10, 40, 50, 62.5, 75, 80, 100, 125, 200])
 def test_ecp5_dividers_give_the_clock(mhz):
-    reference, feedback, output = ecp5_dividers(25_000_000, int(mhz * 1e6))
+    reference, feedback, output = ECP5(25_000_000, int(mhz * 1e6))
     assert 25 * feedback == mhz * reference
     assert 400 <= mhz * output <= 800
 
 
 @pytest.mark.parametrize("mhz", [18, 20.25, 21, 24, 30, 36, 48])
 def test_ice40_dividers_give_the_clock(mhz):
-    divr, divf, divq, filter_range = ice40_dividers(12_000_000, int(mhz * 1e6))
+    divr, divf, divq, filter_range = ICE40(12_000_000, int(mhz * 1e6))
     assert 12 * (divf + 1) == mhz * (divr + 1) * 2**divq
     assert 533 <= mhz * 2**divq <= 1066
     assert filter_range == 1
 
 
-@pytest.mark.parametrize("dividers", [ecp5_dividers, ice40_dividers])
+@pytest.mark.parametrize("dividers", [ECP5, ICE40])
 def test_a_clock_out_of_reach_is_refused(dividers):
     message = r"^The PLL cannot make 1000\.5 MHz from 12 MHz; choose another clock$"
     with pytest.raises(DownshiftError, match=message):

@@ -10,8 +10,9 @@ import pyosys
 import pytest
 
 from downshift.boards import find
+from downshift.boards.families.family import TOP
 from downshift.boards.flow import synthesis_script
-from downshift.boards.verilog import TOP, plain_verilog
+from downshift.boards.verilog import plain_verilog
 from downshift.hw.ecp5 import Ecp5Fabric
 from downshift.hw.table_config import TableConfig
 from downshift.hw.top import Top

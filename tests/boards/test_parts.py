@@ -1,7 +1,9 @@
 import pytest
 
+from downshift.boards.families import FAMILIES
 from downshift.boards.parts import count_parts
 
+ECP5, ICE40 = (FAMILIES[name] for name in ("ecp5", "ice40"))
 NOTHING = {"ff": 0, "bram": 0, "dsp": 0, "spram": 0}
 
 
@@ -36,11 +38,12 @@ def netlist(*cells, **modules):
     ],
 )
 def test_a_cell_belongs_to_the_part_of_its_path(cell, part):
-    assert count_parts(netlist((cell, "LUT4"))) == {part: {"lut": 1, **NOTHING}}
+    assert count_parts(ECP5, netlist((cell, "LUT4"))) == {part: {"lut": 1, **NOTHING}}
 
 
 def test_kept_modules_count_with_what_is_below_them():
     found = count_parts(
+        ECP5,
         netlist(
             ("accelerator.engine.core.array.row_0", "row"),
             ("accelerator.engine.core.array.row_1", "row"),
@@ -48,7 +51,7 @@ def test_kept_modules_count_with_what_is_below_them():
             ("accelerator.engine.core.pool.x_LUT4_Z", "LUT4"),
             row=module([("a", "segment"), ("b", "segment"), ("c", "TRELLIS_FF")]),
             segment=module([("a", "LUT4"), ("b", "CCU2C"), ("c", "TRELLIS_DPR16X4")]),
-        )
+        ),
     )
     assert found == {
         "array": {"lut": 2 * 2 * (1 + 2 + 6) + 1, **NOTHING, "ff": 2},
@@ -59,9 +62,9 @@ def test_kept_modules_count_with_what_is_below_them():
 
 def test_ice40_cells():
     kinds = ("SB_LUT4", "SB_DFFESR", "SB_DFF", "SB_RAM40_4K", "SB_MAC16", "SB_SPRAM256KA", "SB_IO")
-    found = count_parts(netlist(*((f"accelerator.{kind}", kind) for kind in kinds)))
+    found = count_parts(ICE40, netlist(*((f"accelerator.{kind}", kind) for kind in kinds)))
     assert found == {"other": {"lut": 1, "ff": 2, "bram": 1, "dsp": 1, "spram": 1}}
 
 
 def test_what_has_no_cells_is_no_part():
-    assert count_parts(netlist(("accelerator.engine", "$scopeinfo"))) == {}
+    assert count_parts(ECP5, netlist(("accelerator.engine", "$scopeinfo"))) == {}

@@ -1,0 +1,120 @@
+"""What the families of FPGAs differ in: `Family`."""
+
+import shlex
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from downshift.boards.board import Board
+from downshift.hw.config import AcceleratorConfig
+from downshift.hw.errors import DownshiftError
+from downshift.hw.table_config import TableConfig
+
+if TYPE_CHECKING:
+    from amaranth import Signal, Value
+
+    from downshift.hw.fabric import Fabric
+
+__all__ = ["TOP", "Config", "Family", "Step", "is_table", "unreachable"]
+
+TOP = "top"
+"""Name of the top module, and of the files about it."""
+
+Config = AcceleratorConfig | TableConfig
+
+
+def is_table(config: Config) -> bool:
+    """Whether an accelerator is of the table style."""
+    return isinstance(config, TableConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One tool of the flow, run in the folder of the Verilog."""
+
+    title: str
+    """What it does, for a progress line."""
+    tool: str
+    """Name of its command, or of a Python module with ``-m`` before it."""
+    arguments: tuple[str, ...]
+    log: str
+    """File that takes what it prints."""
+
+    @property
+    def command(self) -> str:
+        """Shell command."""
+        program = ["python3", "-m", self.tool] if "." in self.tool else [self.tool]
+        return shlex.join([*program, *self.arguments]) + f" > {self.log} 2>&1"
+
+
+class Family(ABC):
+    """The tools of a family of FPGAs: what they are told, and what they answer."""
+
+    name: ClassVar[str]
+    """As boards name it."""
+    nextpnr: ClassVar[str]
+    """Command that places and routes."""
+    cells: ClassVar[Mapping[str, Mapping[str, int]]]
+    """By resource: cells as nextpnr counts them, and how much of it each takes."""
+    registers: ClassVar[str | None] = None
+    """How the flip-flops of the netlist are named, where nextpnr does not count them."""
+    costs: ClassVar[Mapping[str, Mapping[str, int]]]
+    """By cell of the netlist: resources that it takes."""
+    gated: ClassVar[bool] = False
+    """The clock stands still until it has settled, instead of a reset."""
+
+    @abstractmethod
+    def dividers(self, oscillator_hz: int, clock_hz: int) -> tuple[int, ...]:
+        """Find the dividers of a PLL; raises `DownshiftError` if none give exactly `clock_hz`."""
+
+    @abstractmethod
+    def pll(
+        self, board: Board, found: tuple[int, ...], oscillator: "Signal", clock: "Value"
+    ) -> dict[str, Any]:
+        """Arguments of the instance of a PLL, but for what tells that it has locked."""
+
+    locked: ClassVar[str] = "o_LOCK"
+    """Argument that tells so."""
+
+    def fabric(self) -> "Fabric":
+        """The cells that the table style is made of."""
+        from downshift.hw.fabric import Fabric
+
+        return Fabric()
+
+    @abstractmethod
+    def constraints(self, board: Board) -> tuple[str, str]:
+        """Name and text of the constraint file: pins and the frequency of ``clk``."""
+
+    @abstractmethod
+    def synthesis(self) -> tuple[str, ...]:
+        """Yosys commands from Verilog that was read to a netlist of the family's cells."""
+
+    def after_synthesis(self, board: Board, config: Config) -> tuple[Step, ...]:
+        """Tools that change the netlist before it is placed."""
+        return ()
+
+    def placement(self, board: Board, config: Config) -> tuple[str, ...]:
+        """Arguments for nextpnr about how to place.
+
+        The table style takes the static placer: with an eighth less wire than by the default, which
+        makes the difference between designs that route and designs that do not.
+        """
+        return ("--placer", "static", "--router", "router2") if is_table(config) else ()
+
+    @abstractmethod
+    def files(self, board: Board) -> tuple[str, ...]:
+        """Arguments for nextpnr about constraints, and what it writes."""
+
+    @abstractmethod
+    def packing(self, board: Board) -> Step:
+        """The tool that writes the bitstream, whose name is its last argument."""
+
+
+def unreachable(oscillator_hz: int, clock_hz: int) -> DownshiftError:
+    """Tell that no PLL of the family makes one frequency from the other."""
+    return DownshiftError(
+        f"The PLL cannot make {clock_hz / 1e6:g} MHz from {oscillator_hz / 1e6:g} MHz; "
+        "choose another clock"
+    )
