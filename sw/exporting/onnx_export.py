@@ -52,7 +52,9 @@ def onnx_model(graph: IntegerGraph, width: int, dialect: Dialect) -> onnx.ModelP
         dialect has no operator on integers.
     """
     graph.check_width(width)
-    writer = OnnxWriter(dialect)
+    writer = OnnxWriter(
+        dialect, layers=(each.name for each in graph.layers), ends=("input", "logits", "output")
+    )
     value = _input(writer, graph, width)
     maps = {INPUT: value}
     for layer in graph.layers:

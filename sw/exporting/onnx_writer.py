@@ -1,5 +1,6 @@
 """The writer of ONNX graphs: nodes, constants and quantizers, in either dialect."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
@@ -24,10 +25,21 @@ class Dialect(StrEnum):
 
 
 class OnnxWriter:
-    """Nodes and constants of a graph as it grows."""
+    """Nodes and constants of a graph as it grows; names that are taken get a ``_`` at the end.
 
-    def __init__(self, dialect: Dialect):
+    Parameters
+    ----------
+    dialect : Dialect
+    layers : iterable of str
+        Names that are kept for the nodes of layers, which are given them as attributes.
+    ends : iterable of str
+        Names of the graph's inputs and outputs.
+    """
+
+    def __init__(self, dialect: Dialect, *, layers: Iterable[str], ends: Iterable[str]):
         self.dialect = dialect
+        self.ends = frozenset(ends)
+        self.tensors, self.names = set(self.ends), set(layers)
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[TensorProto] = []
         self.outputs: list[onnx.ValueInfoProto] = []
@@ -35,12 +47,16 @@ class OnnxWriter:
 
     def node(self, op: str, inputs: list[str], output: str, **attributes: Any) -> str:
         """Add a node, and return its output."""
-        attributes = {"name": output, **attributes}
+        if output not in self.ends:
+            output = _free(output, self.tensors)
+        if "name" not in attributes:
+            attributes["name"] = _free(output, self.names)
         self.nodes.append(helper.make_node(op, inputs, [output], **attributes))
         return output
 
     def constant(self, name: str, array: np.ndarray) -> str:
         """Add a constant, and return its name."""
+        name = _free(name, self.tensors)
         self.constants.append(numpy_helper.from_array(np.asarray(array), name))
         return name
 
@@ -53,13 +69,13 @@ class OnnxWriter:
                 return self.node("BipolarQuant", [stored, one], name, domain=QONNX_DOMAIN)
             stored = self.constant(f"{name}.codes", codes.astype(np.float32))
             return self.quantized(name, stored, width, 0, signed=True)
-        stored = f"{name}.codes"
         if width <= 4:
+            stored = _free(f"{name}.codes", self.tensors)
             bits, kind = (2, TensorProto.INT2) if width <= 2 else (4, TensorProto.INT4)
             packed = pack_codes(codes.reshape(-1) & (1 << bits) - 1, width=bits).tobytes()
             self.constants.append(helper.make_tensor(stored, kind, codes.shape, packed, raw=True))
         else:
-            self.constant(stored, codes.astype(np.int8))
+            stored = self.constant(f"{name}.codes", codes.astype(np.int8))
         one = self.constant(f"{name}.one", np.float32(1))
         return self.node("DequantizeLinear", [stored, one], name)
 
@@ -90,3 +106,11 @@ class OnnxWriter:
             )  # fmt: skip
         codes = self.node("QuantizeLinear", [value, scale, zero], f"{name}.codes")
         return self.node("DequantizeLinear", [codes, scale, zero], name)
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """A name that nothing has yet, from one that something may have."""
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name

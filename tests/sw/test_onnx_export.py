@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -115,3 +117,28 @@ def test_sums_that_floats_cannot_hold_are_refused():
 def test_widths_that_are_not_there_are_refused(lowered):
     with pytest.raises(DownshiftError, match=r"runs at widths 8, 6, 4, 2, not 5$"):
         onnx_model(lowered, 5, Dialect.QDQ)
+
+
+@pytest.mark.parametrize("dialect", Dialect)
+@pytest.mark.parametrize(
+    "names", [("logits", "output", "input.map"), ("a", "a.map", "a.weight"), ("x", "x_", "x.map")]
+)
+def test_layers_may_have_any_names(names, dialect):
+    graph = make_graph()
+    layers, former = [], dict(zip([each.name for each in graph.layers], names, strict=True))
+    for layer in graph.layers:
+        source = former.get(layer.source, layer.source)
+        residual = former.get(layer.residual, layer.residual)
+        layers.append(replace(layer, name=former[layer.name], source=source, residual=residual))
+    graph = replace(graph, layers=tuple(layers))
+    model = onnx_model(graph, 8, dialect)
+    taken = [node.name for node in model.graph.node]
+    assert len(set(taken)) == len(taken)
+    given = [name for node in model.graph.node for name in node.output]
+    given += [tensor.name for tensor in model.graph.initializer]
+    assert len(set(given)) == len(given)
+    codes, real = drawn(graph, 8)
+    if dialect is Dialect.QDQ:
+        session = onnxruntime.InferenceSession(model.SerializeToString(), QUIET)
+        logits = session.run(["logits"], {"input": real})[0]
+        np.testing.assert_array_equal(logits, golden.run(graph, codes, 8).logits)
