@@ -11,7 +11,7 @@ from downshift.hw.rounding import shift_half_even
 __all__ = ["Requantize", "requantize"]
 
 
-def requantize(acc, *, bias, multiplier, shift, zero_point, width):
+def requantize(acc, *, bias, multiplier, shift, zero_point, width, largest=None):
     """Rescale accumulators to unsigned activation codes.
 
     Parameters
@@ -28,11 +28,13 @@ def requantize(acc, *, bias, multiplier, shift, zero_point, width):
         Code of zero, 0…255, added after rounding.
     width : int
         Bits of the codes, 1…8.
+    largest : int, optional
+        Largest code, by default ``2**width - 1``.
 
     Returns
     -------
     uint8 array, the shape of `acc`
-        ``clip(rhe((acc + bias) * multiplier / 2**shift) + zero_point, 0, 2**width - 1)``.
+        ``clip(rhe((acc + bias) * multiplier / 2**shift) + zero_point, 0, largest)``.
 
     Examples
     --------
@@ -51,7 +53,8 @@ def requantize(acc, *, bias, multiplier, shift, zero_point, width):
         rounded = np.asarray(np.add(acc, bias, dtype=np.float64) * scale)
         np.rint(rounded, out=rounded)  # half to even
     rounded += zero_point
-    return np.clip(rounded, 0, (1 << width) - 1, out=rounded).astype(np.uint8)
+    most = (1 << width) - 1 if largest is None else largest
+    return np.clip(rounded, 0, most, out=rounded).astype(np.uint8)
 
 
 class Requantize(wiring.Component):

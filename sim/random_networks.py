@@ -169,8 +169,11 @@ def _setting(rng, layer, shape, maps, source, *, tables, narrow, multiplier_widt
     bits = 16 if multiplier_width == 16 else int(rng.choice([16, multiplier_width]))
     least, most = 1 << bits - 1, (1 << bits) - 1
     multiplier = np.clip(scale / 2.0**exponent * least, least, most)
+    apart = rng.spawn(1)[0]
+    cut = int(apart.integers(max(leaving[1], 1), 1 << leaving[0]))
     return Setting(
         **common,
+        largest=None if apart.integers(0, 3) else cut,
         out_width=leaving[0],
         zero_point_out=leaving[1],
         multiplier=multiplier.astype(MULTIPLIERS[bits]),

@@ -74,7 +74,7 @@ def import_model(
 
     translated = open_model(model)
     network = whole_network(translated)
-    seen = None if calibration is None else read_inputs(calibration, network, images).images
+    seen = None if calibration is None else read_inputs(calibration, network, images)
     graph = integer_graph(
         network,
         calibration=seen,
@@ -87,7 +87,9 @@ def import_model(
     if sensitivity:
         if seen is None:
             raise DownshiftError("--sensitivity needs inputs; give --calibration", exit_status=2)
-        how = Calibration(images=seen, method=Range(method), correct_bias=not no_bias_correction)
+        how = Calibration(
+            images=seen.images, method=Range(method), correct_bias=not no_bias_correction
+        )
         sensitivities = layer_sensitivities(network, how, graph.widths)
     shares = {}
     if test is not None:

@@ -250,7 +250,7 @@ def _passes(
             "out_pack": out_per_byte.bit_length() - 1,
             "pad": sum(setting.zero_point_in << k * 8 // per_byte for k in range(per_byte)),
             "zero_point": setting.zero_point_out,
-            "out_max": 0 if logits else (1 << setting.out_width) - 1,
+            "out_max": 0 if logits else setting.out_max,
             "last_pool": pool_pixels - 1,
             "last_column": columns - 1,
             "last_row": rows - 1,

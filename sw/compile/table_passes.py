@@ -89,7 +89,7 @@ def conv_fields(
             "cycles": max(act_width, least),
             "slots": slots.bit_length() - 1,
             "keep": step.whole or mode == "dense",
-            "out_max": 0 if logits else (1 << setting.out_width) - 1,
+            "out_max": 0 if logits else setting.out_max,
         },
         "writer": writer_fields(
             target.layout,

@@ -13,7 +13,7 @@ FIELDS = (
     "out_channels", "in_channels", "kernel_height", "kernel_width", "stride_height",
     "stride_width", "top", "bottom", "left", "right", "groups", "average", "pool_height",
     "pool_width", "pool_stride_height", "pool_stride_width", "in_height", "in_width",
-    "source", "residual", "weight_bits", "in_bits", "out_bits", "in_zero", "out_zero",
+    "source", "residual", "weight_bits", "in_bits", "out_bits", "out_max", "in_zero", "out_zero",
     "residual_shift",
 )  # fmt: skip
 """Of a layer, in order; maps are numbered, 0 the input, -1 none."""
@@ -74,7 +74,7 @@ static inline uint8_t @_code(const @_layer *l, int64_t sum, int added, int chann
         sum = sum * ((int64_t)1 << l->residual_shift) + (int64_t)added * l->counts[channel];
     int shift = l->shift[channel] > 58 ? 58 : l->shift[channel];
     int64_t code = @_round((sum + l->bias[channel]) * l->multiplier[channel], shift) + l->out_zero;
-    int64_t most = (1 << l->out_bits) - 1;
+    int64_t most = l->out_max;
     return (uint8_t)(code < 0 ? 0 : code > most ? most : code);
 }
 
@@ -208,8 +208,9 @@ def _numbers(graph: IntegerGraph, layer: Layer, width: int, maps: list[str]) -> 
         layer.out_channels, channels, *layer.kernel, *layer.stride, *layer.padding, layer.groups,
         layer.average, *pool, height, columns, maps.index(graph.source_of(layer)),
         -1 if layer.residual is None else maps.index(layer.residual), setting.weight_width,
-        setting.in_width, setting.out_width, setting.zero_point_in, setting.zero_point_out,
-        setting.residual_shift,
+        setting.in_width, setting.out_width,
+        0 if setting.out_width == LOGIT_WIDTH else setting.out_max,
+        setting.zero_point_in, setting.zero_point_out, setting.residual_shift,
     )  # fmt: skip
 
 

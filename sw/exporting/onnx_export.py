@@ -101,11 +101,18 @@ def _input(writer: OnnxWriter, graph: IntegerGraph, width: int) -> str:
     return _rounded(writer, value, "input.map", bits, zero_point)
 
 
-def _rounded(writer: OnnxWriter, value: str, name: str, width: int, zero_point: int) -> str:
+def _rounded(
+    writer: OnnxWriter,
+    value: str,
+    name: str,
+    width: int,
+    zero_point: int,
+    largest: int | None = None,
+) -> str:
     """A float64 tensor as codes less their zero point."""
     value = writer.node("Round", [value], f"{name}.rounded")
     value = writer.node("Cast", [value], f"{name}.whole", to=TensorProto.FLOAT)
-    return writer.quantized(name, value, width, zero_point)
+    return writer.quantized(name, value, width, zero_point, largest=largest)
 
 
 def _sums(writer: OnnxWriter, graph: IntegerGraph, layer: Layer, width: int, value: str) -> str:
@@ -190,7 +197,9 @@ def _codes(
     factor = setting.multiplier / np.exp2(setting.shift.astype(np.float64))
     sums = writer.node("Mul", [sums, constant("factor", factor)], f"{name}.scaled")
     inner = f"{name}.unpooled" if layer.pool else f"{name}.map"
-    value = _rounded(writer, sums, inner, setting.out_width, setting.zero_point_out)
+    value = _rounded(
+        writer, sums, inner, setting.out_width, setting.zero_point_out, setting.largest
+    )
     if layer.pool is None:
         return value
     return writer.node(

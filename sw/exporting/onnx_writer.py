@@ -80,9 +80,24 @@ class OnnxWriter:
         return self.node("DequantizeLinear", [stored, one], name)
 
     def quantized(
-        self, name: str, value: str, width: int, zero_point: int, *, signed: bool = False
+        self,
+        name: str,
+        value: str,
+        width: int,
+        zero_point: int,
+        *,
+        signed: bool = False,
+        largest: int | None = None,
     ) -> str:
-        """Whole numbers as what a quantizer of scale 1 leaves of them."""
+        """Whole numbers as what a quantizer of scale 1 leaves of them, up to a largest code."""
+        if largest is not None or (self.dialect is Dialect.QDQ and width < 8):
+            most = (1 << width) - 1 if largest is None else largest
+            value = self.node(
+                "Clip",
+                [value, self.constant(f"{name}.least", np.float32(-zero_point)),
+                 self.constant(f"{name}.most", np.float32(most - zero_point))],
+                f"{name}.clipped",
+            )  # fmt: skip
         if self.dialect is Dialect.QONNX:
             parts = [
                 value,
@@ -96,14 +111,6 @@ class OnnxWriter:
             )  # fmt: skip
         scale = self.constant(f"{name}.scale", np.float32(1))
         zero = self.constant(f"{name}.zero", np.uint8(zero_point))
-        if width < 8:
-            least, most = -zero_point, (1 << width) - 1 - zero_point
-            value = self.node(
-                "Clip",
-                [value, self.constant(f"{name}.least", np.float32(least)),
-                 self.constant(f"{name}.most", np.float32(most))],
-                f"{name}.clipped",
-            )  # fmt: skip
         codes = self.node("QuantizeLinear", [value, scale, zero], f"{name}.codes")
         return self.node("DequantizeLinear", [codes, scale, zero], name)
 

@@ -18,7 +18,7 @@ from downshift.sw.graph.integer_graph import IntegerGraph, Layer, Pool, Setting
 
 __all__ = ["pack_weights", "packed_bytes", "packed_graph", "unpack_weights"]
 
-VERSION = 1
+VERSION = 2
 DAMAGED = (*DAMAGED_ARCHIVE, AttributeError, LookupError, OverflowError, TypeError)
 """What a damaged file raises in numpy, zipfile, json and what takes their results."""
 
@@ -135,6 +135,7 @@ def _layer(graph: IntegerGraph, layer: Layer, width: int) -> dict[str, Any]:
         "average": layer.average,
         "pool": layer.pool and [*layer.pool.size, *layer.pool.stride],
         **{name: getattr(setting, name) for name in numbers},
+        "largest": setting.largest,
     }
 
 
@@ -150,14 +151,14 @@ def packed_graph(content: bytes) -> IntegerGraph:
         arrays = _arrays(content)
         described = json.loads(arrays["network"].tobytes())
         version = described["version"]
-        if version == VERSION:
+        if version in (1, VERSION):
             return _graph(described, arrays)
     except DAMAGED as error:
         raise DownshiftError(
             f"not a packed network, or a damaged one ({error!s:.60}); export the model again"
         ) from None
     raise DownshiftError(
-        f"packed version {version!r:.40} is unknown, this program reads {VERSION}; export the "
+        f"packed version {version!r:.40} is unknown, this program reads 1 to {VERSION}; export the "
         "model again or update downshift"
     )
 
@@ -193,6 +194,7 @@ def _graph(described: dict[str, Any], arrays: dict[str, np.ndarray]) -> IntegerG
             multiplier=arrays[f"multiplier{index}"],
             shift=arrays[f"shift{index}"],
             residual_multiplier=arrays.get(f"residual_multiplier{index}"),
+            largest=entry["largest"] if described["version"] > 1 else None,
             **{
                 name: entry[name]
                 for name in (

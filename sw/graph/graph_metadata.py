@@ -73,6 +73,7 @@ def _layer_metadata(layer: Layer) -> dict[str, Any]:
             str(width): {
                 **{name: int(getattr(setting, name)) for name in NUMBERS},
                 "centred": bool(setting.centred),
+                "largest": None if setting.largest is None else int(setting.largest),
             }
             for width, setting in layer.settings.items()
         },
@@ -179,14 +180,16 @@ def _setting(
 ) -> Setting:
     """Assemble a layer, with or without a residual, at one width; take its arrays from `left`."""
     where = f"layer {layer!r} at width {width}"
-    centred = False
-    if version in (3, 4, 5):  # none were centred
+    centred, largest = False, None
+    if version in (3, 4, 5):  # none were centred, or cut short
         _check_keys(entry, " ".join(NUMBERS), where)
     else:
-        _check_keys(entry, " ".join([*NUMBERS, "centred"]), where)
-        centred = entry["centred"]
+        _check_keys(entry, " ".join([*NUMBERS, "centred", "largest"]), where)
+        centred, largest = entry["centred"], entry["largest"]
         if type(centred) is not bool:
             raise DownshiftError(f"{where}: centred must be true or false, not {centred!r:.60}")
+        if largest is not None and (type(largest) is not int or not 1 <= largest <= 255):
+            raise DownshiftError(f"{where}: largest must be null or 1..255, not {largest!r:.60}")
     for name in NUMBERS:
         most = LOGIT_WIDTH if name == "out_width" else 255
         if type(entry[name]) is not int or not 0 <= entry[name] <= most:
@@ -206,6 +209,7 @@ def _setting(
         shift=take("shift", np.uint8),
         residual_multiplier=take("residual_multiplier", np.uint16) if adds else None,
         centred=centred,
+        largest=largest,
     )
 
 

@@ -22,6 +22,8 @@ class Codes:
     """Bits of a code, 1…8."""
     zero_point: int = 0
     """Code of zero."""
+    largest: int | None = None
+    """Largest code, if that is less than its bits can hold."""
 
 
 @np.errstate(all="ignore")  # what is not finite is refused below
@@ -143,6 +145,7 @@ def integer_setting(
         residual_multiplier=residual_multiplier,
         residual_shift=residual_shift,
         centred=centred,
+        largest=None if out is None else out.largest,
     )
 
 

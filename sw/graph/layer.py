@@ -29,7 +29,7 @@ class Setting:
 
     The sums `acc` of a layer become codes as `downshift.hw.requantize.requantize` does it::
 
-        clip(rhe((acc + bias) * multiplier / 2**shift) + zero_point_out, 0, 2**out_width - 1)
+        clip(rhe((acc + bias) * multiplier / 2**shift) + zero_point_out, 0, out_max)
 
     With a residual, ``(acc << residual_shift) + residual_code * residual_multiplier`` takes the
     place of `acc`, so bias and multiplier are in units of the shifted sum.
@@ -61,6 +61,13 @@ class Setting:
     """0…6; 0 without a residual."""
     centred: bool = False
     """Running weights of 3 bits stand in the middle of the steps that 2 bits have."""
+    largest: int | None = None
+    """Largest output code, if that is less than its bits can hold."""
+
+    @property
+    def out_max(self) -> int:
+        """Largest output code; of no meaning for logits."""
+        return (1 << self.out_width) - 1 if self.largest is None else self.largest
 
     def running(self, weight: np.ndarray) -> np.ndarray:
         """Running weights from the stored ones: int8, the shape of `weight`."""

@@ -140,6 +140,10 @@ def check_setting(layer: Layer, width: int, setting: Setting, *, last: bool) -> 
         )
     if not 0 <= setting.zero_point_out < 1 << setting.out_width:
         raise DownshiftError(f"{where}: output zero point {setting.zero_point_out} out of range")
+    if setting.largest is not None and not (
+        max(setting.zero_point_out, 1) <= setting.largest < 1 << setting.out_width
+    ):
+        raise DownshiftError(f"{where}: largest code {setting.largest} out of range")
     if setting.shift.max() > MAX_SHIFT:
         raise DownshiftError(
             f"{where}: shift must be at most {MAX_SHIFT}, not {setting.shift.max()}"

@@ -92,6 +92,7 @@ def finish_layer(layer: Layer, setting: Setting, acc, residual=None) -> np.ndarr
         shift=setting.shift,
         zero_point=setting.zero_point_out,
         width=setting.out_width,
+        largest=setting.largest,
     )
     if layer.pool is None:
         return codes

@@ -105,7 +105,7 @@ def open_model(model: Path | str | bytes, *, name: str | None = None) -> Transla
 def integer_graph(
     network: RealNetwork,
     *,
-    calibration: np.ndarray | None = None,
+    calibration: "np.ndarray | Inputs | None" = None,
     assignments: Mapping[int, int | Mapping[str, int]] | None = None,
     method: Range = Range.MSE,
     correct_bias: bool = True,
@@ -117,7 +117,7 @@ def integer_graph(
     ----------
     network : RealNetwork
         As `open_model` gives it.
-    calibration : array, shape (n, *shape of the file's input without its batch), optional
+    calibration : Inputs, or array of shape (n, *shape of the file's input without its batch)
         Inputs like those that will come; needed for what the file has not quantized, and for more
         than one width.
     assignments : mapping of int to int or mapping of str to int, optional
@@ -142,9 +142,9 @@ def integer_graph(
     """
     chosen = None
     if calibration is not None:
-        chosen = Calibration(
-            images=in_map_order(network, calibration), method=method, correct_bias=correct_bias
-        )
+        in_order = isinstance(calibration, Inputs)
+        images = calibration.images if in_order else in_map_order(network, calibration)
+        chosen = Calibration(images=images, method=method, correct_bias=correct_bias)
     if assignments is None:
         assignments = {each: each for each in _default_widths(network, chosen)}
     return quantize(
@@ -231,7 +231,8 @@ def read_inputs(path: Path, network: RealNetwork, most: int | None = None) -> In
                     )
                 images = archive[names[0]]
                 if LABELS[names[0]] in archive.files:
-                    labels = archive[LABELS[names[0]]].reshape(-1)
+                    labels = archive[LABELS[names[0]]]
+                    labels = labels[:, 0] if labels.shape[1:] == (1,) else labels
         else:
             images = loaded
     except OSError as error:
@@ -248,6 +249,11 @@ def read_inputs(path: Path, network: RealNetwork, most: int | None = None) -> In
         images = in_map_order(network, images[:most])
     except DownshiftError as error:
         raise DownshiftError(f"{path}: {error}") from None
+    if labels is not None and not (labels.ndim == 1 and labels.dtype.kind in "iu"):
+        raise DownshiftError(
+            f"{path} must hold one label of each input, integers from 0 on, not {labels.dtype} of "
+            f"shape {labels.shape}"
+        )
     if labels is not None and len(labels) < len(images):
         raise DownshiftError(f"{path} holds {len(labels)} labels for {len(images)} inputs")
     return Inputs(images=images, labels=None if labels is None else labels[: len(images)])

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from downshift.sw.importing.arithmetic_operators import sum_of_maps
+from downshift.sw.importing.arithmetic_operators import affine, sum_of_maps
 from downshift.sw.importing.attributes import integer
 from downshift.sw.importing.onnx_file import Node
-from downshift.sw.importing.pool_operators import mean_of
+from downshift.sw.importing.pool_operators import averaged, mean_of
 from downshift.sw.importing.product_operators import convolution, fully_connected
 from downshift.sw.importing.quantizer_operators import (
     dequantized_constant,
@@ -17,7 +17,14 @@ from downshift.sw.importing.quantizer_operators import (
 )
 from downshift.sw.importing.shape_operators import joined
 from downshift.sw.importing.translation import Translation
-from downshift.sw.importing.values import ConstantValue, MapValue, Refused, StoredConstant, Value
+from downshift.sw.importing.values import (
+    ConstantValue,
+    EndValue,
+    MapValue,
+    Refused,
+    StoredConstant,
+    Value,
+)
 
 __all__ = ["INTEGER_OPERATORS"]
 
@@ -56,8 +63,14 @@ def qgemm(t: Translation, node: Node) -> tuple[Value, str]:
 
 
 def qlinear_add(t: Translation, node: Node) -> tuple[Value, str]:
-    """QLinearAdd of two maps."""
-    value, detail = sum_of_maps(t, node, [_entering(t, node, 0), _entering(t, node, 3)])
+    """QLinearAdd of two maps, or of a map and a constant."""
+    constants = [k for k in (0, 3) if isinstance(t.value(node, k), ConstantValue)]
+    if constants:
+        value = _entering(t, node, 3 - constants[0])
+        array = dequantized_constant(t, node, constants[0], axis=0).array
+        value, detail = affine(t, node, value, np.ones(1), t.affine(array, value))
+    else:
+        value, detail = sum_of_maps(t, node, [_entering(t, node, 0), _entering(t, node, 3)])
     return leaving(t, node, value, 6, detail)
 
 
@@ -74,6 +87,19 @@ def qlinear_global_average_pool(t: Translation, node: Node) -> tuple[Value, str]
         raise Refused("takes channels before rows and columns; leave channels_last 0")
     value, detail = mean_of(_entering(t, node, 0))
     return leaving(t, node, value, 3, detail)
+
+
+def qlinear_average_pool(t: Translation, node: Node) -> tuple[Value, str]:
+    """QLinearAveragePool."""
+    if integer(node, "channels_last", 0):
+        raise Refused("takes channels before rows and columns; leave channels_last 0")
+    value, detail = averaged(t, node, t.in_order(_entering(t, node, 0)))
+    return leaving(t, node, value, 3, detail)
+
+
+def qlinear_softmax(t: Translation, node: Node) -> tuple[Value, str]:
+    """QLinearSoftmax, at the end."""
+    return EndValue(value=_entering(t, node, 0)), "nothing: the network gives its logits"
 
 
 def conv_integer(t: Translation, node: Node) -> tuple[Value, str]:
@@ -137,8 +163,10 @@ INTEGER_OPERATORS = {
     "MatMulInteger": matmul_integer,
     "QGemm": qgemm,
     "QLinearAdd": qlinear_add,
+    "QLinearAveragePool": qlinear_average_pool,
     "QLinearConcat": qlinear_concat,
     "QLinearConv": qlinear_conv,
     "QLinearGlobalAveragePool": qlinear_global_average_pool,
     "QLinearMatMul": qlinear_matmul,
+    "QLinearSoftmax": qlinear_softmax,
 }

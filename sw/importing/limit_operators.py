@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from downshift.sw.graph.integer_setting import Codes
 from downshift.sw.graph.layer import INPUT
 from downshift.sw.importing.onnx_file import Node
+from downshift.sw.importing.ranges import clipped_codes
 from downshift.sw.importing.translation import Translation
 from downshift.sw.importing.values import MapValue, Refused, Value
 
@@ -41,7 +41,7 @@ def clip(t: Translation, node: Node) -> tuple[Value, str]:
         raise Refused(f"limits must be in order, not {low:g} and {high:g}")
     value = t.map(node, integer=None)
     if value.integer:
-        return _narrowed(value, low, high)
+        return _narrowed(t, value, low, high)
     return _limited(t, node, value, low, high)
 
 
@@ -66,7 +66,8 @@ def _limited(
 def is_positive(t: Translation, value: MapValue) -> bool:
     """Whether a map is known to hold nothing below 0."""
     if value.params is not None:
-        return value.params.zero_point == 0
+        own = t.network.input_codes if value.layer is None else value.layer.codes
+        return 0 in (value.params.zero_point, own.zero_point if own else None)
     by_name = {layer.name: layer for layer in t.network.layers}
     left, seen = [t.name_of(value)], {INPUT}
     if left == [INPUT]:
@@ -85,19 +86,29 @@ def is_positive(t: Translation, value: MapValue) -> bool:
     return True
 
 
-def _narrowed(value: MapValue, low: float, high: float) -> tuple[Value, str]:
+def _narrowed(t: Translation, value: MapValue, low: float, high: float) -> tuple[Value, str]:
     """Codes of which only some are used: as Brevitas writes quantizers of few bits."""
-    params, layer = value.params, value.layer
-    if params is None or layer is None or layer.codes != params or not value.exclusive:
+    params, layer, network = value.params, value.layer, t.network
+    if params is None:
+        raise Refused("limits integers that nothing says the scale of; put a QuantizeLinear there")
+    limits = (network.input_low, network.input_high) if layer is None else layer.limits
+    given = network.input_codes if layer is None else layer.codes
+    if given != clipped_codes(params, *limits) or not value.exclusive:
         raise Refused("limits codes that something else takes too")
     first = max(int(np.ceil(low + value.offset)), 0) if low > -np.inf else 0
     last = (1 << params.width) - 1
     last = min(int(np.floor(high + value.offset)), last) if high < np.inf else last
-    width = max(last - first, 1).bit_length()
     if not first <= params.zero_point <= last:
         raise Refused("limits codes to a range without the code of zero")
-    layer.codes = Codes(scale=params.scale, width=width, zero_point=params.zero_point - first)
-    return value, f"into layer {layer.name}, {width}-bit codes"
+    ends = [(end - params.zero_point) * params.scale for end in (first, last)]
+    codes = clipped_codes(params, max(limits[0], ends[0]), min(limits[1], ends[1]))
+    if layer is not None:
+        layer.codes = codes
+        return value, f"into layer {layer.name}, {codes.width}-bit codes"
+    if codes.largest is not None:
+        raise Refused(f"limits the input to {codes.largest + 1} codes; powers of two work")
+    network.input_codes = codes
+    return value, f"into the input, {codes.width}-bit codes"
 
 
 LIMIT_OPERATORS = {"Clip": clip, "Relu": relu, "Round": rounding}

@@ -15,8 +15,8 @@ __all__ = ["WINDOWED", "over_one_dimension"]
 Operator = Callable[[Translation, Node], tuple[Value, str]]
 
 WINDOWED = frozenset(
-    ("AveragePool", "Conv", "ConvInteger", "GlobalAveragePool", "MaxPool", "QLinearConv",
-     "QLinearGlobalAveragePool")
+    ("AveragePool", "Conv", "ConvInteger", "GlobalAveragePool", "MaxPool", "QLinearAveragePool",
+     "QLinearConv", "QLinearGlobalAveragePool")
 )  # fmt: skip
 """Operators whose maps have as many dimensions as their kernels, and two more."""
 

@@ -19,7 +19,7 @@ from downshift.sw.importing.real_layer import (
 from downshift.sw.importing.translation import Translation
 from downshift.sw.importing.values import MapValue, Refused, Value
 
-__all__ = ["POOL_OPERATORS", "mean_of"]
+__all__ = ["POOL_OPERATORS", "averaged", "mean_of"]
 
 
 def max_pool(t: Translation, node: Node) -> tuple[Value, str]:
@@ -97,12 +97,19 @@ def _padded_identity(
         codes=None if value.layer is None else value.layer.codes,
     )
     added = t.add_layer(layer)
+    if value.layer is not None and value.layer.codes is None and value.exclusive:
+        # Codes that the file gives the pool are as good before it.
+        value.layer.completed_by = layer
     return replace(added, integer=value.integer, params=value.params, offset=value.offset)
 
 
 def average_pool(t: Translation, node: Node) -> tuple[Value, str]:
-    """AveragePool: the mean of a map, or a depthwise convolution."""
-    value = t.pixels(node)
+    """AveragePool."""
+    return averaged(t, node, t.pixels(node))
+
+
+def averaged(t: Translation, node: Node, value: MapValue) -> tuple[MapValue, str]:
+    """Means of windows: the mean of a map, or a depthwise convolution."""
     sizes = t.sizes(value)
     size = integers(node, "kernel_shape", (0, 0), 1)
     stride, pads = window(node, (sizes["h"], sizes["w"]), (size[0], size[1]))

@@ -9,6 +9,7 @@ from downshift.sw.graph.integer_setting import Codes
 from downshift.sw.importing.arithmetic_operators import affine
 from downshift.sw.importing.attributes import integer
 from downshift.sw.importing.onnx_file import Node
+from downshift.sw.importing.ranges import clipped_codes
 from downshift.sw.importing.translation import Translation
 from downshift.sw.importing.values import (
     ConstantValue,
@@ -21,7 +22,6 @@ from downshift.sw.importing.values import (
 
 __all__ = [
     "QUANTIZER_OPERATORS",
-    "clipped_codes",
     "dequantized_constant",
     "entering_codes",
     "leaving",
@@ -77,7 +77,7 @@ def quantized(t: Translation, node: Node, value: MapValue, codes: Codes) -> tupl
         return value, f"layer {value.layer.name}, which averages"
     if value.layer is None:
         taken = clipped_codes(codes, network.input_low, network.input_high)
-        if network.input_codes in (None, taken):
+        if taken.largest is None and network.input_codes in (None, taken):
             network.input_codes = taken
             return value, f"into the input, {codes.width}-bit codes"
     elif value.layer.codes is None or value.params == codes:
@@ -89,36 +89,6 @@ def quantized(t: Translation, node: Node, value: MapValue, codes: Codes) -> tupl
     assert value.layer is not None
     value.layer.codes = codes
     return value, f"layer {value.layer.name}, which changes the scale"
-
-
-def clipped_codes(codes: Codes, low: float, high: float) -> Codes:
-    """Codes that reach from `low` to `high`, if they would reach beyond by half a code.
-
-    Examples
-    --------
-    >>> clipped_codes(Codes(scale=0.5, width=8, zero_point=128), 0.0, np.inf)
-    Codes(scale=0.5, width=8, zero_point=0)
-    >>> clipped_codes(Codes(scale=0.5, width=4), 0.0, 6.0)
-    Codes(scale=0.4, width=4, zero_point=0)
-    """
-    most = (1 << codes.width) - 1
-    ends = -codes.zero_point * codes.scale, (most - codes.zero_point) * codes.scale
-    half = codes.scale / 2
-    if low <= ends[0] + half and high >= ends[1] - half:
-        return codes
-    if high >= ends[1] - half and low == 0:
-        return replace(codes, zero_point=0)
-    low, high = max(low, ends[0]), min(high, ends[1])
-    levels, below = (high - low) / codes.scale + 1, -low / codes.scale
-    width = round(levels).bit_length() - 1
-    if levels == 1 << width and below == round(below) >= 0:
-        return Codes(scale=codes.scale, width=width, zero_point=round(below))
-    scale = (high - low) / most
-    if not scale > 0:
-        return codes
-    return Codes(
-        scale=scale, width=codes.width, zero_point=int(np.clip(round(-low / scale), 0, most))
-    )
 
 
 def dequantize_linear(t: Translation, node: Node) -> tuple[Value, str]:

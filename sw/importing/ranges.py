@@ -6,7 +6,7 @@ import numpy as np
 
 from downshift.sw.graph.integer_setting import Codes
 
-__all__ = ["Range", "observed_codes"]
+__all__ = ["Range", "clipped_codes", "observed_codes"]
 
 SAMPLES = 1 << 17
 """Numbers that a search looks at."""
@@ -48,7 +48,7 @@ def observed_codes(
     Examples
     --------
     >>> observed_codes(np.float32([-1, 2, 6]), low=0, high=np.inf, width=2, method=Range.MIN_MAX)
-    Codes(scale=2.0, width=2, zero_point=0)
+    Codes(scale=2.0, width=2, zero_point=0, largest=None)
     """
     seen = np.clip(values.reshape(-1)[:: max(1, values.size // SAMPLES)], low, high)
     seen = seen.astype(np.float64)
@@ -64,6 +64,39 @@ def observed_codes(
         return _codes(first, last, width)
     tries = [_codes(first * part, last * part, width) for part in np.geomspace(0.02, 1, PLACES)]
     return min(tries, key=lambda codes: _error(seen, codes))
+
+
+def clipped_codes(codes: Codes, low: float, high: float) -> Codes:
+    """The codes that numbers of `low` to `high` have, from 0 on: the others are left out.
+
+    If zero is not among the numbers, codes of another scale reach as far as they do.
+
+    Examples
+    --------
+    >>> clipped_codes(Codes(scale=0.5, width=8, zero_point=128), 0.0, np.inf)
+    Codes(scale=0.5, width=7, zero_point=0, largest=None)
+    >>> clipped_codes(Codes(scale=0.5, width=8), 0.0, 6.0)
+    Codes(scale=0.5, width=4, zero_point=0, largest=12)
+    """
+    most = (1 << codes.width) - 1 if codes.largest is None else codes.largest
+    ends = (np.array([low, high]) / codes.scale).clip(-codes.zero_point, most - codes.zero_point)
+    first, last = (int(end) + codes.zero_point for end in np.rint(ends))
+    if first <= codes.zero_point <= last and first < last:
+        width = (last - first).bit_length()
+        return Codes(
+            scale=codes.scale,
+            width=width,
+            zero_point=codes.zero_point - first,
+            largest=last - first if last - first < (1 << width) - 1 else None,
+        )
+    least = -codes.zero_point * codes.scale
+    low, high = max(low, least), min(high, least + most * codes.scale)
+    scale = (high - low) / most
+    if not scale > 0:
+        return codes
+    return Codes(
+        scale=scale, width=codes.width, zero_point=int(np.clip(round(-low / scale), 0, most))
+    )
 
 
 def _codes(first: float, last: float, width: int) -> Codes:

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 
 from downshift.sw.importing.attributes import integer, integers, number
-from downshift.sw.importing.axes import Axes, is_layout, reshaped, transposed
+from downshift.sw.importing.axes import Axes, reshaped, transposed
 from downshift.sw.importing.onnx_file import Node
 from downshift.sw.importing.real_layer import RealLayer, identity_weights
-from downshift.sw.importing.translation import OTHER_ORDER, Translation
+from downshift.sw.importing.translation import Translation
 from downshift.sw.importing.values import ConstantValue, EndValue, MapValue, Refused, Value
 
 __all__ = ["SHAPE_OPERATORS", "joined"]
@@ -135,10 +135,6 @@ def pad(t: Translation, node: Node) -> tuple[Value, str]:
             if axis not in (("h",), ("w",)):
                 raise Refused("pads something else than rows and columns")
             around[axis[0]] = both
-    if not is_layout(value.axes, "nchw", t.sizes(value)) and not is_layout(
-        value.axes, "nhwc", t.sizes(value)
-    ):
-        raise Refused(OTHER_ORDER)
     more = np.add(value.padding, (*around["h"], *around["w"])).tolist()
     return replace(value, padding=tuple(more)), "into the convolution that takes it"
 
@@ -155,9 +151,18 @@ def joined(t: Translation, node: Node, values: list[MapValue]) -> tuple[MapValue
     sizes = [t.sizes(value) for value in values]
     axis = integer(node, "axis", 1)
     rank = len(values[0].axes)
-    if not -rank <= axis < rank or any(value.axes != values[0].axes for value in values):
-        raise Refused("takes maps of other axes than each other")
+    if not -rank <= axis < rank:
+        raise Refused(f"joins along axis {axis} of {rank}")
     axis %= rank
+    # An axis of one channel is none.
+    values = [
+        value.turned((*value.axes[:axis], ("c",), *value.axes[axis + 1 :]))
+        if value.axes[axis : axis + 1] == ((),) and each["c"] == 1
+        else value
+        for value, each in zip(values, sizes, strict=True)
+    ]
+    if any(value.axes != values[0].axes for value in values):
+        raise Refused("takes maps of other axes than each other")
     if any(value.mean or any(value.padding) for value in values):
         raise Refused("cannot take means or padded maps")
     flat = {each for index, part in enumerate(values[0].axes) for each in part if index != axis}

@@ -36,7 +36,7 @@ OPERATORS = {
 }
 """What each operator of a file becomes."""
 OPERATORS |= {op: over_one_dimension(OPERATORS[op]) for op in WINDOWED}
-LAYOUTS = {1: (("c",),), 2: (("c", "w"), ("w", "c")), 3: (("c", "h", "w"), ("h", "w", "c"))}
+LAYOUTS = {1: (("c",), ("w",)), 2: (("c", "w"), ("w", "c")), 3: (("c", "h", "w"), ("h", "w", "c"))}
 """Orders of axes that an input may have, by their number."""
 
 
@@ -143,6 +143,10 @@ def _finish(translation: Translation) -> None:
         layer = translation.identity(last, replace(value, padding=(0, 0, 0, 0))).layer
     elif layer.is_clipped or layer.pool is not None or layer.residual is not None:
         layer = translation.identity(last, value).layer
+    elif layer.codes is not None and _has_scales(layer):
+        # Logits share a scale, the codes that the file makes of them need none.
+        network.output_codes = layer.codes
+        layer = translation.identity(last, value).layer
     assert layer is not None
     for other in translation.model.outputs:
         given = translation.values.get(other)
@@ -163,6 +167,11 @@ def _finish(translation: Translation) -> None:
     if translation.fates and layer.codes is not None and np.isfinite(layer.codes.scale):
         network.output_codes = layer.codes
         layer.codes = None
+
+
+def _has_scales(layer: RealLayer) -> bool:
+    """Whether the file's weights have scales that differ from channel to channel."""
+    return layer.stored is not None and bool(np.ptp(layer.stored.scale))
 
 
 def _flatten(network: RealNetwork) -> None:

@@ -127,7 +127,10 @@ class Translation:
 
     def pixels(self, node: Node, index: int = 0, *, integer: bool | None = False) -> MapValue:
         """A map that a node takes with its axes in ONNX's order: N, C, H, W."""
-        value = self.map(node, index, integer=integer)
+        return self.in_order(self.map(node, index, integer=integer))
+
+    def in_order(self, value: MapValue) -> MapValue:
+        """A map whose axes are in ONNX's order."""
         if not is_layout(value.axes, "nchw", self.sizes(value)):
             raise Refused(OTHER_ORDER)
         return value

@@ -64,7 +64,7 @@ class _FrozenLayer(nn.Module):
             return acc.int()
         scaled = acc * self.get_buffer(f"multiplier_{width}")
         codes = rounded_shift(scaled, self.get_buffer(f"shift_{width}")) + setting.zero_point_out
-        codes = codes.clamp(0, (1 << setting.out_width) - 1)
+        codes = codes.clamp(0, setting.out_max)
         if self.layer.pool is not None:
             pool = self.layer.pool
             codes = F.max_pool2d(codes.double(), pool.size, pool.stride)

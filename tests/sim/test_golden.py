@@ -49,10 +49,11 @@ def add(layer, setting, sums, residual):
 def rescale(layer, setting, sums):
     """Codes of one image."""
     codes = np.zeros(sums.shape, np.int64)
+    most = (1 << setting.out_width) - 1 if setting.largest is None else setting.largest
     for place in np.ndindex(sums.shape):
         scaled = int(sums[place]) * int(setting.multiplier[place[2]])
         code = half_even(scaled, int(setting.shift[place[2]])) + setting.zero_point_out
-        codes[place] = min(max(code, 0), (1 << setting.out_width) - 1)
+        codes[place] = min(max(code, 0), most)
     if layer.pool is None:
         return codes
     (height, width), (step_y, step_x) = layer.pool.size, layer.pool.stride

@@ -76,11 +76,13 @@ def test_every_pass_carries_the_codes_of_its_layer_and_width(seed):
             slot = 8 // per_byte
             pads = {fields["pad"] >> k * slot & (1 << slot) - 1 for k in range(per_byte)}
             assert pads == {setting.zero_point_in}
-            assert fields["weight_width"] == setting.weight_width
+            centred = 8 if setting.centred else 0
+            assert fields["weight_width"] == setting.weight_width + centred
             assert fields["zero_point"] == setting.zero_point_out
             logits = setting.out_width == 32
             assert fields["logits"] == logits
-            assert fields["out_max"] == (0 if logits else 2**setting.out_width - 1)
+            most = 2**setting.out_width - 1 if setting.largest is None else setting.largest
+            assert fields["out_max"] == (0 if logits else most)
 
 
 @pytest.mark.parametrize("config", [CONFIG, SMALL], ids=["plain", "small"])

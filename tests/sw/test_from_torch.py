@@ -94,3 +94,32 @@ def test_a_module_that_torch_cannot_write():
     ) as caught:
         import_module(Strange(), X[:1])
     assert "\n" not in str(caught.value)
+
+
+class FewBits(nn.Module):
+    """An input of six bits, and signed codes of four after a relu."""
+
+    def __init__(self):
+        super().__init__()
+        self.entering = qnn.QuantIdentity(bit_width=6)
+        self.first = qnn.QuantConv2d(3, 8, 3, bias=False)
+        self.signed = qnn.QuantIdentity(bit_width=4)
+        self.last = qnn.QuantLinear(8 * 36, 5, bias=False)
+
+    def forward(self, x):
+        x = self.signed(torch.relu(self.first(self.entering(x))))
+        return self.last(torch.flatten(x, 1))
+
+
+def test_quantizers_of_few_bits_keep_their_limits():
+    torch.manual_seed(1)
+    model = settled(FewBits().train())
+    graph = import_module(model, X[:1])
+    first = graph.layers[0].settings[graph.widths[0]]
+    assert (first.in_width, first.out_width, first.zero_point_out) == (6, 3, 0)
+    wanted = model(X).detach().numpy()
+    logits = golden.run(
+        graph, input_codes(graph, X.numpy().transpose(0, 2, 3, 1)), graph.widths[0]
+    ).logits
+    real = logits * graph.logit_scales[graph.widths[0]]
+    assert np.mean((real - wanted) ** 2) / wanted.var() < 1e-4

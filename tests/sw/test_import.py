@@ -11,7 +11,7 @@ from quantized_models import qdq_model
 from downshift.hw.errors import DownshiftError
 from downshift.sim import golden
 from downshift.sw.cli import cli
-from downshift.sw.graph.graph_file import load_graph
+from downshift.sw.graph.graph_file import graph_bytes, load_graph
 from downshift.sw.importing.importer import (
     import_graph,
 )
@@ -164,6 +164,21 @@ def test_the_command(files):
     assert [each["layer"] for each in report["sensitivity"]] == ["Conv_0", "Conv_2", "MatMul_7"]
 
 
+def test_the_command_calibrates_as_the_function_does(tmp_path):
+    rng = np.random.default_rng(0)
+    constants = {"w": np.float32(rng.normal(size=(5, 4, 3, 1)))}
+    model = make_model([("Conv", ["x", "w"], ["y"])], (4, 4, 4), constants=constants)
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    images = np.float32(rng.normal(size=(64, 4, 4, 4)) * np.arange(1, 5)[:, None, None])
+    np.savez(tmp_path / "x.npz", x=images)
+    done = invoke(
+        "import", tmp_path / "m.onnx", "-o", tmp_path / "g", "--calibration", tmp_path / "x.npz"
+    )
+    assert done.exit_code == 0, done.output
+    wanted = import_graph(tmp_path / "m.onnx", calibration=images)
+    assert (tmp_path / "g").read_bytes() == graph_bytes(wanted)
+
+
 def test_the_command_prints_a_table(files):
     done = invoke(
         "import", files / "m.onnx", "-o", files / "g", "--calibration", files / "x.npz",
@@ -180,6 +195,8 @@ def test_the_command_prints_a_table(files):
         ({"x": IMAGES[:, :2]}, "Inputs must have the shape (n, 3, 6, 6), not (64, 2, 6, 6)"),
         ({"x": IMAGES * np.nan}, "Inputs must be finite numbers, and at least one"),
         ({"x": IMAGES, "y": np.arange(3)}, "holds 3 labels for 64 inputs"),
+        ({"x": IMAGES, "y": np.eye(64)}, "must hold one label of each input, integers from 0 on, "),
+        ({"x": IMAGES, "y": np.array(["a"] * 64)}, "must hold one label of each input, integers f"),
         ({"x": np.float32(3)}, "must hold inputs of shape (n, …), not ()"),
     ],
 )

@@ -113,6 +113,52 @@ def test_joined_channels_of_the_runtimes_quantizer(tmp_path, form):
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("per_channel", [False, True])
+@pytest.mark.parametrize("form", list(QuantFormat))
+@pytest.mark.parametrize(
+    ("nodes", "ops"),
+    [
+        ([("Conv", ["x", "u"], ["a"]), ("Relu", ["a"], ["r"]),
+          ("MaxPool", ["r"], ["p"], {"kernel_shape": [3, 3], "pads": [1] * 4}),
+          ("Conv", ["p", "w"], ["y"])], {"QLinearConv"}),
+        ([("Conv", ["x", "u"], ["a"]), ("Relu", ["a"], ["r"]),
+          ("AveragePool", ["r"], ["p"], {"kernel_shape": [3, 3], "pads": [0] * 4}),
+          ("Conv", ["p", "w"], ["y"])], {"QLinearAveragePool"}),
+        ([("Conv", ["x", "u"], ["a"]), ("Relu", ["a"], ["r"]), ("Add", ["r", "k"], ["s"]),
+          ("Conv", ["s", "w"], ["y"])], {"QLinearAdd"}),
+    ],
+    ids=["padded pool", "average pool", "constant added"],
+)  # fmt: skip
+def test_symmetric_codes_after_a_relu(tmp_path, nodes, ops, form, per_channel):
+    constants = {
+        "u": whole_numbers((4, 3, 3, 3), seed=1) / 16, "w": whole_numbers((5, 4, 1, 1), seed=3) / 8,
+        "k": whole_numbers((4, 1, 1), seed=2) / 8,
+    }  # fmt: skip
+    used = {name for _, inputs, *_ in nodes for name in inputs}
+    constants = {name: array for name, array in constants.items() if name in used}
+    model = make_model(nodes, (3, 8, 8), constants=constants, opset=17)
+    model.ir_version = 8
+    (tmp_path / "f.onnx").write_bytes(model.SerializeToString())
+    quantize_static(
+        str(tmp_path / "f.onnx"), str(tmp_path / "q.onnx"), Reader(), quant_format=form,
+        activation_type=QuantType.QInt8, weight_type=QuantType.QInt8, per_channel=per_channel,
+        extra_options={"ActivationSymmetric": True},
+    )  # fmt: skip
+    translated = open_model(tmp_path / "q.onnx")
+    assert form is QuantFormat.QDQ or ops <= {fate.op for fate in translated.fates}
+    network = whole_network(translated)
+    graph = integer_graph(network)
+    wanted = onnxruntime.InferenceSession(str(tmp_path / "q.onnx")).run(None, {"x": X})[0]
+    codes = input_codes(graph, X.transpose(0, 2, 3, 1))
+    real = golden.run(graph, codes, 8).logits * graph.logit_scales[8]
+    real = real.reshape(len(X), *network.layers[-1].shape).transpose(0, 3, 1, 2)
+    scale = network.output_codes.scale
+    away = np.abs(np.rint(real / scale) - np.rint(wanted / scale))
+    assert away.max() <= 1
+    assert (away == 0).mean() >= 0.99
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_scales_that_come_at_run_time_are_refused(tmp_path):
     (tmp_path / "f.onnx").write_bytes(float_model().SerializeToString())
     quantize_dynamic(str(tmp_path / "f.onnx"), str(tmp_path / "q.onnx"))

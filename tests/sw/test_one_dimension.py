@@ -38,6 +38,9 @@ CASES = {
                     ("MatMul", ["f", "small"], ["y"])],
     "mean over columns": [CONV, ("ReduceMean", ["a"], ["m"], {"axes": [-1], "keepdims": 0}),
                           ("MatMul", ["m", "small"], ["y"])],
+    "padded apart": [("Pad", ["x", "around"], ["p"]), ("Conv", ["p", "w"], ["y"])],
+    "one channel joined": [("Conv", ["x", "narrow"], ["n"]), ("Conv", ["x", "w"], ["a"]),
+                           ("Concat", ["n", "a", "n"], ["y"], {"axis": 1})],
     "residual": [CONV, ("Conv", ["a", "d"], ["c"], {"group": 4, "pads": [1, 1]}),
                  ("Add", ["c", "a"], ["s"]), ("Relu", ["s"], ["y"])],
     "flattened": [CONV, ("Flatten", ["a"], ["f"]), ("MatMul", ["f", "fc"], ["y"])],
@@ -56,6 +59,8 @@ CONSTANTS = {
     "small": whole_numbers((4, 5), seed=4),
     "fc": whole_numbers((44, 5), seed=5),
     "two": np.int64([2]),
+    "around": np.int64([0, 0, 2, 0, 0, 1]),
+    "narrow": whole_numbers((1, 3, 3), seed=7),
     "square": whole_numbers((4, 4, 1, 3), seed=6),
 }
 
@@ -85,6 +90,19 @@ def test_a_network_computes_what_onnx_says(nodes):
     exact = not any(op in str(nodes) for op in ("Average", "Mean", "Norm"))
     wanted = reference(model, x).reshape(2, -1)
     np.testing.assert_allclose(found, wanted, rtol=0, atol=0 if exact else 1e-4)
+
+
+def test_channels_may_be_left_out():
+    x, one = whole_numbers((2, 11)), whole_numbers((4, 1, 3))
+    model = make_model(
+        [("Unsqueeze", ["x", "axis"], ["u"]), ("Conv", ["u", "w"], ["y"])], (11,),
+        constants={"w": one, "axis": np.int64([1])},
+    )  # fmt: skip
+    network = translated(model).network
+    assert dict(network.given) == {"w": 11}
+    sums = run_network(network, in_map_order(network, x))[network.layers[-1].name]
+    found = sums.transpose(0, 3, 1, 2).reshape(2, -1)
+    np.testing.assert_array_equal(found, reference(model, x).reshape(2, -1))
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import helper, numpy_helper
 from onnx_models import make_model, reference, translated, whole_numbers
-from quantized_models import qdq_model
+from quantized_models import qdq_model, quantized, stored, weights
 
 from downshift.hw.errors import DownshiftError
 from downshift.sim import golden
@@ -13,6 +14,7 @@ from downshift.sw.importing.importer import (
     in_map_order,
     integer_graph,
     open_model,
+    whole_network,
 )
 from downshift.sw.importing.quantize import input_codes
 
@@ -114,3 +116,48 @@ def test_parameters_that_cannot_be(change, reason):
 
             tensor.CopyFrom(numpy_helper.from_array(change[tensor.name], tensor.name))
     assert translated(model).refused[0].detail == reason
+
+
+@pytest.mark.parametrize(
+    ("limits", "scale", "zero_point", "kept"),
+    [
+        ((0.0, None), 1 / 16, np.int8(0), (7, None)),
+        ((0.0, 6.0), 1 / 16, np.int8(0), (7, 96)),
+        ((0.0, 6.0), 1 / 16, np.uint8(0), (7, 96)),
+        ((0.0, 10.0), 1 / 16, np.uint8(0), (8, 160)),
+        ((0.0, None), 1 / 16, np.uint8(100), (8, 155)),
+        ((-1.0, 1.0), 1 / 16, np.int8(-5), (6, 32)),
+    ],
+)
+def test_codes_end_where_limits_and_types_end(limits, scale, zero_point, kept):
+    """Scales are powers of two: every code is to be that of the runtime."""
+    low, high = limits
+    clip = ["p", "low"] if high is None else ["p", "low", "high"]
+    rng = np.random.default_rng(0)
+    parts = [
+        quantized("x", "a", 1 / 16, 0, np.int8),
+        stored("w", weights(rng, 4, 3, 1, 1), 2.0**-5),
+        [("Conv", ["a", "w"], ["p"]), ("Clip", clip, ["r"])],
+        quantized("r", "b", scale, zero_point, zero_point.dtype),
+        stored("v", weights(rng, 5, 4, 1, 1), 2.0 ** -np.arange(5, 10.0)),
+        [("Conv", ["b", "v"], ["c"])],
+        quantized("c", "y", 0.25, 3, np.int8),
+    ]
+    nodes, constants = [], {"low": np.float32(low), "high": np.float32(high or 0)}
+    for part in parts:
+        own, more = part if isinstance(part, tuple) else (part, {})
+        nodes += own
+        constants |= more
+    model = make_model(nodes, (3, 4, 4), constants=constants, opset=21)
+    model.ir_version = 10
+    translation = open_model(model.SerializeToString())
+    graph = integer_graph(whole_network(translation))
+    first, setting = graph.layers[0], graph.layers[0].settings[8]
+    assert (setting.out_width, setting.largest) == kept
+    x = np.float32(rng.integers(-128, 128, (50, 3, 4, 4))) / 16
+    found = golden.run(graph, input_codes(graph, x.transpose(0, 2, 3, 1)), 8)
+    assert found.codes[first.name].max() == setting.out_max
+    real = (found.logits * graph.logit_scales[8]).reshape(50, 4, 4, 5).transpose(0, 3, 1, 2)
+    codes = np.clip(np.rint(real / 0.25) + 3, -128, 127)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    np.testing.assert_array_equal((codes - 3) * 0.25, session.run(None, {"x": x})[0])
