@@ -1,9 +1,11 @@
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny_graph import make_graph
 
 from downshift.hw.errors import DownshiftError
 from downshift.hw.precision_switch import precision_switch
@@ -68,3 +70,23 @@ def test_damage_gives_one_sentence(lowered):
             packed_graph(bytes(damaged[: rng.integers(1, len(content) + 1)]))
         except DownshiftError as error:
             assert "\n" not in str(error)
+
+
+def test_older_versions_are_read():
+    content = (Path(__file__).parent / "formats" / "packed-1.npz").read_bytes()
+    found, graph = packed_graph(content), make_graph()
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 1 << graph.codes_of(INPUT, 4)[0], (5, *graph.input_shape))
+    ours, theirs = (golden.run(each, codes.astype(np.uint8), 4) for each in (graph, found))
+    np.testing.assert_array_equal(theirs.logits, ours.logits)
+
+
+def test_newer_versions_are_refused():
+    with np.load(io.BytesIO(packed_bytes(make_graph(), 4))) as archive:
+        arrays = dict(archive)
+    described = arrays["network"].tobytes().replace(b'"version": 2', b'"version": 9')
+    arrays["network"] = np.frombuffer(described, np.uint8)
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    with pytest.raises(DownshiftError, match=r"^packed version 9 is unknown, this program reads 1"):
+        packed_graph(file.getvalue())
