@@ -162,7 +162,7 @@ class Rescale(wiring.Component):
 
         # Cycle 9: clip.
         below = Mux(inside[3], moved[-1], negative[4])
-        over = ~inside[3] | moved[8:-1].any() | (moved[:8] & ~told["out_max"]).any()
+        over = ~inside[3] | moved[8:-1].any() | (moved[:8] > told["out_max"])
         code = Signal(8, reset_less=True)
         m.d.sync += code.eq(Mux(below, 0, Mux(over, told["out_max"], moved[:8])))
         m.d.comb += self.o.eq(code)

@@ -9,7 +9,7 @@ from downshift.hw.requantize import requantize
 from downshift.hw.rescale import Rescale, scale_fields, shifts
 
 
-def run(accs, *, acc_width, multiplier_width, multiplier, shift, zero_point, width):
+def run(accs, *, acc_width, multiplier_width, multiplier, shift, zero_point, largest):
     """Codes of accumulators that enter one a cycle."""
     dut = Rescale(acc_width=acc_width, multiplier_width=multiplier_width)
     codes = []
@@ -18,7 +18,7 @@ def run(accs, *, acc_width, multiplier_width, multiplier, shift, zero_point, wid
         fields = scale_fields(multiplier, shift, multiplier_width=multiplier_width)
         ctx.set(dut.scale, fields)
         ctx.set(dut.zero_point, zero_point)
-        ctx.set(dut.out_max, (1 << width) - 1)
+        ctx.set(dut.out_max, largest)
         for acc in [*accs, *[0] * dut.latency]:
             ctx.set(dut.i, int(acc))
             codes.append(ctx.get(dut.o))
@@ -56,18 +56,18 @@ def telling(rng, *, acc_width, multiplier, shift):
         )
     ),
     zero_point=st.integers(0, 255),
-    width=st.integers(1, 8),
+    largest=st.one_of(st.integers(1, 255), st.sampled_from([(1 << w) - 1 for w in range(1, 9)])),
 )
-def test_equals_golden(acc_width, scale, zero_point, width):
-    zero_point &= (1 << width) - 1
+def test_equals_golden(acc_width, scale, zero_point, largest):
+    zero_point %= largest + 1
     bits, multiplier, shift = scale
     scale = {"multiplier": multiplier, "shift": shift}
     accs = telling(np.random.default_rng(shift), acc_width=acc_width, **scale)
     codes = run(
         accs, acc_width=acc_width, multiplier_width=bits, **scale, zero_point=zero_point,
-        width=width,
+        largest=largest,
     )  # fmt: skip
-    expected = requantize(accs, bias=0, **scale, zero_point=zero_point, width=width)
+    expected = requantize(accs, bias=0, **scale, zero_point=zero_point, width=8, largest=largest)
     assert codes == expected.tolist()
 
 
