@@ -58,6 +58,8 @@ def model_graph(path: Path, *, widths_file: Path | None, dataset: str | None, da
                 f"{path} has its widths already; give --widths-file with the checkpoint"
             )
         return load_graph(path)
+    if path.suffix == ".onnx":
+        raise DownshiftError(f"{path} is a model of another tool; run `downshift import` first")
     from downshift.sw.training.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(path)

@@ -72,6 +72,11 @@ def test_starts_at_once(arguments):
         (["generate", "--board", "nope"], 1, "no board 'nope'"),
         (["simulate", "missing.safetensors"], 1, "missing.safetensors"),
         (["export", "missing.pt"], 1, "missing.pt"),
+        (
+            ["export", "m.onnx"],
+            1,
+            "m.onnx is a model of another tool; run `downshift import` first",
+        ),
         (["export", "missing.safetensors"], 1, "missing.safetensors"),
         (["train", "--dataset", "missing.npz"], 1, "missing.npz"),
         (["train", "--dataset", "missing"], 1, "There is no data set 'missing'; name a .npz file"),
