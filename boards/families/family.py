@@ -72,10 +72,7 @@ class Family(ABC):
     def pll(
         self, board: Board, found: tuple[int, ...], oscillator: "Signal", clock: "Value"
     ) -> dict[str, Any]:
-        """Arguments of the instance of a PLL, but for what tells that it has locked."""
-
-    locked: ClassVar[str] = "o_LOCK"
-    """Argument that tells so."""
+        """Arguments of the instance of a PLL, but for ``o_LOCK``."""
 
     def fabric(self) -> "Fabric":
         """The cells that the table style is made of."""

@@ -64,6 +64,21 @@ def test_a_network_that_no_board_holds(tmp_path):
     assert all("too few" in board["reason"] for board in report["boards"])
 
 
+def test_memory_is_that_of_all_widths_that_an_import_makes(tmp_path):
+    constants = {"w": whole_numbers((8, 3, 3, 3)), "v": whole_numbers((5, 8, 1, 1))}
+    nodes = [("Conv", ["x", "w"], ["a"]), ("Relu", ["a"], ["r"]), ("Conv", ["r", "v"], ["y"])]
+    model = make_model(nodes, (3, 8, 8), constants=constants)
+    (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
+    images = np.random.default_rng(0).normal(size=(4, 3, 8, 8)).astype(np.float32)
+    save_graph(import_graph(tmp_path / "m.onnx", calibration=images), tmp_path / "m.safetensors")
+    before, after = (
+        json.loads(invoke("check", tmp_path / name, "--json").output)["boards"]
+        for name in ("m.onnx", "m.safetensors")
+    )
+    assert [entry["memory"] for entry in before] == [entry["memory"] for entry in after]
+    assert before[0]["memory"] is not None
+
+
 def test_an_integer_graph(tmp_path):
     save_graph(make_graph(), tmp_path / "g.safetensors")
     report = json.loads(invoke("check", tmp_path / "g.safetensors", "--json").output)

@@ -153,9 +153,37 @@ def test_symmetric_codes_after_a_relu(tmp_path, nodes, ops, form, per_channel):
     real = golden.run(graph, codes, 8).logits * graph.logit_scales[8]
     real = real.reshape(len(X), *network.layers[-1].shape).transpose(0, 3, 1, 2)
     scale = network.output_codes.scale
-    away = np.abs(np.rint(real / scale) - np.rint(wanted / scale))
-    assert away.max() <= 1
-    assert (away == 0).mean() >= 0.99
+    if "k" in used:
+        # The constant is a bias in 64ths of a code, rounded: a few codes of the sum are one off.
+        away = np.abs(np.rint(real / scale) - np.rint(wanted / scale))
+        assert away.max() <= 1
+        assert (away == 0).mean() >= 0.99
+    else:
+        np.testing.assert_array_equal(np.rint(real / scale), np.rint(wanted / scale))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_softmax_of_codes_ends_the_network(tmp_path):
+    nodes = [("Conv", ["x", "w"], ["c"]), ("GlobalAveragePool", ["c"], ["m"]),
+             ("Flatten", ["m"], ["f"]), ("Softmax", ["f"], ["y"])]  # fmt: skip
+    constants = {"w": whole_numbers((5, 3, 3, 3), seed=1) / 16}
+    model = make_model(nodes, (3, 8, 8), constants=constants, opset=17)
+    model.ir_version = 8
+    (tmp_path / "f.onnx").write_bytes(model.SerializeToString())
+    quantize_static(
+        str(tmp_path / "f.onnx"), str(tmp_path / "q.onnx"), Reader(),
+        quant_format=QuantFormat.QOperator,
+    )  # fmt: skip
+    translated = open_model(tmp_path / "q.onnx")
+    assert "QLinearSoftmax" in {fate.op for fate in translated.fates}
+    graph = integer_graph(whole_network(translated))
+    shares = onnxruntime.InferenceSession(str(tmp_path / "q.onnx")).run(None, {"x": X})[0]
+    logits = golden.run(graph, input_codes(graph, X.transpose(0, 2, 3, 1)), 8).logits
+    # Where one share is above all others, it is that of the largest logit.
+    ranked = np.sort(shares, axis=1)
+    clear = ranked[:, -1] > ranked[:, -2]
+    assert clear.sum() > 30
+    np.testing.assert_array_equal(logits.argmax(axis=1)[clear], shares.argmax(axis=1)[clear])
 
 
 @pytest.mark.filterwarnings("ignore")
