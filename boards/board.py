@@ -1,12 +1,12 @@
 """What a board offers: `Board`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from downshift.hw.config import AcceleratorConfig
 
-__all__ = ["Board", "Pin", "Resources"]
+__all__ = ["Board", "Chip", "Pin", "Resources"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,11 +18,24 @@ class Resources:
     ff: int
     """Flip-flops."""
     bram: int
-    """Block memories: 18 kbit on ECP5, 4 kbit on iCE40."""
+    """Block memories: 18 kbit on ECP5 and Gowin, 4 kbit on iCE40."""
     dsp: int
-    """Hard multipliers: 18 by 18 bits on ECP5, 16 by 16 on iCE40."""
+    """Hard multipliers: 18 by 18 bits on ECP5 and Gowin, 16 by 16 on iCE40."""
     spram: int = 0
     """Single-port memories of 256 kbit, iCE40 UltraPlus only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chip:
+    """An FPGA, in any of its packages and speed grades."""
+
+    family: Literal["ecp5", "gowin", "ice40"]
+    name: str
+    """As the tools of its family call it."""
+    options: tuple[str, ...] = ()
+    """Options of nextpnr that select it."""
+    resources: Resources
+    """What it has, as place and route counts it."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +44,8 @@ class Pin:
 
     site: str
     """Ball or pin name, as the data sheet prints it."""
-    attributes: tuple[str, ...] = ()
-    """Settings as the constraint file of the family spells them."""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """Settings, as the tools of the family call them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,27 +59,43 @@ class Board:
     """As the command line spells it."""
     title: str
     """For people."""
-    family: Literal["ecp5", "ice40"]
-    device: str
-    """Part, as its maker orders it."""
-    place_options: tuple[str, ...]
-    """Options of nextpnr that select the part."""
+    chip: Chip
+    """The FPGA."""
+    part: str
+    """The FPGA as its maker orders it, with package and speed grade."""
+    package: tuple[str, ...] = ()
+    """Options of nextpnr that select package and speed grade."""
+    platform: str | None = None
+    """Class of amaranth-boards that knows its pins, as ``module:class``."""
+    clock: str | None = None
+    """The resource of `platform` that is the oscillator."""
     oscillator_hz: int
-    """Frequency at the pin ``clk``."""
+    """Frequency of the oscillator."""
+    pins: Mapping[str, Pin] = field(default_factory=dict)
+    """Pins that are not those of `clock` and ``uart`` of `platform`: ``clk``, ``rx``, ``tx``, and
+    those of `held_high`."""
+    held_high: tuple[str, ...] = ()
+    """Names of more outputs, always 1: what shares its wires with the serial port rests so."""
     clock_hz: int
     """Frequency of the accelerator, made by a PLL unless it is `oscillator_hz`."""
-    baud: int
+    baud: int = 1_000_000
     """Bits a second of the serial port."""
     config: AcceleratorConfig
     """The accelerator built unless another is asked for."""
-    resources: Resources
-    """What the FPGA has."""
-    pins: Mapping[str, Pin]
-    """By port of the top module: ``clk``, ``rx``, ``tx``."""
     program_command: str
     """Shell command that loads the bitstream ``{bitstream}``."""
     program_hint: str
     """Where that command comes from, and which cable it needs."""
+
+    @property
+    def family(self) -> str:
+        """Family of the FPGA."""
+        return self.chip.family
+
+    @property
+    def resources(self) -> Resources:
+        """What the FPGA has."""
+        return self.chip.resources
 
     @property
     def divisor(self) -> int:

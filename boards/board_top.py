@@ -28,16 +28,15 @@ class BoardTop(wiring.Component):
         The oscillator.
     rx, tx : ``In(1)``, ``Out(1)``
         The serial port, idle high; ``rx`` may change at any time.
+    ... : ``Out(1)``
+        By name in `Board.held_high`: 1.
     """
-
-    clk: In(1)
-    rx: In(1)
-    tx: Out(1)
 
     def __init__(self, *, board: Board, core: Any):
         self.board = board
         self.core = core
-        super().__init__()
+        held = dict.fromkeys(board.held_high, Out(1))
+        super().__init__({"clk": In(1), "rx": In(1), "tx": Out(1), **held})
 
     def elaborate(self, platform):
         """Connect clock, synchronizer and accelerator."""
@@ -52,5 +51,6 @@ class BoardTop(wiring.Component):
 
         m.submodules.accelerator = self.core
         m.d.comb += [self.core.rx.eq(rx), self.tx.eq(self.core.tx)]
+        m.d.comb += [getattr(self, name).eq(1) for name in self.board.held_high]
 
         return m

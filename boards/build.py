@@ -158,7 +158,7 @@ def build(
         for name, content in (files or {}).items():
             (folder / name).write_bytes(content)
         # The netlist and the placed design are large, and build.sh makes them again.
-        for name in ("top.json", "top.config", "top.asc"):
+        for name in ("top.json", "top.config", "top.asc", "top.placed.json"):
             (folder / name).unlink(missing_ok=True)
     return report
 

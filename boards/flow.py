@@ -61,7 +61,8 @@ def place_step(board: Board, config: Config, *, seed: int) -> Step:
         title=f"Placing and routing with {family.nextpnr.removeprefix('yowasp-')}",
         tool=family.nextpnr,
         arguments=(
-            *board.place_options,
+            *board.chip.options,
+            *board.package,
             *("--json", f"{TOP}.json", "--freq", f"{board.clock_hz / 1e6:g}", "--seed", str(seed)),
             *("--timing-allow-fail", "--report", "report.json"),
             *family.placement(board, config),
@@ -75,7 +76,7 @@ def build_script(board: Board, config: Config, *, seed: int) -> str:
     """Return a shell script with exactly the commands of `steps`."""
     lines = [
         "#!/bin/sh",
-        f"# Build the bitstream for {board.title} ({board.device}) from {TOP}.v.",
+        f"# Build the bitstream for {board.title} ({board.part}) from {TOP}.v.",
         "# Needs: pip install 'downshift[fpga]'; other builds of the same tools do as well.",
         "set -e",
         'cd "$(dirname "$0")"',

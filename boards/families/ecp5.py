@@ -2,6 +2,7 @@
 
 from downshift.boards.board import Board
 from downshift.boards.families.family import TOP, Family, Step, is_table, unreachable
+from downshift.boards.pins import board_pins
 
 __all__ = ["ECP5_LUTS", "Ecp5"]
 
@@ -105,9 +106,10 @@ class Ecp5(Family):
     def constraints(self, board: Board):
         """LPF."""
         lines = ["BLOCK ASYNCPATHS;", "BLOCK RESETPATHS;"]
-        for port, pin in board.pins.items():
+        for port, pin in board_pins(board, pull_up={"PULLMODE": "UP"}).items():
+            settings = " ".join(f"{name}={value}" for name, value in pin.attributes.items())
             lines.append(f'LOCATE COMP "{port}" SITE "{pin.site}";')
-            lines.append(f'IOBUF PORT "{port}" {" ".join(pin.attributes)};')
+            lines.append(f'IOBUF PORT "{port}" {settings};')
         lines += [f'FREQUENCY PORT "clk" {board.oscillator_hz / 1e6:g} MHZ;', ""]
         return f"{TOP}.lpf", "\n".join(lines)
 
@@ -134,7 +136,7 @@ class Ecp5(Family):
             arguments=(f"{TOP}.json",),
             log="carry_cells.log",
         )
-        if not board.device.startswith(FLOORPLANNED):
+        if board.chip.name != FLOORPLANNED:
             return (carry,)
         return (
             carry,

@@ -1,8 +1,12 @@
 """iCE40 UltraPlus: Project IceStorm, nextpnr-ice40, icepack."""
 
 from downshift.boards.families.family import TOP, Family, Step, unreachable
+from downshift.boards.pins import board_pins
 
 __all__ = ["Ice40"]
+
+PLL_PAD = "35"
+"""Of the package SG48."""
 
 
 class Ice40(Family):
@@ -47,18 +51,19 @@ class Ice40(Family):
         raise unreachable(oscillator_hz, clock_hz)
 
     def pll(self, board, found, oscillator, clock):
-        """SB_PLL40_PAD: the oscillator's pin is the pad of the PLL."""
+        """SB_PLL40_PAD where the oscillator is at the pad of the PLL, SB_PLL40_CORE elsewhere."""
         from amaranth import Const
 
+        at_pad = board_pins(board, pull_up={})["clk"].site == PLL_PAD
         divr, divf, divq, filter_range = found
         return {
-            "type": "SB_PLL40_PAD",
+            "type": "SB_PLL40_PAD" if at_pad else "SB_PLL40_CORE",
             "p_FEEDBACK_PATH": "SIMPLE",
             "p_DIVR": Const(divr, 4),
             "p_DIVF": Const(divf, 7),
             "p_DIVQ": Const(divq, 3),
             "p_FILTER_RANGE": Const(filter_range, 3),
-            "i_PACKAGEPIN": oscillator,
+            "i_PACKAGEPIN" if at_pad else "i_REFERENCECLK": oscillator,
             "i_RESETB": Const(1),
             "i_BYPASS": Const(0),
             "o_PLLOUTGLOBAL": clock,
@@ -66,10 +71,10 @@ class Ice40(Family):
 
     def constraints(self, board):
         """PCF."""
-        lines = [
-            " ".join(["set_io", *pin.attributes, port, pin.site])
-            for port, pin in board.pins.items()
-        ]
+        lines = []
+        for port, pin in board_pins(board, pull_up={"PULLUP": "1"}).items():
+            pull_up = ["-pullup", "yes"] if pin.attributes.get("PULLUP") == "1" else []
+            lines.append(" ".join(["set_io", *pull_up, port, pin.site]))
         mhz = f"{board.oscillator_hz / 1e6:g}"
         return f"{TOP}.pcf", "\n".join([*lines, f"set_frequency clk {mhz}", ""])
 

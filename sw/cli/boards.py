@@ -18,7 +18,7 @@ def boards(as_json):
         {
             "name": board.name,
             "title": board.title,
-            "device": board.device,
+            "device": board.part,
             "clock_mhz": board.clock_hz / 1e6,
             "baud": board.baud,
             "rows": board.config.rows,

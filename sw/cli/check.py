@@ -106,17 +106,21 @@ def _boards(graph):
     from downshift.sw.compile.memory_use import memory_use
 
     entries = []
+    known = {}
     for board in BOARDS:
         configs = [("", board.config)]
         if board.family == "ecp5":
             configs.append((" --tables", accelerator_config(board.name, tables=True, graph=graph)))
         for option, config in configs:
-            entry = {"board": f"{board.name}{option}", "fits": True, "reason": None}
-            try:
-                entry["memory"] = memory_use(compile_graph(graph, config))
-            except DownshiftError as error:
-                entry |= {"fits": False, "reason": str(error), "memory": None}
-            entries.append(entry)
+            # Many boards have the same accelerator.
+            if config not in known:
+                try:
+                    memory = memory_use(compile_graph(graph, config))
+                except DownshiftError as error:
+                    known[config] = {"fits": False, "reason": str(error), "memory": None}
+                else:
+                    known[config] = {"fits": True, "reason": None, "memory": memory}
+            entries.append({"board": f"{board.name}{option}", **known[config]})
     return entries
 
 

@@ -8,6 +8,7 @@ import pytest
 from downshift.boards import BOARDS, find
 from downshift.boards import build as build_module
 from downshift.boards.build import build, generate
+from downshift.boards.flow import constraints
 from downshift.hw.ecp5 import Ecp5Fabric
 from downshift.hw.errors import DownshiftError
 from downshift.hw.fabric import Fabric
@@ -24,10 +25,10 @@ def contents(folder, *, but=()):
 def test_generated_files(tmp_path, board, make_stand_in):
     verilog = generate(board, None, tmp_path / "a", core=make_stand_in)
     assert verilog == tmp_path / "a" / "top.v"
-    pins = "top.lpf" if board.family == "ecp5" else "top.pcf"
+    pins = {"ecp5": "top.lpf", "gowin": "top.cst", "ice40": "top.pcf"}[board.family]
     assert set(contents(tmp_path / "a")) == {"top.v", pins, "synthesis.ys", "build.sh"}
-    for pin in board.pins.values():
-        assert pin.site in (tmp_path / "a" / pins).read_text()
+    text, (name, described) = (tmp_path / "a" / pins).read_text(), constraints(board)
+    assert (name, text) == (pins, described)
     generate(board, None, tmp_path / "b", core=make_stand_in)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
@@ -122,8 +123,9 @@ def test_a_failing_tool_is_explained(tmp_path, monkeypatch, make_stand_in, progr
 
 
 @pytest.mark.slow
-@every_board
-def test_bitstream_twice_the_same(tmp_path, board, make_stand_in):
+@pytest.mark.parametrize("name", ["ulx3s-85f", "tang-nano-9k", "icebreaker"])
+def test_bitstream_twice_the_same(tmp_path, name, make_stand_in):
+    board = find(name)
     lines, files = [], {"model.img": b"image"}
     reports = [
         build(board, None, tmp_path / name, progress=lines.append, core=make_stand_in, files=files)
@@ -139,6 +141,16 @@ def test_bitstream_twice_the_same(tmp_path, board, make_stand_in):
     assert reports[0].bram >= 1
     assert reports[0].spram == (2 if board.family == "ice40" else 0)
     assert lines[:2] == ["Generating Verilog", "Synthesising with yosys"]
+
+
+@pytest.mark.slow
+@every_board
+def test_every_board_gets_a_bitstream(tmp_path, board, make_stand_in):
+    report = build(board, None, tmp_path / "out", core=make_stand_in)
+    assert report.meets_clock
+    assert report.bitstream.stat().st_size > 10_000
+    for resource in ("lut", "ff", "bram", "dsp", "spram"):
+        assert getattr(report, f"{resource}_available") == getattr(board.resources, resource)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from downshift.boards.clocking import Clocking
 from downshift.boards.families import FAMILIES
 from downshift.hw.errors import DownshiftError
 
-ECP5, ICE40 = (FAMILIES[name].dividers for name in ("ecp5", "ice40"))
+ECP5, ICE40, GOWIN = (FAMILIES[name].dividers for name in ("ecp5", "ice40", "gowin"))
 
 
 def test_dividers_are_those_of_ecppll_and_icepll():
@@ -33,14 +33,23 @@ def test_ice40_dividers_give_the_clock(mhz):
     assert filter_range == 1
 
 
-@pytest.mark.parametrize("dividers", [ECP5, ICE40])
+@pytest.mark.parametrize("mhz", [27, 54, 58.5, 63, 72, 81, 90, 108])
+def test_gowin_dividers_give_the_clock(mhz):
+    reference, feedback, output = GOWIN(27_000_000, int(mhz * 1e6))
+    assert 27 * (feedback + 1) == mhz * (reference + 1)
+    assert 27 / (reference + 1) >= 3
+    assert 400 <= mhz * output <= 1200
+    assert output in (2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128)
+
+
+@pytest.mark.parametrize("dividers", [ECP5, ICE40, GOWIN])
 def test_a_clock_out_of_reach_is_refused(dividers):
     message = r"^The PLL cannot make 1000\.5 MHz from 12 MHz; choose another clock$"
     with pytest.raises(DownshiftError, match=message):
         dividers(12_000_000, 1_000_500_000)
 
 
-@pytest.mark.parametrize("name", ["ulx3s-85f", "icebreaker"])
+@pytest.mark.parametrize("name", ["ulx3s-85f", "tang-nano-9k", "icebreaker", "upduino-v3"])
 def test_a_board_at_its_oscillator_needs_no_pll(name):
     board = find(name)
     at_oscillator = replace(board, clock_hz=board.oscillator_hz)
