@@ -1,7 +1,7 @@
 """Boards: resources, pins, clock, and how a bitstream is built.
 
 Importing this package is cheap: neither the gateware nor any synthesis tool is loaded until
-something is generated or built (`downshift.boards.build`).
+something is generated (`downshift.boards.generate`) or built (`downshift.boards.build`).
 """
 
 from importlib.util import module_from_spec, spec_from_file_location

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from downshift.boards.board import Board
-from downshift.boards.build import check_tools
 from downshift.boards.routing import Routing, route
+from downshift.boards.tools import check_tools
 from downshift.hw.errors import DownshiftError
 from downshift.hw.table_config import TableConfig
 from downshift.sim.cosimulation import Progress

@@ -101,3 +101,8 @@ class Board:
     def divisor(self) -> int:
         """Clock cycles of one serial bit."""
         return round(self.clock_hz / self.baud)
+
+    @property
+    def serial_hz(self) -> int:
+        """Bits a second that the serial port really has, within 1 % of `baud`."""
+        return round(self.clock_hz / self.divisor)

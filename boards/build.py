@@ -1,103 +1,52 @@
-"""From a configuration to Verilog, and on to a bitstream."""
+"""From a configuration to a bitstream: `build`."""
 
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import entry_points
-from importlib.util import find_spec
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from downshift.boards.board import Board
-from downshift.boards.build_report import BuildReport, check_fit, read_report
+from downshift.boards.build_report import BuildReport
+from downshift.boards.clocks import clocks_below
 from downshift.boards.families import FAMILIES
-from downshift.boards.families.family import Step
-from downshift.boards.flow import build_script, constraints, steps, synthesis_script
-from downshift.hw.config import AcceleratorConfig
+from downshift.boards.families.family import TOP, Config
+from downshift.boards.flow import build_script, synthesis_steps
+from downshift.boards.generate import Core, generate, source_files
+from downshift.boards.placing import Placed, place_seeds
+from downshift.boards.readme import readme
+from downshift.boards.tools import Progress, check_tools, run_steps
 from downshift.hw.errors import DownshiftError
-from downshift.hw.table_config import TableConfig
 from downshift.sw.atomic_write import atomic_folder
+from downshift.sw.compile.config_file import CONFIG, config_text
 
-__all__ = ["build", "check_tools", "generate", "run_steps", "source_files"]
+__all__ = ["build"]
 
-Progress = Callable[[str], None]
-
-Core = Callable[..., Any]
-"""Makes the accelerator from ``config`` and ``divisor``, and with a `TableConfig` also ``fabric``;
-see `downshift.hw.top.Top`."""
-
-INSTALL = "pip install 'downshift[fpga]'"
+WORTH_ANOTHER_ROUTE = 1.02
+"""How much faster a clock must be to route once more for it."""
 
 
-def generate(
-    board: Board,
-    config: AcceleratorConfig | TableConfig | None,
-    out: Path,
-    *,
-    seed: int = 1,
-    core: Core | None = None,
-) -> Path:
-    """Write the Verilog of a whole board, its constraints, and the script that builds it.
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """How the fastest design is looked for: the arguments of `build` that say so."""
 
-    Parameters
-    ----------
-    board : Board
-    config : AcceleratorConfig, TableConfig or None
-        The board's own by default.
-    out : Path
-        Folder for ``top.v``, ``top.lpf`` or ``top.pcf``, ``synthesis.ys`` and ``build.sh``;
-        created if it is missing.
-    seed : int
-        Of place and route, in ``build.sh``.
-    core : callable, optional
-        Another accelerator than `downshift.hw.top.Top`.
-
-    Returns
-    -------
-    Path
-        The Verilog.
-
-    Raises
-    ------
-    DownshiftError
-        If the PLL cannot make the clock of the board, or `out` cannot be written.
-    """
-    # Amaranth takes longer to load than a list of boards may.
-    from downshift.boards.clocking import dividers
-    from downshift.boards.verilog import board_verilog
-
-    if core is None:
-        from downshift.hw.top import Top
-
-        core = Top
-    config = config or board.config
-    dividers(board)
-    arguments: dict[str, Any] = {"config": config, "divisor": board.divisor}
-    if isinstance(config, TableConfig):
-        arguments["fabric"] = FAMILIES[board.family].fabric()
-    verilog = board_verilog(board, core(**arguments))
-    name, pins = constraints(board)
-    with atomic_folder(out) as folder:
-        (folder / "top.v").write_text(verilog)
-        (folder / name).write_text(pins)
-        (folder / "synthesis.ys").write_text(synthesis_script(board, config))
-        (folder / "build.sh").write_text(build_script(board, config, seed=seed))
-        (folder / "build.sh").chmod(0o755)
-    return Path(out) / "top.v"
-
-
-def source_files(board: Board) -> tuple[str, ...]:
-    """Return the names of what `generate` writes."""
-    return ("top.v", constraints(board)[0], "synthesis.ys", "build.sh")
+    seeds: Sequence[int]
+    pool: Executor | None
+    jobs: int
+    progress: Progress
+    core: Core | None
 
 
 def build(
     board: Board,
-    config: AcceleratorConfig | TableConfig | None,
+    config: Config | None,
     out: Path,
     *,
-    seed: int = 1,
+    clock_hz: int | None = None,
+    seeds: Sequence[int] = (1,),
+    pool: Executor | None = None,
+    jobs: int = 1,
     progress: Progress = lambda line: None,
     core: Core | None = None,
     sources: Path | None = None,
@@ -105,8 +54,8 @@ def build(
 ) -> BuildReport:
     """Generate Verilog, synthesise it, place, route and pack a bitstream.
 
-    Nothing appears in `out` until everything worked. The bitstream depends on the arguments and the
-    versions of the tools alone.
+    Nothing appears in `out` until everything worked. What appears depends on the arguments and the
+    versions of the tools alone, but for what the logs say about time.
 
     Parameters
     ----------
@@ -115,9 +64,18 @@ def build(
         The board's own by default.
     out : Path
         Folder for what `generate` writes, the bitstream, ``report.json`` (utilisation and timing),
-        ``synthesis.json`` (cells) and the logs of the tools; created if it is missing.
-    seed : int
-        Of place and route.
+        ``synthesis.json`` (cells), ``config.json`` (the accelerator), ``README.txt`` and the logs
+        of the tools; created if it is missing.
+    clock_hz : int, optional
+        Frequency of the accelerator. By default, what is routed for the board's own clock tells how
+        fast it can be, and it is routed again for the highest clock below that; what misses its
+        clock is routed once more for a lower one.
+    seeds : sequence of int
+        Of place and route; the fastest design is kept.
+    pool : Executor, optional
+        Where seeds are tried, such as that of a Dask client; its workers need the same tools.
+    jobs : int
+        How many seeds are tried at once, without a pool.
     progress : callable
         Called with a line before each step.
     core : callable, optional
@@ -133,97 +91,92 @@ def build(
         If a tool is missing or fails, or the design does not fit or is too slow for its clock.
     """
     check_tools(board)
-    flow = steps(board, config or board.config, seed=seed)
+    config = config or board.config
+    search = Search(seeds=seeds, pool=pool, jobs=jobs, progress=progress, core=core)
     with atomic_folder(out) as folder:
-        if sources is None:
-            progress("Generating Verilog")
-            generate(board, config, folder, seed=seed, core=core)
+        if clock_hz is None:
+            board, placed = _fastest(board, config, folder, search, sources)
         else:
-            for source in source_files(board):
-                shutil.copy2(sources / source, folder / source)
-        run_steps(board, flow, folder, progress)
-        bitstream = flow[-1].arguments[-1]
-        report = read_report(
-            board,
-            report=folder / "report.json",
-            synthesis=folder / "synthesis.json",
-            seed=seed,
-            bitstream=Path(out) / bitstream,
-        )
-        if not report.meets_clock:
-            raise DownshiftError(
-                f"The accelerator was routed at {report.fmax_mhz:g} MHz, {board.name} clocks it at "
-                f"{report.clock_mhz:g} MHz; try another seed than {seed} or fewer rows or lanes"
-            )
-        for name, content in (files or {}).items():
+            board = replace(board, clock_hz=clock_hz)
+            placed = _attempt(board, config, folder, search, sources)
+            if not placed.report.meets_clock:
+                raise _too_slow(board, placed, seeds)
+        packing = FAMILIES[board.family].packing(board)
+        run_steps(board, [packing], folder, progress)
+        report = replace(placed.report, bitstream=Path(out) / packing.arguments[-1])
+        more = {
+            "README.txt": readme(board, config, report).encode(),
+            CONFIG: config_text(config).encode(),
+            **(files or {}),
+        }
+        for name, content in more.items():
             (folder / name).write_bytes(content)
         # The netlist and the placed design are large, and build.sh makes them again.
-        for name in ("top.json", "top.config", "top.asc", "top.placed.json"):
+        for name in (f"{TOP}.json", f"{TOP}.config", f"{TOP}.asc", f"{TOP}.placed.json"):
             (folder / name).unlink(missing_ok=True)
     return report
 
 
-def run_steps(
-    board: Board, flow: Sequence[Step], folder: Path, progress: Progress = lambda line: None
-) -> None:
-    """Run tools in the folder of the Verilog, one after the other.
+def _fastest(
+    board: Board, config: Config, folder: Path, search: Search, sources: Path | None
+) -> tuple[Board, Placed]:
+    """Find the board's fastest clock by routing for it; leave that design in `folder`.
 
-    Raises
-    ------
-    DownshiftError
-        If one fails or ends early, or the design does not fit `board`.
+    The first design tells what is in reach. Whether a design for that clock meets it is known when
+    it is routed; where not, one for what it did reach is tried, once.
     """
-    for step in flow:
-        progress(step.title)
-        status = _run(step, folder, progress)
-        log = (folder / step.log).read_text(errors="replace")
-        if status < 0:
-            raise DownshiftError(f"{step.tool} was ended by signal {-status}; start it again")
-        check_fit(board, log)
-        if status:
-            raise DownshiftError(f"{step.tool} failed: {_reason(log)}")
+    chosen, clock_hz = None, board.clock_hz
+    for attempt in range(3):
+        clocked = replace(board, clock_hz=clock_hz)
+        if attempt:
+            search.progress(f"Again, for {clock_hz / 1e6:g} MHz")
+        with tempfile.TemporaryDirectory(prefix="downshift-") as name:
+            placed = _attempt(
+                clocked, config, Path(name), search, None if attempt else sources
+            )
+            if placed.report.meets_clock:
+                chosen = clocked, placed
+                shutil.copytree(name, folder, dirs_exist_ok=True)
+        faster = next(clocks_below(board, placed.report.fmax_mhz), None)
+        reached = chosen[0].clock_hz if chosen else 0
+        found = attempt and placed.report.meets_clock
+        if found or faster is None or faster <= reached * WORTH_ANOTHER_ROUTE:
+            break
+        clock_hz = faster
+    if chosen is None:
+        raise _too_slow(clocked, placed, search.seeds)
+    return chosen
 
 
-def check_tools(board: Board) -> None:
-    """Raise `DownshiftError` if a tool that a build for `board` needs is not installed."""
-    for step in steps(board, board.config, seed=0):
-        _program(step)
+def _attempt(
+    board: Board, config: Config, folder: Path, search: Search, sources: Path | None
+) -> Placed:
+    """Write sources and netlist into `folder`, and the fastest of the designs routed from it."""
+    if sources is None:
+        search.progress("Generating Verilog")
+        generate(board, config, folder, core=search.core)
+    else:
+        for source in source_files(board):
+            shutil.copy2(sources / source, folder / source)
+    run_steps(board, synthesis_steps(board, config), folder, search.progress)
+    results = place_seeds(
+        board, config, folder,
+        seeds=search.seeds, pool=search.pool, jobs=search.jobs, progress=search.progress,
+    )
+    placed = [each for each in results.values() if isinstance(each, Placed)]
+    if not placed:
+        raise next(iter(results.values()))  # pyright: ignore[reportGeneralTypeIssues]
+    best = max(placed, key=lambda each: each.report.fmax_mhz)
+    for name, content in best.files.items():
+        (folder / name).write_bytes(content)
+    (folder / "build.sh").write_text(build_script(board, config, seed=best.report.seed))
+    return best
 
 
-def _program(step: Step) -> list[str]:
-    """Command line of the tool of a step, from this Python's own packages."""
-    if "." in step.tool:
-        if find_spec("pyosys") is None:
-            raise DownshiftError(f"Synthesis needs pyosys, which is not installed: {INSTALL}")
-        return [sys.executable, "-m", step.tool]
-    for point in entry_points(group="console_scripts", name=step.tool):
-        run = f"from {point.module} import {point.attr} as run; run()"
-        return [sys.executable, "-c", run]
-    raise DownshiftError(f"A bitstream needs {step.tool}, which is not installed: {INSTALL}")
-
-
-def _run(step: Step, folder: Path, progress: Progress) -> int:
-    """Run a step in `folder`, its output into its log; return its exit status."""
-    with (folder / step.log).open("w") as log, subprocess.Popen(
-        [*_program(step), *step.arguments],
-        cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, errors="replace",
-    ) as process:
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
-                if line.startswith("Preparing to run"):
-                    progress(f"Compiling {step.tool}, on its first use only: a minute or two")
-                else:
-                    log.write(line)
-        except BaseException:
-            process.kill()
-            raise
-    return process.returncode
-
-
-def _reason(log: str) -> str:
-    """The line of a log that says best what went wrong: the first error, or what came last."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    errors = [line for line in lines if line.lower().startswith("error")]
-    return [*errors[:1], *lines[-1:], "it printed nothing"][0]
+def _too_slow(board: Board, placed: Placed, seeds: Sequence[int]) -> DownshiftError:
+    tried = f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds"
+    return DownshiftError(
+        f"The accelerator was routed at {placed.report.fmax_mhz:g} MHz with {tried}, {board.name} "
+        f"clocks it at {board.clock_hz / 1e6:g} MHz; try more seeds, another clock, or fewer rows "
+        "or lanes"
+    )

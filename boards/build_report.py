@@ -38,6 +38,8 @@ class BuildReport:
     """Highest frequency of the accelerator's clock after routing."""
     clock_mhz: float
     """Frequency at which the board clocks it."""
+    baud: int
+    """Bits a second of the serial port."""
     lut: int
     lut_available: int
     ff: int
@@ -129,6 +131,7 @@ def read_report(
         bitstream=bitstream,
         fmax_mhz=round(fmax, 2),
         clock_mhz=board.clock_hz / 1e6,
+        baud=board.serial_hz,
         lut=used["lut"], lut_available=have.lut,
         ff=used["ff"], ff_available=have.ff,
         bram=used["bram"], bram_available=have.bram,

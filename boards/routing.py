@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from downshift.boards.board import Board
-from downshift.boards.build import Core, Progress, check_tools, generate, run_steps, source_files
-from downshift.boards.build_report import BuildReport, read_report
+from downshift.boards.build_report import BuildReport
 from downshift.boards.families import FAMILIES
 from downshift.boards.families.family import TOP, Step
 from downshift.boards.flow import place_step, synthesis_steps
+from downshift.boards.generate import Core, generate, source_files
 from downshift.boards.parts import count_parts
+from downshift.boards.placing import place_seeds
+from downshift.boards.tools import Progress, check_tools, run_steps
 from downshift.hw.config import AcceleratorConfig
+from downshift.hw.errors import DownshiftError
 from downshift.hw.table_config import TableConfig
 from downshift.sw.result_cache import ResultCache, digest, source_digest, version
 
@@ -92,18 +95,14 @@ def route(
             netlist = json.loads((folder / f"{TOP}.json").read_text())
             parts = count_parts(FAMILIES[board.family], netlist)
             cache.put("parts", counted, json.dumps(parts).encode())
-        for number, (seed, step) in enumerate(places.items(), start=1):
-            if reports[seed]:
-                continue
-            which = f"seed {seed}, {number} of {len(seeds)}"
-            run_steps(board, [step], folder, lambda line, which=which: progress(f"{line}, {which}"))
-            reports[seed] = read_report(
-                board,
-                report=folder / "report.json",
-                synthesis=folder / "synthesis.json",
-                seed=seed,
-            )
-            cache.put("routes", keys[seed], json.dumps(asdict(reports[seed])).encode())
+        for seed in (seed for seed, report in reports.items() if report is None):
+            ((_, placed),) = place_seeds(
+                board, config, folder, seeds=[seed], progress=progress
+            ).items()
+            if isinstance(placed, DownshiftError):
+                raise placed
+            reports[seed] = placed.report
+            cache.put("routes", keys[seed], json.dumps(asdict(placed.report)).encode())
     return Routing(reports=tuple(filter(None, reports.values())), parts=parts)
 
 

@@ -1,10 +1,12 @@
 """The accelerator that a command is about: a board's own, or the large one."""
 
+from pathlib import Path
+
 __all__ = ["accelerator_config"]
 
 
-def accelerator_config(board: str, *, tables: bool, graph=None):
-    """Return the configuration that --board and --tables ask for.
+def accelerator_config(board: str, *, tables: bool, graph=None, path: Path | None = None):
+    """Return the configuration that --board, --tables and --config ask for.
 
     Parameters
     ----------
@@ -13,6 +15,8 @@ def accelerator_config(board: str, *, tables: bool, graph=None):
     tables : bool
         The large accelerator instead of the board's own. It multiplies as exactly as `graph` asks.
     graph : IntegerGraph, optional
+    path : Path, optional
+        File that describes the accelerator.
 
     Returns
     -------
@@ -21,12 +25,18 @@ def accelerator_config(board: str, *, tables: bool, graph=None):
     Raises
     ------
     DownshiftError
-        If there is no such board.
+        If there is no such board, or the file describes no accelerator.
     """
     from downshift.boards import find
+    from downshift.hw.errors import DownshiftError
     from downshift.hw.table_config import TableConfig
+    from downshift.sw.compile.config_file import read_config
 
     own = find(board).config
+    if path is not None:
+        if tables:
+            raise DownshiftError(f"{path} is the accelerator to take; leave --tables out")
+        return read_config(path)
     if not tables:
         return own
     return TableConfig() if graph is None else TableConfig(multiplier_width=graph.multiplier_width)

@@ -63,7 +63,7 @@ def run_demo(out: Path, bars: Bars) -> dict[str, Any]:
         The content of ``report.json``.
     """
     from downshift.boards import find
-    from downshift.boards.build import generate
+    from downshift.boards.generate import generate
     from downshift.sim import golden
     from downshift.sim.cosimulation import cosimulate
     from downshift.sw.atomic_write import write_atomically
@@ -179,6 +179,7 @@ def _route(board, out: Path, bars: Bars) -> dict[str, Any]:
             board,
             board.config,
             out,
+            clock_hz=board.clock_hz,
             sources=out,
             progress=lambda text: bars.report(board.name, None, None, text),
         )

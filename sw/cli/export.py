@@ -7,7 +7,13 @@ import click
 from downshift.sw.cli.accelerator import accelerator_config
 from downshift.sw.cli.console import print_json
 from downshift.sw.cli.model_graph import model_graph, widths_file_options
-from downshift.sw.cli.options import board_option, folder_option, json_option, tables_option
+from downshift.sw.cli.options import (
+    board_option,
+    config_option,
+    folder_option,
+    json_option,
+    tables_option,
+)
 
 __all__ = ["export"]
 
@@ -16,6 +22,7 @@ __all__ = ["export"]
 @click.argument("model", type=click.Path(path_type=Path))
 @board_option
 @tables_option
+@config_option
 @widths_file_options
 @click.option(
     "--format", "form", type=click.Choice(["safetensors", "qdq", "qonnx", "numpy", "c"]),
@@ -29,7 +36,9 @@ __all__ = ["export"]
 )  # fmt: skip
 @folder_option("model")
 @json_option
-def export(model, board, tables, widths_file, dataset, data, form, width, out, as_json):
+def export(
+    model, board, tables, config_path, widths_file, dataset, data, form, width, out, as_json
+):
     """Turn MODEL into integers, and compile it for a board.
 
     MODEL is a checkpoint of `downshift train` or an integer graph (.safetensors). Writes
@@ -41,7 +50,7 @@ def export(model, board, tables, widths_file, dataset, data, form, width, out, a
 
     graph = model_graph(model, widths_file=widths_file, dataset=dataset, data=data)
     if form == "safetensors":
-        config = accelerator_config(board, tables=tables, graph=graph)
+        config = accelerator_config(board, tables=tables, graph=graph, path=config_path)
         files = model_files(graph, config)
     else:
         files = _other_files(graph, form, graph.widths[0] if width is None else width)

@@ -15,7 +15,7 @@ __all__ = ["generate"]
 def generate(board, out, as_json):
     """Write the Verilog of a board's accelerator, its constraints and a build script."""
     from downshift.boards import find
-    from downshift.boards.build import generate as generate_sources
+    from downshift.boards.generate import generate as generate_sources
 
     chosen = find(board)
     verilog = generate_sources(chosen, chosen.config, out)

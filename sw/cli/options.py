@@ -8,6 +8,7 @@ __all__ = [
     "SeedsType",
     "WidthsType",
     "board_option",
+    "config_option",
     "data_option",
     "folder_option",
     "json_option",
@@ -63,6 +64,11 @@ widths_option = click.option(
 data_option = click.option(
     "--data", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
     help="Where data sets lie, or are to lie; default: $DOWNSHIFT_DATA, else ~/.cache/downshift.",
+)  # fmt: skip
+config_option = click.option(
+    "--config", "config_path", type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.json",
+    help="The accelerator that a file describes, such as config.json of `downshift build`.",
 )  # fmt: skip
 tables_option = click.option(
     "--tables", is_flag=True, help="The large accelerator instead of the board's own."

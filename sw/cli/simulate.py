@@ -9,6 +9,7 @@ from downshift.sw.cli.console import print_json, print_table, progress_bars
 from downshift.sw.cli.model_graph import model_graph, widths_file_options
 from downshift.sw.cli.options import (
     board_option,
+    config_option,
     folder_option,
     json_option,
     tables_option,
@@ -24,6 +25,7 @@ __all__ = ["simulate"]
 @click.argument("model", type=click.Path(path_type=Path))
 @board_option
 @tables_option
+@config_option
 @click.option(
     "--input", "input_path", type=click.Path(path_type=Path), metavar="FILE.npy",
     help="Input codes, uint8 of (n, height, width, channels). Default: random ones.",
@@ -37,7 +39,18 @@ __all__ = ["simulate"]
 @folder_option("build/simulate")
 @json_option
 def simulate(
-    model, board, tables, input_path, images, widths, widths_file, dataset, data, out, as_json
+    model,
+    board,
+    tables,
+    config_path,
+    input_path,
+    images,
+    widths,
+    widths_file,
+    dataset,
+    data,
+    out,
+    as_json,
 ):
     """Run MODEL on a board's accelerator in simulation, and compare with golden.
 
@@ -50,7 +63,7 @@ def simulate(
     from downshift.sw.data.codes import load_codes
 
     graph = model_graph(model, widths_file=widths_file, dataset=dataset, data=data)
-    config = accelerator_config(board, tables=tables, graph=graph)
+    config = accelerator_config(board, tables=tables, graph=graph, path=config_path)
     x = load_codes(input_path, graph, images)
     for width in widths or ():
         graph.check_width(width)

@@ -114,7 +114,8 @@ def measured(monkeypatch):
             BuildReport(
                 board=board.name, seed=seed, bitstream=None, fmax_mhz=10.0 * seed, clock_mhz=24,
                 lut=100 * seed, lut_available=5280, ff=3, ff_available=5280, bram=4,
-                bram_available=30, dsp=5, dsp_available=8, spram=2, spram_available=4,
+                bram_available=30, baud=1_000_000, dsp=5, dsp_available=8, spram=2,
+                spram_available=4,
             )
             for seed in seeds
         )  # fmt: skip

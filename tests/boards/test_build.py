@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 
 from downshift.boards import BOARDS, find
-from downshift.boards import build as build_module
-from downshift.boards.build import build, generate
+from downshift.boards import tools as tools_module
+from downshift.boards.build import build
 from downshift.boards.flow import constraints
+from downshift.boards.generate import generate
 from downshift.hw.ecp5 import Ecp5Fabric
 from downshift.hw.errors import DownshiftError
 from downshift.hw.fabric import Fabric
@@ -96,7 +97,7 @@ def test_a_clock_out_of_reach_writes_nothing(tmp_path, make_stand_in):
 )
 def test_a_missing_tool_is_named(tmp_path, monkeypatch, missing, message, make_stand_in):
     nothing = {"find_spec": lambda name: None, "entry_points": lambda **wanted: ()}
-    monkeypatch.setattr(build_module, missing, nothing[missing])
+    monkeypatch.setattr(tools_module, missing, nothing[missing])
     with pytest.raises(DownshiftError, match=message):
         build(find("ulx3s-85f"), None, tmp_path / "out", core=make_stand_in)
     assert list(tmp_path.iterdir()) == []
@@ -115,7 +116,7 @@ def test_a_missing_tool_is_named(tmp_path, monkeypatch, missing, message, make_s
     ],
 )
 def test_a_failing_tool_is_explained(tmp_path, monkeypatch, make_stand_in, program, message):
-    monkeypatch.setattr(build_module, "_program", lambda step: [sys.executable, "-c", program])
+    monkeypatch.setattr(tools_module, "_program", lambda step: [sys.executable, "-c", program])
     with pytest.raises(DownshiftError) as caught:
         build(find("icebreaker"), None, tmp_path / "out", core=make_stand_in)
     assert str(caught.value) == f"downshift.boards.synthesize {message}"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from downshift import boards
-from downshift.boards.build import generate
 from downshift.boards.flow import constraints
+from downshift.boards.generate import generate
 from downshift.hw.errors import DownshiftError
 
 every_board = pytest.mark.parametrize("board", boards.BOARDS, ids=lambda board: board.name)

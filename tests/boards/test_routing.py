@@ -5,6 +5,7 @@ import statistics
 import pytest
 
 from downshift.boards import find
+from downshift.boards import placing as placing_module
 from downshift.boards import routing as routing_module
 from downshift.boards.routing import route
 from downshift.sw.result_cache import ResultCache
@@ -46,7 +47,8 @@ def tools(monkeypatch):
                 (folder / "synthesis.json").write_text(json.dumps(stat))
 
     monkeypatch.setattr(routing_module, "generate", generate)
-    monkeypatch.setattr(routing_module, "run_steps", run_steps)
+    for module in (routing_module, placing_module):
+        monkeypatch.setattr(module, "run_steps", run_steps)
     return ran
 
 

