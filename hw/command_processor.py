@@ -12,6 +12,7 @@ from downshift.hw.frame import Frame
 from downshift.hw.protocol import (
     ARGUMENT_BYTES,
     MAX_FRAME,
+    ONCE,
     Command,
     LinkError,
 )
@@ -29,7 +30,9 @@ class CommandProcessor(wiring.Component):
     """Execute one request at a time and reply to it.
 
     A request that is damaged, unknown or malformed changes nothing but what bytes of it were
-    already written in their place, and is answered with an error.
+    already written in their place, and is answered with an error. DATA and RUN are not done again
+    if the lowest bit of their tag is that of the request before, which did not fail: they are that
+    request, whose reply was lost.
 
     Parameters
     ----------
@@ -85,6 +88,8 @@ class CommandProcessor(wiring.Component):
         self._unsettled = Signal(3)
         self._tag, self._command, self._error = Signal(8), Signal(Command), Signal(LinkError)
         self._damaged = Signal()
+        last_tag, last_failed = Signal(), Signal()
+        again = (self._tag[0] == last_tag) & ~last_failed
         self._arguments = Signal(64)  # shifted in from the top
         self._left = Signal(3)
         m.d.comb += self.buffer_address.eq(self._at)
@@ -146,7 +151,7 @@ class CommandProcessor(wiring.Component):
                 m.next = "Reply"
                 with m.If(check.refused):
                     m.d.sync += self._error.eq(check.error)
-                with m.Else():
+                with m.Elif(~again | ~self._command.matches(*ONCE)):
                     m.d.sync += begin.eq(1 << self._command)
                     with m.Switch(self._command):
                         with m.Case(Command.WRITE, Command.DATA):
@@ -160,6 +165,11 @@ class CommandProcessor(wiring.Component):
                     m.d.sync += self._error.eq(LinkError.NO_WIDTH)
             with m.State("Reply"):
                 m.d.comb += reply.start.eq(1)
+                with m.If(~self._damaged):
+                    m.d.sync += [
+                        last_tag.eq(self._tag[0]),
+                        last_failed.eq(self._error != LinkError.NONE),
+                    ]
                 m.next = "Replying"
             with m.State("Replying"), m.If(reply.done):
                 m.d.comb += self.i.ready.eq(~self._damaged)

@@ -8,6 +8,7 @@ __all__ = [
     "ERROR_SENTENCES",
     "IMAGE_FORMAT",
     "MAX_FRAME",
+    "ONCE",
     "PROTOCOL_VERSION",
     "REPLY_BYTES",
     "Command",
@@ -18,7 +19,7 @@ __all__ = [
 
 IMAGE_FORMAT = 1
 """Version of the image that an accelerator loads."""
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 MAX_FRAME = 512
 """Bytes of the largest request: tag, command, payload, checksum."""
 CRC_BYTES = 4
@@ -58,6 +59,10 @@ ARGUMENT_BYTES = {
     Command.RUN: 1,
 }
 """Bytes of the fixed arguments."""
+
+ONCE = {Command.DATA, Command.RUN}
+"""What the accelerator does not do again for a request that has the lowest bit of its tag in common
+with the one before, unless that failed."""
 
 REPLY_BYTES = {Command.INFO: 8, Command.RUN: 20}
 """Bytes that a reply carries; READ has as many as it asks for, the others none."""

@@ -70,7 +70,7 @@ class Rescale(wiring.Component):
     -------
     scale : ``In(scale_layout(multiplier_width))``
     zero_point, out_max : ``In(8)``
-        Code of zero; largest code, one less than a power of two. Both are stable.
+        Code of zero; largest code. Both are stable.
     i : ``In(signed(acc_width))``
     o : ``Out(8)``
     """

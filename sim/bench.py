@@ -18,6 +18,8 @@ __all__ = ["JOB_VARIABLE", "SimulationTransport", "bench"]
 JOB_VARIABLE = "DOWNSHIFT_JOB"
 """Environment variable that names the file with the job."""
 CLOCK_NS = 10
+QUIET_CYCLES = 4_000
+"""Longer than a request or a reply is on the line."""
 RESET_CYCLES = 200
 """Until the line is idle again, whatever was being sent."""
 
@@ -63,6 +65,16 @@ class SimulationTransport:
         fresh = whole[PORT_BYTES - count + self._bytes :]
         self._bytes = count
         return fresh
+
+    @resume
+    async def drain(self) -> None:
+        """Forget what arrives until nothing comes for `QUIET_CYCLES`."""
+        while True:
+            self._frames = int(self.port.frames.value)
+            quiet = Timer(QUIET_CYCLES * CLOCK_NS, "ns")
+            if await First(ValueChange(self.port.frames), quiet) is quiet:
+                break
+        self._bytes = int(self.port.received_count.value)
 
     @resume
     async def reset(self, *, after_cycles: int) -> None:

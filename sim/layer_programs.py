@@ -104,8 +104,8 @@ def run_layers(
     (str, FrameCounters)
         Name of the layer that has run.
     """
-    accelerator.write(image.maps[width][0].base, image.encode_input(x, width))
+    accelerator.link.write(image.maps[width][0].base, image.encode_input(x, width))
     for name, passes in layer_passes(image, width).items():
         accelerator.load(layer_image(image, width, passes))
-        reply = accelerator.request(Command.RUN, bytes([width]))
+        reply = accelerator.link.request(Command.RUN, bytes([width]))
         yield name, FrameCounters.from_reply(reply)

@@ -12,7 +12,7 @@ from downshift.hw.protocol import END, Command, LinkError, decode_frame, encode_
 from downshift.sw.compile.image import Image, Section
 from downshift.sw.device.driver import Accelerator, AcceleratorError
 
-__all__ = ["damaged_images", "damaged_requests", "resets"]
+__all__ = ["damaged_images", "damaged_requests", "repeated_requests", "resets"]
 
 TAG = 7
 
@@ -54,7 +54,7 @@ def damaged_requests(accelerator: Accelerator) -> dict[str, dict]:
     for name, content in raw.items():
         results[name] = {"error": _error_of(accelerator, content), "alive": _alive(accelerator)}
     # What came before, and was never ended, must not swallow a good request.
-    accelerator.transport.write(garbage.replace(bytes([END]), b"") + info)
+    accelerator.link.transport.write(garbage.replace(bytes([END]), b"") + info)
     results["garbage before a request"] = {
         "error": _first_answer(accelerator, TAG),
         "alive": _alive(accelerator),
@@ -90,23 +90,65 @@ def damaged_images(accelerator: Accelerator, *, image: str, inputs: str) -> dict
     results = {}
     for name, (sent, claimed) in images.items():
         refusal = _refusal(lambda sent=sent, claimed=claimed: _load(accelerator, sent, claimed))
-        run = _refusal(lambda: accelerator.request(Command.RUN, bytes([good.widths[0]])))
+        run = _refusal(lambda: accelerator.link.request(Command.RUN, bytes([good.widths[0]])))
         results[name] = {"error": refusal[0], "sentence": refusal[1], "run": run[0]}
     accelerator.load(good)
     missing = next(w for w in range(2, 9) if w not in good.widths)
     results["missing width"] = {
-        "error": _refusal(lambda: accelerator.request(Command.RUN, bytes([missing])))[0]
+        "error": _refusal(lambda: accelerator.link.request(Command.RUN, bytes([missing])))[0]
     }
     # A check whose reply was lost is sent again, and changes nothing.
     section, body = list(good.sections().items())[-1]
     check = good.checksum(section).to_bytes(4, "little") + len(body).to_bytes(3, "little")
-    accelerator.request(Command.CHECK, check)
+    accelerator.link.request(Command.CHECK, check)
     results["good"] = {"logits": accelerator.run(x, good.widths[0]).logits.tolist()}
     # An image that is refused at the door leaves the one before in force.
     _refusal(lambda: _load(accelerator, *images["other configuration"]))
     accelerator.image = good
     results["good still"] = {"logits": accelerator.run(x, good.widths[0]).logits.tolist()}
     return results
+
+
+def repeated_requests(accelerator: Accelerator, *, image: str, inputs: str) -> dict:
+    """Ask for a frame, and again with the same tag, as a host does that heard no reply.
+
+    Parameters
+    ----------
+    accelerator : Accelerator
+    image, inputs : str
+        Files: an image; two inputs, uint8 of (2, height, width, channels).
+
+    Returns
+    -------
+    dict
+        ``logits`` after a frame of the first input, and, while the second lies in its place, after
+        asking again, after asking again behind a damaged request, and after asking with another
+        tag, which runs the second; ``errors`` of asking three times for a width that is not there.
+    """
+    good = Image.load(Path(image))
+    width = good.widths[0]
+    missing = next(w for w in range(2, 9) if w not in good.widths)
+    name = good.maps[width][-1].name
+
+    def ask(tag: int, width: int = width) -> str:
+        return _error_of(accelerator, encode_frame(bytes([tag & 0xFF, Command.RUN, width])))
+
+    def logits() -> list:
+        return accelerator.read_map(name, width).reshape(-1).tolist()
+
+    accelerator.load(good)
+    first, second = np.load(inputs)
+    results = {"once": accelerator.run(first, width).logits.tolist()}
+    accelerator.link.write(good.maps[width][0].base, good.encode_input(second, width))
+    ask(accelerator.link.tag)
+    results["again"] = logits()
+    _error_of(accelerator, encode_frame(b"xyz")[:-2] + bytes([END]))
+    ask(accelerator.link.tag)
+    results["behind a damaged one"] = logits()
+    ask(accelerator.link.tag + 1)
+    results["anew"] = logits()
+    tag = accelerator.link.tag + 1
+    return {"logits": results, "errors": [ask(tag, missing) for _ in range(3)]}
 
 
 def resets(
@@ -136,9 +178,9 @@ def resets(
     accelerator.load(good)
     accelerator.run(x, width)
     for cycles in after:
-        accelerator.transport.write(encode_frame(bytes([TAG, Command.RUN, width])))
-        accelerator.transport.reset(after_cycles=cycles)
-        lost = _refusal(lambda: accelerator.request(Command.RUN, bytes([width])))[0]
+        accelerator.link.transport.write(encode_frame(bytes([TAG, Command.RUN, width])))
+        accelerator.link.transport.reset(after_cycles=cycles)
+        lost = _refusal(lambda: accelerator.link.request(Command.RUN, bytes([width])))[0]
         accelerator.load(good)
         result = accelerator.run(x, width)
         results.append({"run": lost, "logits": result.logits.tolist(), "cycles": result.cycles})
@@ -166,14 +208,14 @@ def _refusal(action: Callable[[], object]) -> tuple[str, str]:
 
 
 def _error_of(accelerator: Accelerator, content: bytes) -> str:
-    accelerator.transport.write(content)
+    accelerator.link.transport.write(content)
     return _first_answer(accelerator)
 
 
 def _first_answer(accelerator: Accelerator, tag: int | None = None) -> str:
     """Error of the first reply, or of the first with a tag; "silence" if none comes."""
     received = b""
-    while arrived := accelerator.transport.read():
+    while arrived := accelerator.link.transport.read():
         received += arrived
         for part in filter(None, received.split(bytes([END]))):
             reply = decode_frame(part)

@@ -146,7 +146,7 @@ def run_layers(accelerator: Accelerator, *, folder: str, progress: str) -> dict[
     dict
         Counters by width.
     """
-    link = accelerator.transport = _CountedLink(accelerator.transport)
+    link = accelerator.link.transport = _CountedLink(accelerator.link.transport)
     frames: dict[str, Any] = {}
     kept: dict[str, Any] = {}
 
@@ -192,6 +192,9 @@ class _CountedLink:
         content = self.transport.read()
         self.received += len(content)
         return content
+
+    def drain(self) -> None:
+        self.transport.drain()
 
 
 def _frames(

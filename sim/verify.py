@@ -78,12 +78,12 @@ def run_frames(accelerator: Accelerator, *, folder: str, progress: str | None = 
         accelerator.load(image)
         kept = {}
         for position, (index, width) in enumerate(schedule.tolist()):
-            before = accelerator.bytes_sent
+            before = accelerator.link.bytes_sent
             result = accelerator.run(x[index], width)
             frames.append(
                 {
                     "counters": asdict(result.counters),
-                    "bytes_sent": accelerator.bytes_sent - before,
+                    "bytes_sent": accelerator.link.bytes_sent - before,
                 }
             )
             kept[f"{position}"] = result.logits

@@ -2,24 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from downshift.hw.errors import DownshiftError
-from downshift.hw.protocol import (
-    END,
-    ERROR_SENTENCES,
-    IMAGE_FORMAT,
-    PROTOCOL_VERSION,
-    REPLY_BYTES,
-    Command,
-    LinkError,
-    decode_frame,
-    encode_frame,
-)
+from downshift.hw.protocol import IMAGE_FORMAT, PROTOCOL_VERSION, Command, LinkError
 from downshift.sw.compile.image import Image
 from downshift.sw.device.frame_result import FrameCounters, FrameResult
+from downshift.sw.device.link import AcceleratorError, Link, SilentError, Transport
 
 __all__ = [
     "Accelerator",
@@ -27,38 +17,9 @@ __all__ = [
     "FrameCounters",
     "FrameResult",
     "Information",
+    "SilentError",
     "Transport",
 ]
-
-CHUNK = 256
-"""Bytes of data in a request or reply."""
-ATTEMPTS = 3
-
-
-class Transport(Protocol):
-    """A link that carries bytes both ways."""
-
-    def write(self, content: bytes) -> None:
-        """Send all of `content`."""
-        ...
-
-    def read(self) -> bytes:
-        """Return what has arrived, waiting a while for at least a byte; empty if none comes."""
-        ...
-
-
-class AcceleratorError(DownshiftError):
-    """The accelerator refused a request.
-
-    Parameters
-    ----------
-    error : LinkError
-        Its reason.
-    """
-
-    def __init__(self, error: LinkError):
-        super().__init__(f"The accelerator refused ({error.name}): {ERROR_SENTENCES[error]}")
-        self.error = error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,15 +41,12 @@ class Accelerator:
     """
 
     def __init__(self, transport: Transport):
-        self.transport = transport
+        self.link = Link(transport)
         self.image: Image | None = None
-        self.bytes_sent = 0  # of requests, before framing
-        self._tag = 0
-        self._received = b""
 
     def information(self) -> Information:
         """Ask the accelerator what it is."""
-        reply = self.request(Command.INFO)
+        reply = self.link.request(Command.INFO)
         return Information(
             protocol_version=reply[0],
             image_format=reply[1],
@@ -108,35 +66,31 @@ class Accelerator:
         Raises
         ------
         AcceleratorError
-            If the image is for another configuration, or arrives damaged.
+            If the image arrives damaged.
         DownshiftError
-            If the accelerator does not answer, or speaks another protocol.
+            If the image is for another accelerator; if this one does not answer, or speaks another
+            protocol.
         """
-        version = self.information().protocol_version
-        if version != PROTOCOL_VERSION:
-            raise DownshiftError(
-                f"The accelerator speaks protocol {version}, this release {PROTOCOL_VERSION}; "
-                "update its bitstream"
-            )
+        self._check(image)
         self.image = None
-        self.request(
+        self.link.request(
             Command.LOAD,
             bytes([IMAGE_FORMAT]) + image.config.fingerprint.to_bytes(4, "little"),
         )
         sections = image.sections()
         total = sum(map(len, sections.values()))
-        sent = 0
+        before = 0
         for section, body in sections.items():
-            self.request(Command.SECTION, bytes([section]))
-            for start in range(0, len(body), CHUNK):
-                self.request(Command.DATA, body[start : start + CHUNK])
-                sent += len(body[start : start + CHUNK])
-                if progress:
-                    progress(sent, total)
-            self.request(
+            self.link.load_section(
+                section,
+                body,
+                lambda sent, before=before: progress(before + sent, total) if progress else None,
+            )
+            self.link.request(
                 Command.CHECK,
                 image.checksum(section).to_bytes(4, "little") + len(body).to_bytes(3, "little"),
             )
+            before += len(body)
         self.image = image
 
     def run(self, codes: np.ndarray, width: int) -> FrameResult:
@@ -156,14 +110,22 @@ class Accelerator:
         Raises
         ------
         DownshiftError
-            If no image is loaded, the input does not fit it, or it does not run at `width`.
+            If no image is loaded, the input does not fit it, or it does not run at `width`; if the
+            accelerator does not answer.
         """
         image = self._image()
         if width not in image.widths:
             have = ", ".join(map(str, image.widths))
             raise DownshiftError(f"The image runs at widths {have}, not {width!r}")
-        self.write(image.maps[width][0].base, image.encode_input(codes, width))
-        counters = FrameCounters.from_reply(self.request(Command.RUN, bytes([width])))
+        content = image.encode_input(codes, width)
+        try:
+            counters = self._run(image, content, width)
+        except AcceleratorError as error:
+            if error.error != LinkError.NO_IMAGE:
+                raise
+            # It was reset, or lost its power for a moment.
+            self.load(image)
+            counters = self._run(image, content, width)
         logits = self.read_map(image.maps[width][-1].name, width).reshape(-1)
         return FrameResult(logits=logits, counters=counters)
 
@@ -176,87 +138,25 @@ class Accelerator:
         """
         image = self._image()
         entry = image.map(name, width)
-        return entry.decode(self.read(entry.base, entry.size))
+        return entry.decode(self.link.read(entry.base, entry.size))
 
-    def write(self, address: int, content: bytes) -> None:
-        """Write to activation memory."""
-        for start in range(0, len(content), CHUNK):
-            place = (address + start).to_bytes(3, "little")
-            self.request(Command.WRITE, place + content[start : start + CHUNK])
+    def _run(self, image: Image, content: bytes, width: int) -> FrameCounters:
+        """Write the input, and run."""
+        self.link.write(image.maps[width][0].base, content)
+        return FrameCounters.from_reply(self.link.request(Command.RUN, bytes([width])))
 
-    def read(self, address: int, size: int) -> bytes:
-        """Read from activation memory."""
-        parts = []
-        for start in range(0, size, CHUNK):
-            count = min(CHUNK, size - start)
-            place = (address + start).to_bytes(3, "little") + count.to_bytes(2, "little")
-            parts.append(self.request(Command.READ, place))
-        return b"".join(parts)
-
-    def request(self, command: Command, payload: bytes = b"") -> bytes:
-        """Send a request, and return the bytes of the reply.
-
-        A request that was damaged on the link, or whose reply was, is sent again, unless doing it
-        twice is not the same as doing it once.
-
-        Raises
-        ------
-        AcceleratorError
-            If the accelerator refuses.
-        DownshiftError
-            If it does not answer.
-        """
-        attempts = 1 if command == Command.DATA else ATTEMPTS
-        for attempt in range(attempts):
-            self._tag = (self._tag + 1) & 0xFF
-            content = bytes([self._tag, command]) + payload
-            self.transport.write(encode_frame(content))
-            self.bytes_sent += len(content)
-            reply = self._reply()
-            if reply is None:
-                continue
-            if reply[2] not in set(LinkError):
-                raise DownshiftError(
-                    f"The accelerator answers {command.name} with error {reply[2]}, which this "
-                    "release does not know; update it"
-                )
-            error = LinkError(reply[2])
-            if error == LinkError.BAD_FRAME and attempt + 1 < attempts:
-                continue
-            if error != LinkError.NONE:
-                raise AcceleratorError(error)
-            body, due = reply[3:], REPLY_BYTES.get(command, 0)
-            if command == Command.READ:
-                due = int.from_bytes(payload[3:], "little")
-            if len(body) != due:
-                raise DownshiftError(
-                    f"The accelerator answers {command.name} with {len(body)} bytes instead of "
-                    f"{due}; update its bitstream"
-                )
-            return body
-        raise DownshiftError(
-            f"The accelerator does not answer {command.name}; check port, speed and bitstream"
-        )
+    def _check(self, image: Image) -> None:
+        """Refuse an accelerator that speaks another protocol, or is not the image's."""
+        told = self.information()
+        if told.protocol_version != PROTOCOL_VERSION:
+            raise DownshiftError(
+                f"The accelerator speaks protocol {told.protocol_version}, this release "
+                f"{PROTOCOL_VERSION}; update its bitstream"
+            )
+        if told.fingerprint != image.config.fingerprint:
+            raise AcceleratorError(LinkError.WRONG_CONFIGURATION)
 
     def _image(self) -> Image:
         if self.image is None:
             raise DownshiftError("No image is loaded; call load first")
         return self.image
-
-    def _reply(self) -> bytes | None:
-        """The reply to the last request; None if none comes."""
-        while True:
-            before, end, after = self._received.partition(bytes([END]))
-            if end:
-                self._received = after
-                content = decode_frame(before) if before else None
-                # A reply to a damaged request has no tag to tell.
-                if content and len(content) >= 3:
-                    if content[0] == self._tag or content[2] == LinkError.BAD_FRAME:
-                        return content
-                continue
-            arrived = self.transport.read()
-            if not arrived:
-                self._received = b""
-                return None
-            self._received += arrived

@@ -72,6 +72,21 @@ def test_equals_golden(acc_width, scale, zero_point, largest):
 
 
 @pytest.mark.parametrize(
+    ("bits", "bit"), [(bits, bit) for bits in (16, 24) for bit in range(bits - 5)]
+)
+def test_a_single_bit_below_the_half_counts(bits, bit):
+    """At the least shift: odd sums give a half, and this bit."""
+    shift = shifts(bits).start
+    scale = {"multiplier": 1 << bits - 1 | 1 << shift - 1 | 1 << bit, "shift": shift}
+    accs = np.arange(-3, 12, 2)
+    codes = run(
+        accs, acc_width=24, multiplier_width=bits, **scale, zero_point=40, largest=255
+    )  # fmt: skip
+    expected = requantize(accs, bias=0, **scale, zero_point=40, width=8, largest=255)
+    assert codes == expected.tolist()
+
+
+@pytest.mark.parametrize(
     ("bits", "shift", "possible"),
     [(16, 11, "12..43"), (16, 44, "12..43"), (24, 19, "20..51"), (24, 52, "20..51")],
 )

@@ -21,6 +21,7 @@ LOWERING = "tests/sw/test_lowering.py"
 COMPILER = "tests/sw/test_compiler.py"
 IMAGE = "tests/sw/test_image.py"
 DRIVER = "tests/sw/test_driver.py"
+NOISE = "tests/sim/test_link.py"
 PREPARE = "tests/sw/test_prepare.py"
 TRAINING = "tests/sw/test_training.py"
 BATCHES = "tests/sw/test_batches.py"
@@ -211,7 +212,8 @@ SUBSTITUTIONS = {
     "guard left out": [
         ("sw/compile/image.py", "            _check_plan(image)\n", "", IMAGE),
         ("sw/compile/image.py", "zlib.crc32(body) != crc", "False", IMAGE),
-        ("sw/device/driver.py", "1 if command == Command.DATA else ATTEMPTS", "ATTEMPTS", DRIVER),
+        ("sw/device/link.py", "command in ONCE and not self._in_step", "False", DRIVER),
+        ("sw/device/driver.py", "error.error != LinkError.NO_IMAGE", "True", DRIVER),
         (LAYER_CODE, "    _check_int32(total, total)\n", "", LAYER),
         (LAYER_CODE, "max(int(x.max(initial=0)), zero_point)", "int(x.max(initial=0))",
          LAYER),
@@ -292,6 +294,15 @@ SUBSTITUTIONS = {
         ("hw/table_fill.py", "Cat(count[1:3], count[0], count[3:])", "count", TABLE_PAIRS),
         ("hw/table_array.py", "~fill.busy & spent", "~fill.busy",
          TABLE_PAIRS),
+    ],
+    "requests done twice, or not at all": [
+        ("hw/command_processor.py", "~again | ~self._command.matches(*ONCE)", "1", NOISE),
+        ("hw/command_processor.py", "(self._tag[0] == last_tag) & ~last_failed",
+         "(self._tag[0] != last_tag) & ~last_failed", NOISE),
+        ("hw/command_processor.py", "(self._tag[0] == last_tag) & ~last_failed",
+         "self._tag[0] == last_tag", NOISE),
+        ("hw/command_processor.py", "with m.If(~self._damaged):", "with m.If(1):", NOISE),
+        ("sw/device/link.py", "content[0] == self.tag or content[2]", "True or content[2]", DRIVER),
     ],
     "rounding of the table style": [
         ("hw/rescale.py", "half & (rest[1] | fine[:7].any() | floor[0])", "half", RESCALE),

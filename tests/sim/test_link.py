@@ -69,8 +69,52 @@ def test_bad_images_are_refused_and_the_next_one_works(simulation, tmp_path):
     assert results["good"]["logits"] == results["good still"]["logits"] == logits
 
 
+def test_a_request_that_comes_again_is_done_once(simulation, tmp_path):
+    rng = np.random.default_rng(1)
+    graph = random_network(rng)
+    x = random_codes(rng, graph, 2)
+    (tmp_path / "model.img").write_bytes(compile_graph(graph, CONFIG).to_bytes())
+    np.save(tmp_path / "x.npy", x)
+    files = {"image": str(tmp_path / "model.img"), "inputs": str(tmp_path / "x.npy")}
+    results = simulation.run("downshift.sim.link_faults:repeated_requests", files, tmp_path)
+    first, second = golden.run(graph, x, graph.widths[0]).logits.tolist()
+    assert first != second
+    assert results["logits"].pop("anew") == second
+    assert set(map(tuple, results["logits"].values())) == {tuple(first)}
+    assert results["errors"] == ["NO_WIDTH"] * 3
+
+
 def test_a_reset_in_mid_frame_leaves_nothing(simulation, check_resets):
     check_resets(simulation, random_network(np.random.default_rng(1)))
+
+
+@pytest.mark.parametrize(
+    ("frames", "rate"), [(40, 0.01), pytest.param(10_000, 0.01, marks=pytest.mark.slow)]
+)
+def test_a_bad_line_never_gives_a_wrong_answer(simulation, tmp_path, frames, rate):
+    rng = np.random.default_rng(2)
+    graph = random_network(rng)
+    x = random_codes(rng, graph, 5)
+    (tmp_path / "model.img").write_bytes(compile_graph(graph, CONFIG).to_bytes())
+    logits = {str(width): golden.run(graph, x, width).logits for width in graph.widths}
+    np.savez(tmp_path / "inputs.npz", x=x, **logits)
+    outcome = simulation.run(
+        "downshift.sim.link_noise:noisy_frames",
+        {
+            "image": str(tmp_path / "model.img"),
+            "inputs": str(tmp_path / "inputs.npz"),
+            "frames": frames,
+            "rate": rate,
+            "seed": 3,
+            "timeout_cycles": 40_000,
+        },
+        tmp_path,
+    )
+    print(outcome)
+    assert outcome["wrong"] == 0
+    assert outcome["correct"] >= 0.999 * frames
+    assert outcome["correct"] + outcome["refused"] >= frames
+    assert outcome["damaged"] > frames
 
 
 def test_every_error_has_a_sentence():

@@ -32,7 +32,7 @@ class Pretend:
     """Answers as the accelerator does, by golden; each layer takes a cycle for each value."""
 
     def __init__(self, graph):
-        self.graph, self.codes, self.transport = graph, {}, None
+        self.graph, self.codes, self.transport, self.link = graph, {}, None, self
         self.written = self.layer = None
 
     def load(self, image):

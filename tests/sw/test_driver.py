@@ -1,17 +1,15 @@
 """The driver against a model of the protocol on the other end of the link."""
 
-import zlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from device_model import DeviceModel
 
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.errors import DownshiftError
-from downshift.hw.packing import unpack_codes
 from downshift.hw.protocol import (
     ERROR_SENTENCES,
-    MAX_FRAME,
     PROTOCOL_VERSION,
     Command,
     LinkError,
@@ -21,98 +19,18 @@ from downshift.hw.protocol import (
 from downshift.sim import golden
 from downshift.sim.random_networks import random_codes, random_network
 from downshift.sw.compile.compiler import compile_graph
-from downshift.sw.device.driver import ATTEMPTS, Accelerator, AcceleratorError
+from downshift.sw.device.driver import Accelerator, AcceleratorError
 from downshift.sw.device.frame_result import FrameCounters
+from downshift.sw.device.link import ATTEMPTS, FIRST_ATTEMPTS, LEAST_BYTES, SilentError
 
 CONFIG = AcceleratorConfig(weight_depth=4096, program_depth=2048, parameter_depth=1024)
 GRAPH = random_network(np.random.default_rng(5))
 IMAGE = compile_graph(GRAPH, CONFIG)
 
 
-class Model:
-    """A transport with an accelerator behind it that computes by golden.
-
-    `faults` maps the index of a request to what happens to its reply: a function of its bytes.
-    """
-
-    def __init__(self, config=CONFIG, faults=None, error=None, protocol=PROTOCOL_VERSION):
-        self.config, self.faults, self.error = config, faults or {}, error
-        self.protocol = protocol
-        self.memory = bytearray(config.activation_bytes)
-        self.loaded, self.section, self.body = {}, 0, b""
-        self.requests = []
-        self.replies = []
-
-    def write(self, content):
-        frames = [frame for frame in content.split(b"\xc0") if frame]
-        for frame in frames:
-            request = decode_frame(frame)
-            assert request is not None and len(request) + 4 <= MAX_FRAME
-            tag, command, payload = request[0], Command(request[1]), request[2:]
-            self.requests.append((command, payload))
-            error, answer = (self.error, b"")
-            if error is None:
-                error, answer = LinkError.NONE, getattr(self, f"on_{command.name.lower()}")(payload)
-            if isinstance(answer, LinkError):
-                error, answer = answer, b""
-            reply = encode_frame(bytes([tag, command, error]) + answer)
-            fault = self.faults.get(len(self.requests) - 1)
-            self.replies.append(fault(reply) if fault else reply)
-
-    def read(self):
-        return self.replies.pop(0) if self.replies else b""
-
-    def commands(self):
-        return [command for command, _ in self.requests]
-
-    def on_info(self, _):
-        loaded = sum(1 << section for section in self.loaded)
-        return bytes([self.protocol, 1, loaded, 0]) + self.config.fingerprint.to_bytes(4, "little")
-
-    def on_write(self, payload):
-        address = int.from_bytes(payload[:3], "little")
-        self.memory[address : address + len(payload) - 3] = payload[3:]
-        return b""
-
-    def on_read(self, payload):
-        address, count = (int.from_bytes(part, "little") for part in (payload[:3], payload[3:]))
-        return bytes(self.memory[address : address + count])
-
-    def on_load(self, payload):
-        self.loaded = {}
-        if int.from_bytes(payload[1:], "little") != self.config.fingerprint:
-            return LinkError.WRONG_CONFIGURATION
-        return b""
-
-    def on_section(self, payload):
-        self.section, self.body = payload[0], b""
-        return b""
-
-    def on_data(self, payload):
-        self.body += payload
-        return b""
-
-    def on_check(self, payload):
-        crc, length = (int.from_bytes(part, "little") for part in (payload[:4], payload[4:]))
-        if (crc, length) != (zlib.crc32(self.body), len(self.body)):
-            return LinkError.BAD_CHECKSUM
-        self.loaded[self.section] = self.body
-        return b""
-
-    def on_run(self, payload):
-        width = payload[0]
-        source, *others = IMAGE.maps[width]
-        height, columns, channels = source.shape
-        packed = np.frombuffer(self.memory[source.base : source.end], np.uint8)
-        codes = unpack_codes(
-            packed.reshape(height, columns, -1), channels=channels, width=source.width
-        )
-        logits = golden.run(GRAPH, codes[None], width).logits
-        last = others[-1]
-        pixels = np.zeros((last.shape[0] * last.shape[1], last.pixel_bytes), np.uint8)
-        pixels[:, : 4 * last.shape[2]] = logits.view(np.uint8).reshape(len(pixels), -1)
-        self.memory[last.base : last.end] = pixels.tobytes()
-        return np.array([1234, 5, 6, 7, 8], "<u4").tobytes()
+class Model(DeviceModel):
+    def __init__(self, **options):
+        super().__init__(GRAPH, IMAGE, **options)
 
 
 def lost(reply):
@@ -161,9 +79,9 @@ def test_images_load_and_frames_run():
 
 @pytest.mark.parametrize("fault", [lost, damaged, refused])
 def test_a_request_is_sent_again_after_a_fault(fault):
-    model = Model(faults=dict.fromkeys(range(ATTEMPTS - 1), fault))
+    model = Model(faults=dict.fromkeys(range(FIRST_ATTEMPTS - 1), fault))
     assert Accelerator(model).information().fingerprint == CONFIG.fingerprint
-    assert model.commands() == [Command.INFO] * ATTEMPTS
+    assert model.commands() == [Command.INFO] * FIRST_ATTEMPTS
 
 
 def test_noise_before_a_reply_costs_nothing():
@@ -173,8 +91,9 @@ def test_noise_before_a_reply_costs_nothing():
 
 
 def test_late_replies_are_not_taken_for_others():
-    model = Model(faults={0: lost})
+    model = Model()
     accelerator = Accelerator(model)
+    accelerator.information()
     late = encode_frame(bytes([1, Command.INFO, 0]) + b"\xee" * 8)
     model.faults[1] = lambda reply: late + reply
     assert accelerator.information().fingerprint == CONFIG.fingerprint
@@ -188,18 +107,118 @@ def test_silence_is_said(fault):
     assert str(caught.value) == (
         "The accelerator does not answer INFO; check port, speed and bitstream"
     )
-    assert len(model.requests) == ATTEMPTS
+    assert len(model.requests) == FIRST_ATTEMPTS
 
 
 @pytest.mark.parametrize("fault", [lost, damaged, refused])
-def test_data_is_never_sent_twice(fault):
+def test_data_is_never_done_twice(fault):
     # 0: INFO, 1: LOAD, 2: SECTION, 3: the first DATA.
-    model = Model(faults={3: fault})
+    model = Model(faults=dict.fromkeys((3, 4, 6), fault))
     accelerator = Accelerator(model)
-    with pytest.raises(DownshiftError):
-        accelerator.load(IMAGE)
-    assert model.commands().count(Command.DATA) == 1
-    assert accelerator.image is None
+    accelerator.load(IMAGE)
+    assert model.loaded == dict(IMAGE.sections())
+    assert model.commands()[3:6] == [Command.DATA] * 3
+    assert model.done.count(Command.DATA) == model.commands().count(Command.DATA) - 3
+
+
+@pytest.mark.parametrize("fault", [lost, damaged, refused])
+def test_a_frame_is_never_run_twice(fault):
+    """What it reads may lie where it wrote."""
+    model = Model()
+    accelerator = Accelerator(model)
+    accelerator.load(IMAGE)
+    x = random_codes(np.random.default_rng(0), GRAPH, 1)[0]
+    for width in GRAPH.widths:
+        expected = golden.run(GRAPH, x[None], width).logits[0]
+        model.faults_of = {Command.RUN: [fault] * 3}
+        model.done.clear()
+        model.requests.clear()
+        assert np.array_equal(accelerator.run(x, width).logits, expected)
+        assert model.done.count(Command.RUN) == 1
+        assert model.commands().count(Command.RUN) == 4
+
+
+def test_requests_that_fail_are_done_again():
+    """Though their tags look like those of requests that were done."""
+    model = Model()
+    accelerator = Accelerator(model)
+    accelerator.load(IMAGE)
+    model.faults = {len(model.requests): lambda reply: b""}
+    model.on_run = lambda payload: LinkError.NO_WIDTH
+    with pytest.raises(AcceleratorError, match="NO_WIDTH"):
+        accelerator.link.request(Command.RUN, b"\x07")
+    assert model.done[-2:] == [Command.RUN] * 2
+
+
+def test_after_silence_the_accelerator_is_asked_first():
+    """It may have done the request that nobody heard of, or not."""
+    model = Model()
+    accelerator = Accelerator(model)
+    accelerator.load(IMAGE)
+    at = len(model.requests)
+    model.faults = dict.fromkeys(range(at, at + ATTEMPTS), lost)
+    with pytest.raises(SilentError):
+        accelerator.link.request(Command.RUN, bytes([GRAPH.widths[0]]))
+    x = random_codes(np.random.default_rng(0), GRAPH, 1)[0]
+    model.requests.clear()
+    model.faults = {}
+    model.done.clear()
+    accelerator.link.request(Command.RUN, bytes([GRAPH.widths[0]]))
+    assert model.done == model.commands() == [Command.INFO, Command.RUN]
+    accelerator.run(x, GRAPH.widths[0])
+
+
+def test_parts_become_short_on_a_bad_line_and_long_again():
+    model = Model()
+    accelerator = Accelerator(model)
+    content = bytes(range(256)) * 3
+    accelerator.information()
+    model.faults_of = {Command.WRITE: [damaged] * 4 + [lost]}
+    accelerator.link.write(0, content)
+    assert bytes(model.memory[: len(content)]) == content
+    sizes = [len(payload) - 3 for command, payload in model.requests if command == Command.WRITE]
+    assert min(sizes) == LEAST_BYTES and sizes[-1] > LEAST_BYTES
+    assert accelerator.link.read(0, len(content)) == content
+
+
+def test_sections_begin_again_where_their_parts_are_too_long():
+    """A line that never lets more than 100 bytes through."""
+
+    class Short(Model):
+        def write(self, content):
+            if len(content) <= 100:
+                super().write(content)
+
+    model = Short()
+    accelerator = Accelerator(model)
+    accelerator.load(IMAGE)
+    assert model.loaded == dict(IMAGE.sections())
+    sizes = {len(payload) for command, payload in model.requests if command == Command.DATA}
+    assert max(sizes) == 32
+
+
+def test_an_accelerator_that_was_reset_is_loaded_again():
+    model = Model()
+    accelerator = Accelerator(model)
+    accelerator.load(IMAGE)
+    model.loaded, model.last_tag = {}, 0
+    run = model.on_run
+    model.on_run = lambda payload: run(payload) if model.loaded else LinkError.NO_IMAGE
+    x = random_codes(np.random.default_rng(0), GRAPH, 1)
+    width = GRAPH.widths[0]
+    expected = golden.run(GRAPH, x, width).logits[0]
+    assert np.array_equal(accelerator.run(x[0], width).logits, expected)
+    assert model.loaded == dict(IMAGE.sections())
+
+
+def test_images_of_another_accelerator_are_refused_before_anything_is_lost():
+    model = Model()
+    accelerator = Accelerator(model)
+    accelerator.load(IMAGE)
+    other = replace(IMAGE, config=replace(CONFIG, rows=16))
+    with pytest.raises(AcceleratorError, match=r"compiled for another configuration; export it"):
+        accelerator.load(other)
+    assert accelerator.image is IMAGE and model.loaded == dict(IMAGE.sections())
 
 
 @pytest.mark.parametrize("error", [error for error in LinkError if error != LinkError.NONE])
@@ -235,7 +254,7 @@ def test_images_damaged_on_the_way_are_refused():
 
 
 def test_other_protocols_are_refused():
-    with pytest.raises(DownshiftError, match=r"^The accelerator speaks protocol 9, this release 2"):
+    with pytest.raises(DownshiftError, match=r"^The accelerator speaks protocol 9, this release 3"):
         Accelerator(Model(protocol=9)).load(IMAGE)
 
 
@@ -245,9 +264,9 @@ def test_frames_that_cannot_run_are_refused_before_they_are_sent():
     with pytest.raises(DownshiftError, match=r"^No image is loaded; call load first$"):
         accelerator.run(x, 8)
     accelerator.load(IMAGE)
-    sent = accelerator.bytes_sent
+    sent = accelerator.link.bytes_sent
     with pytest.raises(DownshiftError, match=r"^The image runs at widths 8, 7, 6, not 3$"):
         accelerator.run(x, 3)
     with pytest.raises(DownshiftError, match=r"^Input must be uint8 of shape "):
         accelerator.run(x[..., None], 8)
-    assert accelerator.bytes_sent == sent
+    assert accelerator.link.bytes_sent == sent

@@ -1,0 +1,232 @@
+"""The host's end of the link: requests that arrive exactly once, whatever the line does."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from downshift.hw.errors import DownshiftError
+from downshift.hw.protocol import (
+    END,
+    ERROR_SENTENCES,
+    ONCE,
+    REPLY_BYTES,
+    Command,
+    LinkError,
+    decode_frame,
+    encode_frame,
+)
+
+__all__ = ["AcceleratorError", "Link", "SilentError", "Transport"]
+
+MOST_BYTES, LEAST_BYTES = 256, 16
+"""Of data in a request or reply: fewer while the line is bad, since long frames seldom survive."""
+GOOD_IN_A_ROW = 8
+"""Requests that arrive at once, until they become longer again."""
+FIRST_ATTEMPTS = 3
+"""While nothing has ever been heard: perhaps there is nobody."""
+ATTEMPTS = 16
+FEW_ATTEMPTS = 3
+"""For what may be shorter."""
+
+
+class Transport(Protocol):
+    """A link that carries bytes both ways."""
+
+    def write(self, content: bytes) -> None:
+        """Send all of `content`."""
+        ...
+
+    def read(self) -> bytes:
+        """Return what has arrived, waiting a while for at least a byte; empty if none comes."""
+        ...
+
+    def drain(self) -> None:
+        """Forget what has arrived and what is on its way: wait until nothing comes any more."""
+        ...
+
+
+class AcceleratorError(DownshiftError):
+    """The accelerator refused a request.
+
+    Parameters
+    ----------
+    error : LinkError
+        Its reason.
+    """
+
+    def __init__(self, error: LinkError):
+        super().__init__(f"The accelerator refused ({error.name}): {ERROR_SENTENCES[error]}")
+        self.error = error
+
+
+class SilentError(DownshiftError):
+    """The accelerator does not answer."""
+
+
+class Link:
+    """Send requests and get their replies over a transport that may lose and damage bytes.
+
+    Parameters
+    ----------
+    transport : Transport
+    """
+
+    def __init__(self, transport: Transport):
+        self.transport = transport
+        self.bytes_sent = 0  # of requests, before framing
+        self.tag = 0  # of the last request
+        self._received = b""
+        self._heard = False
+        # The accelerator knows which request came last, as it must before what is done but once.
+        self._in_step = False
+        self._damaged = False  # the last request
+        self._most = MOST_BYTES
+        self._good = 0
+
+    def request(self, command: Command, payload: bytes = b"", *, attempts: int = ATTEMPTS) -> bytes:
+        """Send a request, and return the bytes of the reply.
+
+        A request that was damaged on the line, or whose reply was, is sent again with its tag,
+        which tells the accelerator that it is the same one. While nothing was ever heard, that is
+        not done as often as `attempts` says.
+
+        Raises
+        ------
+        AcceleratorError
+            If the accelerator refuses.
+        SilentError
+            If it does not answer.
+        DownshiftError
+            If it answers something else.
+        """
+        if command in ONCE and not self._in_step:
+            self.request(Command.INFO)
+        self.tag = (self.tag + 1) & 0xFF
+        for _ in range(min(attempts, self._attempts)):
+            body = self._attempt(command, payload)
+            if body is not None:
+                return body
+        raise self._gone(command)
+
+    def write(self, address: int, content: bytes) -> None:
+        """Write to activation memory."""
+        self._in_parts(
+            Command.WRITE,
+            len(content),
+            lambda start, end: (address + start).to_bytes(3, "little") + content[start:end],
+        )
+
+    def read(self, address: int, size: int) -> bytes:
+        """Read from activation memory."""
+        return self._in_parts(
+            Command.READ,
+            size,
+            lambda start, end: (
+                (address + start).to_bytes(3, "little") + (end - start).to_bytes(2, "little")
+            ),
+        )
+
+    def load_section(
+        self, section: int, body: bytes, progress: Callable[[int], None] = lambda sent: None
+    ) -> None:
+        """Load a section of an image; `progress` is called with the bytes of it that are there.
+
+        What came after it cannot be told from a part whose reply was lost, if it is cut otherwise:
+        where parts turn out too long for the line, the section begins again.
+        """
+        while True:
+            self.request(Command.SECTION, bytes([section]))
+            length = self._most
+            attempts = ATTEMPTS if length == LEAST_BYTES else FEW_ATTEMPTS
+            try:
+                for start in range(0, len(body), length):
+                    part = body[start : start + length]
+                    self.request(Command.DATA, part, attempts=attempts)
+                    progress(start + len(part))
+                return
+            except (AcceleratorError, SilentError) as error:
+                damaged = isinstance(error, SilentError) or error.error == LinkError.BAD_FRAME
+                if length == LEAST_BYTES or not damaged:
+                    raise
+
+    def _in_parts(self, command: Command, size: int, payload: Callable[[int, int], bytes]) -> bytes:
+        """Ask for parts of `size` bytes, as long as the line allows; any may be asked for twice."""
+        got, start, failed = [], 0, 0
+        while start < size:
+            end = min(size, start + self._most)
+            self.tag = (self.tag + 1) & 0xFF
+            body = self._attempt(command, payload(start, end))
+            if body is not None:
+                got.append(body)
+                start, failed = end, 0
+                continue
+            failed += 1
+            if failed == self._attempts:
+                raise self._gone(command)
+        return b"".join(got)
+
+    @property
+    def _attempts(self) -> int:
+        return ATTEMPTS if self._heard else FIRST_ATTEMPTS
+
+    def _attempt(self, command: Command, payload: bytes) -> bytes | None:
+        """Send a request once; return what its reply carries, None if there is none."""
+        content = bytes([self.tag, command]) + payload
+        self.transport.write(encode_frame(content))
+        self.bytes_sent += len(content)
+        reply = self._reply()
+        self._damaged = reply is not None and reply[2] == LinkError.BAD_FRAME
+        if reply is None or self._damaged:
+            self._good, self._most = 0, max(LEAST_BYTES, self._most // 2)
+            # Noise may end frames and begin others: more replies may come, and a request that the
+            # accelerator does not see whole, busy with them, would only make another one.
+            self._received = b""
+            self.transport.drain()
+            return None
+        self._heard = self._in_step = True
+        self._good += 1
+        if self._good == GOOD_IN_A_ROW:
+            self._good, self._most = 0, min(MOST_BYTES, 2 * self._most)
+        if reply[2] not in set(LinkError):
+            raise DownshiftError(
+                f"The accelerator answers {command.name} with error {reply[2]}, which this "
+                "release does not know; update it"
+            )
+        error = LinkError(reply[2])
+        if error != LinkError.NONE:
+            raise AcceleratorError(error)
+        body, due = reply[3:], REPLY_BYTES.get(command, 0)
+        if command == Command.READ:
+            due = int.from_bytes(payload[3:], "little")
+        if len(body) != due:
+            raise DownshiftError(
+                f"The accelerator answers {command.name} with {len(body)} bytes instead of "
+                f"{due}; update its bitstream"
+            )
+        return body
+
+    def _gone(self, command: Command) -> DownshiftError:
+        """What to raise when no attempt succeeded."""
+        self._in_step = False
+        if self._damaged:
+            return AcceleratorError(LinkError.BAD_FRAME)
+        return SilentError(
+            f"The accelerator does not answer {command.name}; check port, speed and bitstream"
+        )
+
+    def _reply(self) -> bytes | None:
+        """The reply to the last request; None if none comes."""
+        while True:
+            before, end, after = self._received.partition(bytes([END]))
+            if end:
+                self._received = after
+                content = decode_frame(before) if before else None
+                # A reply to a damaged request has no tag to tell.
+                if content and len(content) >= 3:
+                    if content[0] == self.tag or content[2] == LinkError.BAD_FRAME:
+                        return content
+                continue
+            arrived = self.transport.read()
+            if not arrived:
+                self._received = b""
+                return None
+            self._received += arrived
