@@ -13,7 +13,7 @@ COMMANDS = {
     name: name
     for name in (
         "demo", "train", "search", "import", "check", "export", "inspect", "generate", "simulate",
-        "build", "bench", "boards",
+        "build", "flash", "run", "policy", "bench", "boards",
     )
 } | {"import": "import_model", "inspect": "inspect_file"}  # fmt: skip
 """In the order a user meets them, each with the module and the function in it."""
@@ -42,7 +42,9 @@ Train a model, export it, simulate it, build the hardware:
   downshift train -o digits.pt
   downshift export digits.pt --board ulx3s-85f -o model
   downshift simulate model/model.safetensors --board ulx3s-85f
-  downshift build --board ulx3s-85f -o bitstream
+  downshift build digits.pt --board ulx3s-85f -o bitstream
+  downshift flash bitstream/top.bit --board ulx3s-85f
+  downshift run bitstream/model.img --port /dev/ttyUSB0 --input x.npy
   downshift bench resnet8 --board ulx3s-85f
 """
 

@@ -64,7 +64,7 @@ def simulate(
 
     graph = model_graph(model, widths_file=widths_file, dataset=dataset, data=data)
     config = accelerator_config(board, tables=tables, graph=graph, path=config_path)
-    x = load_codes(input_path, graph, images)
+    x = load_codes(input_path, images, shape=graph.input_shape, bits=graph.input_bits)
     for width in widths or ():
         graph.check_width(width)
     with progress_bars() as bars:

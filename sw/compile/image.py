@@ -79,6 +79,17 @@ class Image:
         """Widths the network runs at, highest first."""
         return tuple(sorted(self.maps, reverse=True))
 
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the codes that enter."""
+        fold = self.input_fold
+        return self.maps[self.widths[0]][0].shape if fold is None else fold.shape
+
+    @property
+    def input_bits(self) -> int:
+        """Bits of the codes that enter, at the width that takes the fewest."""
+        return min(maps[0].width for maps in self.maps.values())
+
     def sections(self) -> dict[Section, bytes]:
         """What the accelerator loads, by section."""
         return {
@@ -176,8 +187,7 @@ class Image:
 
     def encode_input(self, codes: np.ndarray, width: int) -> bytes:
         """Lay out one input, uint8 of (height, width, channels), as the accelerator reads it."""
-        source, fold = self.maps[width][0], self.input_fold
-        shape = source.shape if fold is None else fold.shape
+        source, fold, shape = self.maps[width][0], self.input_fold, self.input_shape
         if codes.dtype != np.uint8 or codes.shape != shape:
             raise DownshiftError(
                 f"Input must be uint8 of shape {shape}, not {codes.dtype} of shape {codes.shape}"

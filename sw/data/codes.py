@@ -6,14 +6,15 @@ import numpy as np
 
 from downshift.hw.errors import DownshiftError
 from downshift.sw.data.archives import DAMAGED
-from downshift.sw.graph.integer_graph import IntegerGraph
 
 __all__ = ["load_codes"]
 
 NPY_MAGIC = b"\x93NUMPY"
 
 
-def load_codes(path: Path | None, graph: IntegerGraph, n: int, *, seed: int = 0) -> np.ndarray:
+def load_codes(
+    path: Path | None, n: int | None, *, shape: tuple[int, int, int], bits: int, seed: int = 0
+) -> np.ndarray:
     """Read input codes for a network, or draw them.
 
     Parameters
@@ -21,9 +22,12 @@ def load_codes(path: Path | None, graph: IntegerGraph, n: int, *, seed: int = 0)
     path : Path or None
         ``.npy``, uint8 of (images, height, width, channels); the channels may be missing if there
         is one. None draws random codes.
-    graph : IntegerGraph
-    n : int
-        Most images to take.
+    n : int or None
+        Most images to take; None takes all, and needs a file.
+    shape : tuple of int
+        (height, width, channels) that the network takes.
+    bits : int
+        Of the codes that it takes.
     seed : int
         Of random codes.
 
@@ -36,10 +40,9 @@ def load_codes(path: Path | None, graph: IntegerGraph, n: int, *, seed: int = 0)
     DownshiftError
         If the file cannot be read, or does not hold inputs of this network.
     """
-    bits = min(setting.in_width for setting in graph.layers[0].settings.values())
     if path is None:
-        shape = (n, *graph.input_shape)
-        return np.random.default_rng(seed).integers(0, 1 << bits, shape).astype(np.uint8)
+        assert n is not None
+        return np.random.default_rng(seed).integers(0, 1 << bits, (n, *shape)).astype(np.uint8)
     try:
         with path.open("rb") as file:
             if file.read(len(NPY_MAGIC)) != NPY_MAGIC:
@@ -51,10 +54,10 @@ def load_codes(path: Path | None, graph: IntegerGraph, n: int, *, seed: int = 0)
         ) from None
     except DAMAGED:
         raise DownshiftError(f"{path} is not a .npy file; save one with numpy.save") from None
-    if codes.ndim == 3 and graph.input_shape[2] == 1:
+    if codes.ndim == 3 and shape[2] == 1:
         codes = codes[..., None]
-    if codes.dtype != np.uint8 or codes.shape[1:] != graph.input_shape or not len(codes):
-        wanted = ", ".join(map(str, graph.input_shape))
+    if codes.dtype != np.uint8 or codes.shape[1:] != shape or not len(codes):
+        wanted = ", ".join(map(str, shape))
         raise DownshiftError(
             f"{path} must hold uint8 codes of shape (images, {wanted}), "
             f"not {codes.dtype} of shape {codes.shape}"

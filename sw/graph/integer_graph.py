@@ -180,6 +180,11 @@ class IntegerGraph:
         )
 
     @property
+    def input_bits(self) -> int:
+        """Bits of the codes that enter, at the width that takes the fewest."""
+        return min(setting.in_width for setting in self.layers[0].settings.values())
+
+    @property
     def macs(self) -> int:
         """Multiply-accumulates of one image."""
         return sum(layer.macs(self.shape_of(self.source_of(layer))) for layer in self.layers)

@@ -1,0 +1,1 @@
+"""Which width a frame runs at, and whether it runs again at another."""
