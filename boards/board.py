@@ -14,13 +14,14 @@ class Resources:
     """Cells of an FPGA, available or used."""
 
     lut: int
-    """Four-input look-up tables, carry cells included."""
+    """Look-up tables of four inputs, carry cells included; on Xilinx 7 of six."""
     ff: int
     """Flip-flops."""
     bram: int
-    """Block memories: 18 kbit on ECP5 and Gowin, 4 kbit on iCE40."""
+    """Block memories: 18 kbit on ECP5, Gowin and Xilinx 7, 4 kbit on iCE40."""
     dsp: int
-    """Hard multipliers: 18 by 18 bits on ECP5 and Gowin, 16 by 16 on iCE40."""
+    """Hard multipliers: 18 by 18 bits on ECP5 and Gowin, 25 by 18 on Xilinx 7, 16 by 16 on
+    iCE40."""
     spram: int = 0
     """Single-port memories of 256 kbit, iCE40 UltraPlus only."""
 
@@ -29,7 +30,7 @@ class Resources:
 class Chip:
     """An FPGA, in any of its packages and speed grades."""
 
-    family: Literal["ecp5", "gowin", "ice40"]
+    family: Literal["ecp5", "gowin", "ice40", "xilinx7"]
     name: str
     """As the tools of its family call it."""
     options: tuple[str, ...] = ()

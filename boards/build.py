@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from downshift.boards.board import Board
-from downshift.boards.build_report import BuildReport
+from downshift.boards.build_report import BuildReport, read_mapped
 from downshift.boards.clocks import clocks_below
 from downshift.boards.families import FAMILIES
 from downshift.boards.families.family import TOP, Config
@@ -54,8 +54,9 @@ def build(
 ) -> BuildReport:
     """Generate Verilog, synthesise it, place, route and pack a bitstream.
 
-    Nothing appears in `out` until everything worked. What appears depends on the arguments and the
-    versions of the tools alone, but for what the logs say about time.
+    Where only the maker's tools place and route, it ends with a project for them, and what Yosys
+    says of the size. Nothing appears in `out` until everything worked. What appears depends on the
+    arguments and the versions of the tools alone, but for what the logs say about time.
 
     Parameters
     ----------
@@ -94,16 +95,21 @@ def build(
     config = config or board.config
     search = Search(seeds=seeds, pool=pool, jobs=jobs, progress=progress, core=core)
     with atomic_folder(out) as folder:
-        if clock_hz is None:
-            board, placed = _fastest(board, config, folder, search, sources)
-        else:
+        if clock_hz is not None:
             board = replace(board, clock_hz=clock_hz)
-            placed = _attempt(board, config, folder, search, sources)
-            if not placed.report.meets_clock:
-                raise _too_slow(board, placed, seeds)
-        packing = FAMILIES[board.family].packing(board)
-        run_steps(board, [packing], folder, progress)
-        report = replace(placed.report, bitstream=Path(out) / packing.arguments[-1])
+        if FAMILIES[board.family].nextpnr is None:
+            _synthesised(board, config, folder, search, sources)
+            report = read_mapped(board, folder / "synthesis.json")
+        else:
+            if clock_hz is None:
+                board, placed = _fastest(board, config, folder, search, sources)
+            else:
+                placed = _attempt(board, config, folder, search, sources)
+                if not placed.report.meets_clock:
+                    raise _too_slow(board, placed, seeds)
+            packing = FAMILIES[board.family].packing(board)
+            run_steps(board, [packing], folder, progress)
+            report = replace(placed.report, bitstream=Path(out) / packing.arguments[-1])
         more = {
             "README.txt": readme(board, config, report).encode(),
             CONFIG: config_text(config).encode(),
@@ -148,10 +154,10 @@ def _fastest(
     return chosen
 
 
-def _attempt(
+def _synthesised(
     board: Board, config: Config, folder: Path, search: Search, sources: Path | None
-) -> Placed:
-    """Write sources and netlist into `folder`, and the fastest of the designs routed from it."""
+) -> None:
+    """Write sources and netlist into `folder`."""
     if sources is None:
         search.progress("Generating Verilog")
         generate(board, config, folder, core=search.core)
@@ -159,6 +165,13 @@ def _attempt(
         for source in source_files(board):
             shutil.copy2(sources / source, folder / source)
     run_steps(board, synthesis_steps(board, config), folder, search.progress)
+
+
+def _attempt(
+    board: Board, config: Config, folder: Path, search: Search, sources: Path | None
+) -> Placed:
+    """Write sources and netlist into `folder`, and the fastest of the designs routed from it."""
+    _synthesised(board, config, folder, search, sources)
     results = place_seeds(
         board, config, folder,
         seeds=search.seeds, pool=search.pool, jobs=search.jobs, progress=search.progress,

@@ -10,7 +10,7 @@ from downshift.boards.board import Board, Resources
 from downshift.boards.families import FAMILIES
 from downshift.hw.errors import DownshiftError
 
-__all__ = ["BuildReport", "check_fit", "read_report"]
+__all__ = ["BuildReport", "check_fit", "read_mapped", "read_report"]
 
 NOUNS = {
     "lut": ("LUTs", "use fewer rows or lanes"),
@@ -26,7 +26,10 @@ UTILISATION = re.compile(r"^Info:\s+(\w+):\s*(\d+)/\s*(\d+)\s+\d+%$", re.MULTILI
 
 @dataclass(frozen=True, kw_only=True)
 class BuildReport:
-    """A design that was placed and routed: its speed, and cells used of those available."""
+    """A design that was placed and routed: its speed, and cells used of those available.
+
+    Where only the maker's tools place and route, what Yosys maps it to.
+    """
 
     board: str
     """Name of the board."""
@@ -34,8 +37,8 @@ class BuildReport:
     """Seed of place and route."""
     bitstream: Path | None
     """The file to load; None if none was packed."""
-    fmax_mhz: float
-    """Highest frequency of the accelerator's clock after routing."""
+    fmax_mhz: float | None
+    """Highest frequency of the accelerator's clock after routing; None if it was not routed."""
     clock_mhz: float
     """Frequency at which the board clocks it."""
     baud: int
@@ -54,7 +57,7 @@ class BuildReport:
     @property
     def meets_clock(self) -> bool:
         """Whether the design is fast enough for the clock of the board."""
-        return self.fmax_mhz >= self.clock_mhz
+        return self.fmax_mhz is not None and self.fmax_mhz >= self.clock_mhz
 
 
 def check_fit(board: Board, log: str) -> None:
@@ -70,12 +73,7 @@ def check_fit(board: Board, log: str) -> None:
         if cell in found and found[cell][0] > found[cell][1]
     ]
     if exceeded:
-        _, resource, used, most = max(exceeded)
-        noun, remedy = NOUNS[resource]
-        raise DownshiftError(
-            f"The accelerator needs {used:,} {noun}, {board.name} has {most:,}: "
-            f"{used - most:,} too many; {remedy}"
-        )
+        _check(board, *max(exceeded)[1:])
 
 
 def read_report(
@@ -138,6 +136,46 @@ def read_report(
         dsp=used["dsp"], dsp_available=have.dsp,
         spram=used.get("spram", 0), spram_available=have.spram,
     )
+
+
+def read_mapped(board: Board, synthesis: Path) -> BuildReport:
+    """Read the cell counts of Yosys, for a design that is not routed here.
+
+    Raises
+    ------
+    DownshiftError
+        If the file is missing or says something else, or the design does not fit.
+    """
+    family = FAMILIES[board.family]
+    used = dict.fromkeys(NOUNS, 0)
+    try:
+        cells = json.loads(synthesis.read_text())["design"]["num_cells_by_type"]
+        for cell, count in cells.items():
+            if family.registers and cell.startswith(family.registers):
+                used["ff"] += int(count)
+            for resource, taken in family.costs.get(cell, {}).items():
+                used[resource] += taken * int(count)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DownshiftError(
+            f"{synthesis.name} does not hold the figures of a synthesis: {error!r}"
+        ) from error
+    have = board.resources
+    for resource, count in used.items():
+        _check(board, resource, count, getattr(have, resource))
+    available = {f"{resource}_available": getattr(have, resource) for resource in used}
+    return BuildReport(
+        board=board.name, seed=0, bitstream=None, fmax_mhz=None, clock_mhz=board.clock_hz / 1e6,
+        baud=board.serial_hz, **used, **available,
+    )
+
+
+def _check(board: Board, resource: str, used: int, most: int) -> None:
+    if used > most:
+        noun, remedy = NOUNS[resource]
+        raise DownshiftError(
+            f"The accelerator needs {used:,} {noun}, {board.name} has {most:,}: "
+            f"{used - most:,} too many; {remedy}"
+        )
 
 
 def _fmax(routed: dict[str, Any]) -> float:

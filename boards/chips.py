@@ -15,6 +15,9 @@ __all__ = [
     "LFE5U_85F",
     "NANO_CORE",
     "UP5K_CORE",
+    "XC7A35T",
+    "XC7A100T",
+    "XC7Z020",
 ]
 
 # Resources are those that place and route counts: a 12F is a 25F with another name.
@@ -41,6 +44,17 @@ GW1N_9C = Chip(
 GW2A_18C = Chip(
     family="gowin", name="GW2A-18C", options=("--vopt", "family=GW2A-18C"),
     resources=Resources(lut=20_736, ff=15_552, bram=46, dsp=48),
+)
+
+XC7A35T = Chip(
+    family="xilinx7", name="xc7a35t", resources=Resources(lut=20_800, ff=41_600, bram=100, dsp=90)
+)
+XC7A100T = Chip(
+    family="xilinx7", name="xc7a100t",
+    resources=Resources(lut=63_400, ff=126_800, bram=270, dsp=240),
+)
+XC7Z020 = Chip(
+    family="xilinx7", name="xc7z020", resources=Resources(lut=53_200, ff=106_400, bram=280, dsp=220)
 )
 
 # 64 KiB of weights in two SPRAMs; 27 of 30 EBRs: 4 activations, 8 partial sums, 8 weights in use,

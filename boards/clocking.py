@@ -64,8 +64,13 @@ class Clocking(Elaboratable):
         if not found:
             m.d.comb += [ClockSignal(domain).eq(self.oscillator), pll_locked.eq(1)]
         else:
-            pll = family.pll(self.board, found, self.oscillator, ClockSignal(domain))
-            m.submodules.pll = Instance(**pll, o_LOCK=pll_locked)
+            clock = Signal() if family.clock_buffer else ClockSignal(domain)
+            pll = family.pll(self.board, found, self.oscillator, clock)
+            m.submodules.pll = Instance(**pll, **{family.lock: pll_locked})
+            if family.clock_buffer:
+                m.submodules.clock_buffer = Instance(
+                    family.clock_buffer, i_I=clock, o_O=ClockSignal(domain)
+                )
 
         # Wait.
         locked = Signal()

@@ -35,12 +35,14 @@ def synthesis_script(board: Board, config: Config | None = None) -> str:
 
 
 def steps(board: Board, config: Config, *, seed: int) -> tuple[Step, ...]:
-    """Return the tools of the flow, in order; the bitstream is the last argument of the last."""
-    return (
-        *synthesis_steps(board, config),
-        place_step(board, config, seed=seed),
-        FAMILIES[board.family].packing(board),
-    )
+    """Return the tools of the flow, in order; the bitstream is the last argument of the last.
+
+    Where only the maker's tools place and route, synthesis is all.
+    """
+    synthesis, family = synthesis_steps(board, config), FAMILIES[board.family]
+    if family.nextpnr is None:
+        return synthesis
+    return (*synthesis, place_step(board, config, seed=seed), family.packing(board))
 
 
 def synthesis_steps(board: Board, config: Config) -> tuple[Step, ...]:
@@ -57,6 +59,7 @@ def synthesis_steps(board: Board, config: Config) -> tuple[Step, ...]:
 def place_step(board: Board, config: Config, *, seed: int) -> Step:
     """Return the tool that places and routes the netlist, and writes ``report.json``."""
     family = FAMILIES[board.family]
+    assert family.nextpnr is not None
     return Step(
         title=f"Placing and routing with {family.nextpnr.removeprefix('yowasp-')}",
         tool=family.nextpnr,
@@ -83,4 +86,6 @@ def build_script(board: Board, config: Config, *, seed: int) -> str:
     ]
     for step in steps(board, config, seed=seed):
         lines += ["", f"# {step.title}.", step.command]
+    if "build.tcl" in FAMILIES[board.family].project(board):
+        lines += ["", "# The bitstream, by Vivado.", "vivado -mode batch -source build.tcl"]
     return "\n".join([*lines, ""])

@@ -70,6 +70,8 @@ def generate(
         (folder / "top.v").write_text(verilog)
         (folder / name).write_text(pins)
         (folder / "synthesis.ys").write_text(synthesis_script(board, config))
+        for script, text in FAMILIES[board.family].project(board).items():
+            (folder / script).write_text(text)
         (folder / "build.sh").write_text(build_script(board, config, seed=seed))
         (folder / "build.sh").chmod(0o755)
     return Path(out) / "top.v"
@@ -77,4 +79,5 @@ def generate(
 
 def source_files(board: Board) -> tuple[str, ...]:
     """Return the names of what `generate` writes."""
-    return ("top.v", constraints(board)[0], "synthesis.ys", "build.sh")
+    scripts = FAMILIES[board.family].project(board)
+    return ("top.v", constraints(board)[0], "synthesis.ys", "build.sh", *scripts)

@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from downshift.boards.board import Board
 from downshift.boards.build_report import NOUNS, BuildReport
-from downshift.boards.families.family import Config
+from downshift.boards.families.family import TOP, Config
 
 __all__ = ["readme"]
 
@@ -24,8 +24,14 @@ def readme(board: Board, config: Config, report: BuildReport) -> str:
     str
         The text of ``README.txt``.
     """
-    assert report.bitstream is not None
-    bitstream = report.bitstream.name
+    bitstream = report.bitstream.name if report.bitstream else f"{TOP}.bit"
+    if report.fmax_mhz is None:
+        clock = f"Clock: {report.clock_mhz:g} MHz. Make the bitstream: ./build.sh, with Vivado."
+    else:
+        clock = (
+            f"Clock: {report.clock_mhz:g} MHz, routed at {report.fmax_mhz:g} MHz; "
+            f"seed {report.seed}."
+        )
     cells = [
         f"  {noun:<18} {getattr(report, name):>7,} of {getattr(report, f'{name}_available'):,}"
         for name, (noun, _) in NOUNS.items()
@@ -35,7 +41,7 @@ def readme(board: Board, config: Config, report: BuildReport) -> str:
     return "\n".join([
         f"Downshift accelerator for {board.title} ({board.part})",
         "",
-        f"Clock: {report.clock_mhz:g} MHz, routed at {report.fmax_mhz:g} MHz; seed {report.seed}.",
+        clock,
         f"Serial port: {board.serial_hz} bit/s, 8 data bits, no parity, 1 stop bit.",
         f"Fingerprint: {config.fingerprint:08x}. Images compiled for another one are refused.",
         "",

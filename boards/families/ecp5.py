@@ -37,6 +37,10 @@ class Ecp5(Family):
     # A reset that reaches all of a large design takes longer than a cycle.
     gated = True
 
+    # Its flip-flops are cheap, its nets many.
+    variants = ({"tile_memory": False, "pipelined": True, "output_depth": 16},)
+    most_luts = 0.85
+
     def dividers(self, oscillator_hz, clock_hz):
         """Find (reference, feedback, output) dividers of an EHXPLLL.
 

@@ -2,7 +2,7 @@
 
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -53,8 +53,8 @@ class Family(ABC):
 
     name: ClassVar[str]
     """As boards name it."""
-    nextpnr: ClassVar[str]
-    """Command that places and routes."""
+    nextpnr: ClassVar[str | None]
+    """Command that places and routes; None where only the maker's tools do."""
     cells: ClassVar[Mapping[str, Mapping[str, int]]]
     """By resource: cells as nextpnr counts them, and how much of it each takes."""
     registers: ClassVar[str | None] = None
@@ -63,6 +63,14 @@ class Family(ABC):
     """By cell of the netlist: resources that it takes."""
     gated: ClassVar[bool] = False
     """The clock stands still until it has settled, instead of a reset."""
+    lock: ClassVar[str] = "o_LOCK"
+    """Output of the PLL that says that it has settled."""
+    clock_buffer: ClassVar[str | None] = None
+    """Cell behind the PLL that drives the clock, where place and route adds none."""
+    variants: ClassVar[Sequence[Mapping[str, Any]]] = ()
+    """Fields of `AcceleratorConfig` that suit the family, whatever the size of the array."""
+    most_luts: ClassVar[float] = 1.0
+    """The part of the look-up tables up to which designs can be routed."""
 
     @abstractmethod
     def dividers(self, oscillator_hz: int, clock_hz: int) -> tuple[int, ...]:
@@ -72,7 +80,7 @@ class Family(ABC):
     def pll(
         self, board: Board, found: tuple[int, ...], oscillator: "Signal", clock: "Value"
     ) -> dict[str, Any]:
-        """Arguments of the instance of a PLL, but for ``o_LOCK``."""
+        """Arguments of the instance of a PLL, but for `lock`."""
 
     def fabric(self) -> "Fabric":
         """The cells that the table style is made of."""
@@ -100,13 +108,17 @@ class Family(ABC):
         """
         return ("--placer", "static", "--router", "router2") if is_table(config) else ()
 
-    @abstractmethod
     def files(self, board: Board) -> tuple[str, ...]:
         """Arguments for nextpnr about constraints, and what it writes."""
+        raise NotImplementedError
 
-    @abstractmethod
     def packing(self, board: Board) -> Step:
         """The tool that writes the bitstream, whose name is its last argument."""
+        raise NotImplementedError
+
+    def project(self, board: Board) -> dict[str, str]:
+        """Scripts for the maker's tools, by file name."""
+        return {}
 
 
 def unreachable(oscillator_hz: int, clock_hz: int) -> DownshiftError:

@@ -29,6 +29,12 @@ class Gowin(Family):
         "MULT18X18": {"dsp": 1},
     }
 
+    variants = tuple(
+        {"tile_memory": tile, "pipelined": True, "output_depth": depth}
+        for tile in (False, True) for depth in (1, 16)
+    )
+    most_luts = 0.88
+
     def dividers(self, oscillator_hz, clock_hz):
         """Find (IDIV_SEL, FBDIV_SEL, ODIV_SEL) of an rPLL.
 

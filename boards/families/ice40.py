@@ -29,6 +29,12 @@ class Ice40(Family):
         "SB_SPRAM256KA": {"spram": 1},
     }
 
+    # Weights fill the large memories, of which there are more than an array wants otherwise.
+    variants = (
+        {"tile_memory": True, "pipelined": False, "output_depth": 1, "weight_depth": 1 << 14},
+    )
+    most_luts = 1.0
+
     def dividers(self, oscillator_hz, clock_hz):
         """Find (DIVR, DIVF, DIVQ, FILTER_RANGE) of an SB_PLL40 with simple feedback.
 

@@ -21,6 +21,9 @@ from downshift.sw.cli.options import (
 
 __all__ = ["build"]
 
+SHOWN = 8
+"""Accelerators that are shown, at most."""
+
 
 @click.command(epilog="Example: downshift build digits.pt --board icebreaker -o bitstream")
 @click.argument("model", type=click.Path(path_type=Path), required=False)
@@ -52,22 +55,33 @@ def build(
 ):  # fmt: skip
     """Synthesise, place and route a board's accelerator, down to the bitstream.
 
-    MODEL is a checkpoint of `downshift train` or an integer graph (.safetensors): it is compiled
-    before anything else, and what `downshift export` writes of it goes beside the bitstream.
+    MODEL is a checkpoint of `downshift train` or an integer graph (.safetensors). The board gets
+    the accelerator that runs it in the fewest cycles of all that the board holds, with memories as
+    large as it needs; --config or --tables ask for another. It is compiled before anything else,
+    and what `downshift export` writes of it goes beside the bitstream.
     """
     from downshift.boards import find
     from downshift.boards.build import build as build_bitstream
+    from downshift.boards.fit import can_fit, fit
     from downshift.sw.compile.model_files import model_files
 
-    chosen = find(board)
-    config = accelerator_config(board, tables=tables)
-    files = {}
+    chosen, config, files, found = find(board), None, {}, None
     if model is not None:
         graph = model_graph(model, widths_file=widths_file, dataset=dataset, data=data)
-        config = accelerator_config(board, tables=tables, graph=graph)
+        if tables or config_path or not can_fit(chosen):
+            config = accelerator_config(board, tables=tables, graph=graph, path=config_path)
+        else:
+            with progress_bars() as bars:
+                found = fit(chosen, graph, progress=lambda *at: bars.report("fit", *at))
+                bars.finish("fit")
+            config = found.chosen.config
+            if not as_json:
+                _show_fit(found, chosen)
         files = model_files(graph, config)
     elif widths_file is not None:
         raise DownshiftError(f"{widths_file} is about a network; name its checkpoint, too")
+    else:
+        config = accelerator_config(board, tables=tables, path=config_path)
     with cluster(scheduler) as pool, progress_bars() as bars:
         report = build_bitstream(
             chosen,
@@ -82,7 +96,10 @@ def build(
         )
         bars.finish("build")
     if as_json:
-        print_json(board_entry(report))
+        entry = board_entry(report)
+        if found:
+            entry["fit"] = {"predicted": asdict(found.chosen.needs), "cycles": found.chosen.cycles}
+        print_json(entry)
         return
     entry = board_entry(report)
     print_table(
@@ -92,14 +109,44 @@ def build(
             for name in ("lut", "ff", "bram", "dsp", "spram")
             if entry[f"{name}_available"]
         ],
-        title=f"{board}: {report.fmax_mhz:.1f} MHz, clocked at {report.clock_mhz:g} MHz",
+        title=f"{board}: {_speed(report)}",
     )
-    click.echo(f"Bitstream: {report.bitstream}")
     for name in files:
         click.echo(out / name)
-    click.echo(f"Program it: {chosen.program_command.format(bitstream=report.bitstream)}")
+    if report.bitstream:
+        click.echo(f"Bitstream: {report.bitstream}")
+        click.echo(f"Program it: {chosen.program_command.format(bitstream=report.bitstream)}")
+    else:
+        click.echo(f"Make its bitstream, with Vivado: {out / 'build.sh'}")
+
+
+def _speed(report) -> str:
+    clocked = f"clocked at {report.clock_mhz:g} MHz"
+    return clocked if report.fmax_mhz is None else f"{report.fmax_mhz:.1f} MHz, {clocked}"
+
+
+def _show_fit(found, board) -> None:
+    """Show the accelerators that were found, the fastest first."""
+    best = (found.chosen, *found.others)[:SHOWN]
+    widths = list(found.chosen.cycles)
+    print_table(
+        [
+            "Rows", "Lanes", "Requantizers", "Sums",
+            *(f"Cycles, {width} bits" for width in widths), "LUT", "BRAM", "DSP", "",
+        ],
+        [
+            [
+                each.config.rows, each.config.lanes, each.config.requantizers,
+                each.config.partial_sum_depth, *(each.cycles[width] for width in widths),
+                each.needs.lut, each.needs.bram, each.needs.dsp,
+                "chosen" if each is found.chosen else "",
+            ]
+            for each in best
+        ],
+        title=f"{1 + len(found.others)} of {found.looked_at} accelerators fit {board.name}",
+    )  # fmt: skip
 
 
 def board_entry(report) -> dict:
     """What a machine wants to know of a build."""
-    return {**asdict(report), "bitstream": str(report.bitstream)}
+    return {**asdict(report), "bitstream": report.bitstream and str(report.bitstream)}

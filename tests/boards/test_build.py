@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -26,8 +27,11 @@ def contents(folder, *, but=()):
 def test_generated_files(tmp_path, board, make_stand_in):
     verilog = generate(board, None, tmp_path / "a", core=make_stand_in)
     assert verilog == tmp_path / "a" / "top.v"
-    pins = {"ecp5": "top.lpf", "gowin": "top.cst", "ice40": "top.pcf"}[board.family]
-    assert set(contents(tmp_path / "a")) == {"top.v", pins, "synthesis.ys", "build.sh"}
+    pins = {
+        "ecp5": "top.lpf", "gowin": "top.cst", "ice40": "top.pcf", "xilinx7": "top.xdc",
+    }[board.family]  # fmt: skip
+    scripts = {"build.tcl"} if board.family == "xilinx7" else set()
+    assert set(contents(tmp_path / "a")) == {"top.v", pins, "synthesis.ys", "build.sh"} | scripts
     text, (name, described) = (tmp_path / "a" / pins).read_text(), constraints(board)
     assert (name, text) == (pins, described)
     generate(board, None, tmp_path / "b", core=make_stand_in)
@@ -51,7 +55,8 @@ def test_the_script_is_a_shell_script(tmp_path, board, make_stand_in):
     script = tmp_path / "build.sh"
     subprocess.run(["sh", "-n", script], check=True)
     assert script.stat().st_mode & 0o111
-    assert "--seed 7" in script.read_text()
+    last = "vivado -mode batch -source build.tcl" if board.family == "xilinx7" else "--seed 7"
+    assert last in script.read_text()
 
 
 @pytest.mark.parametrize(("name", "fabric"), [("ulx3s-85f", Ecp5Fabric), ("icebreaker", Fabric)])
@@ -70,6 +75,45 @@ def test_the_table_style_is_made_of_what_the_family_has(tmp_path, name, fabric, 
     assert "--placer static --router router2" in script
     assert ("downshift.boards.floorplan" in script) == (name == "ulx3s-85f")
     assert "flatten" in (tmp_path / "synthesis.ys").read_text()
+
+
+STUBS = """
+proc unknown {name args} { puts [list $name {*}$args]; return "" }
+proc get_property {what from} { return [expr {$what eq "PROGRESS" ? $::progress : $::slack}] }
+rename file original_file
+proc file {what args} {
+  if {$what ne "copy"} { return [original_file $what {*}$args] }
+  puts [list file copy {*}$args]
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("progress", "slack", "error"),
+    [
+        ("100%", "0.1", None),
+        ("40%", "0.1", "implementation failed"),
+        ("100%", "-0.1", "the clock of 80 MHz is missed by -0.1 ns"),
+    ],
+)
+def test_the_vivado_script_does_what_it_says(tmp_path, make_stand_in, progress, slack, error):
+    """As far as a Tcl shell without Vivado can tell."""
+    if (shell := shutil.which("tclsh")) is None:
+        pytest.skip("needs tclsh")
+    board = find("arty-a7-35")
+    generate(board, None, tmp_path, core=make_stand_in)
+    text = f"set progress {progress}; set slack {slack}\n" + STUBS
+    (tmp_path / "stub.tcl").write_text(text + f"source {{{tmp_path / 'build.tcl'}}}\n")
+    done = subprocess.run(
+        [shell, tmp_path / "stub.tcl"], cwd="/", capture_output=True, text=True, check=False
+    )
+    assert (done.returncode == 0) == (error is None), done.stderr
+    assert error is None or error in done.stderr
+    commands = [line.split() for line in done.stdout.splitlines()]
+    assert ["create_project", "-force", "accelerator", "vivado", "-part", board.part] in commands
+    added = [words[-1] for words in commands if words[0] == "add_files"]
+    assert added == ["top.v", "top.xdc"] and all((tmp_path / name).is_file() for name in added)
+    assert (["file", "copy"] in [words[:2] for words in commands]) == (error is None)
 
 
 def test_a_clock_out_of_reach_writes_nothing(tmp_path, make_stand_in):
@@ -146,10 +190,15 @@ def test_bitstream_twice_the_same(tmp_path, name, make_stand_in):
 
 @pytest.mark.slow
 @every_board
-def test_every_board_gets_a_bitstream(tmp_path, board, make_stand_in):
+def test_every_board_gets_a_bitstream_or_a_project(tmp_path, board, make_stand_in):
     report = build(board, None, tmp_path / "out", core=make_stand_in)
-    assert report.meets_clock
-    assert report.bitstream.stat().st_size > 10_000
+    if board.family == "xilinx7":
+        assert (report.bitstream, report.fmax_mhz) == (None, None)
+        assert report.lut > 20 and report.ff > 20 and report.bram > 0 and report.dsp > 0
+        assert "with Vivado" in (tmp_path / "out" / "README.txt").read_text()
+    else:
+        assert report.meets_clock
+        assert report.bitstream.stat().st_size > 10_000
     for resource in ("lut", "ff", "bram", "dsp", "spram"):
         assert getattr(report, f"{resource}_available") == getattr(board.resources, resource)
 

@@ -9,7 +9,9 @@ from downshift.boards.clocking import Clocking
 from downshift.boards.families import FAMILIES
 from downshift.hw.errors import DownshiftError
 
-ECP5, ICE40, GOWIN = (FAMILIES[name].dividers for name in ("ecp5", "ice40", "gowin"))
+ECP5, ICE40, GOWIN, XILINX = (
+    FAMILIES[name].dividers for name in ("ecp5", "ice40", "gowin", "xilinx7")
+)
 
 
 def test_dividers_are_those_of_ecppll_and_icepll():
@@ -42,14 +44,26 @@ def test_gowin_dividers_give_the_clock(mhz):
     assert output in (2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128)
 
 
-@pytest.mark.parametrize("dividers", [ECP5, ICE40, GOWIN])
+@pytest.mark.parametrize("mhz", [50, 62.5, 75, 80, 95, 100, 120])
+@pytest.mark.parametrize("oscillator", [100, 125])
+def test_xilinx_dividers_give_the_clock(oscillator, mhz):
+    divide, multiply, output = XILINX(oscillator * 1_000_000, int(mhz * 1e6))
+    assert oscillator * multiply == mhz * divide * output
+    assert 19 <= oscillator / divide <= 450
+    assert 800 <= mhz * output <= 1600
+    assert 2 <= multiply <= 64 and 1 <= output <= 128 and 1 <= divide <= 56
+
+
+@pytest.mark.parametrize("dividers", [ECP5, ICE40, GOWIN, XILINX])
 def test_a_clock_out_of_reach_is_refused(dividers):
     message = r"^The PLL cannot make 1000\.5 MHz from 12 MHz; choose another clock$"
     with pytest.raises(DownshiftError, match=message):
         dividers(12_000_000, 1_000_500_000)
 
 
-@pytest.mark.parametrize("name", ["ulx3s-85f", "tang-nano-9k", "icebreaker", "upduino-v3"])
+@pytest.mark.parametrize(
+    "name", ["ulx3s-85f", "tang-nano-9k", "icebreaker", "upduino-v3", "arty-a7-35"]
+)
 def test_a_board_at_its_oscillator_needs_no_pll(name):
     board = find(name)
     at_oscillator = replace(board, clock_hz=board.oscillator_hz)

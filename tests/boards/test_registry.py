@@ -16,9 +16,9 @@ from downshift.hw.errors import DownshiftError
 every_board = pytest.mark.parametrize("board", boards.BOARDS, ids=lambda board: board.name)
 
 NAMES = (
-    "ecpix5-85f", "orangecrab-85f", "ulx3s-85f", "ecpix5-45f", "ulx3s-45f", "colorlight-5a-75b",
-    "orangecrab-25f", "ulx3s-12f", "ulx3s-25f", "tang-primer-20k", "tang-nano-9k", "icebreaker",
-    "upduino-v3",
+    "ecpix5-85f", "orangecrab-85f", "ulx3s-85f", "arty-a7-100", "arty-z7-20", "ecpix5-45f",
+    "ulx3s-45f", "colorlight-5a-75b", "orangecrab-25f", "ulx3s-12f", "ulx3s-25f", "arty-a7-35",
+    "tang-primer-20k", "tang-nano-9k", "icebreaker", "upduino-v3",
 )  # fmt: skip
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -51,11 +51,10 @@ def test_amaranth_boards_knows_the_same_board(board):
     if board.family == "gowin":
         assert board.part == platform.part
     else:
-        assert board.part.startswith(platform.device)
-        assert platform.package.upper() in board.part
-        assert board.part.removeprefix(f"{platform.device}-").startswith(
-            getattr(platform, "speed", "")
-        )
+        part = board.part.lower()
+        assert part.startswith(platform.device.lower())
+        assert platform.package.lower() in part
+        assert (getattr(platform, "speed", None) or "").lower() in part
 
 
 CONSTRAINTS = {
@@ -77,6 +76,12 @@ IO_LOC "rx" 18;
 IO_PORT "rx" PULL_MODE=UP IO_TYPE=LVCMOS33;
 IO_LOC "tx" 17;
 IO_PORT "tx" PULL_MODE=UP IO_TYPE=LVCMOS33;
+""",
+    "arty-z7-20": """\
+set_property -dict {PACKAGE_PIN H16 IOSTANDARD LVCMOS33} [get_ports clk]
+set_property -dict {PACKAGE_PIN Y18 IOSTANDARD LVCMOS33 PULLUP TRUE} [get_ports rx]
+set_property -dict {PACKAGE_PIN Y19 IOSTANDARD LVCMOS33} [get_ports tx]
+create_clock -name clk -period 8.000 [get_ports clk]
 """,
     "upduino-v3": """\
 set_io clk 20

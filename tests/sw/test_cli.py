@@ -12,6 +12,7 @@ import pytest
 from downshift.boards import find, names
 from downshift.sim.random_networks import random_network
 from downshift.sw.cli import COMMANDS
+from downshift.sw.compile.config_file import config_text
 from downshift.sw.graph.graph_file import save_graph
 from downshift.sw.graph.integer_graph import IntegerGraph, Layer, Setting
 from downshift.sw.training.float_phase import FloatPhase
@@ -203,18 +204,25 @@ def test_train_looks_first_whether_it_can_write(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["large.safetensors"], "Layer fc at width 8 needs "),
+        (
+            ["large.safetensors"],
+            "large needs 55 block RAMs, icebreaker has 30 for it: 25 too many; ulx3s-25f would do",
+        ),
+        (["large.safetensors", "--config", "c.json"], "Layer fc at width 8 needs "),
+        (["large.safetensors", "--tables", "--config", "c.json"], "leave --tables out"),
+        (["large.safetensors", "--config", "none.json"], "Cannot read none.json"),
         (["none.pt"], "none.pt"),
         (["--widths-file", "w.json"], "w.json is about a network; name its checkpoint, too"),
     ],
 )
 def test_builds_for_what_cannot_run_do_not_begin(run, tmp_path, monkeypatch, arguments, sentence):
     save_graph(a_large_graph(), tmp_path / "large.safetensors")
+    (tmp_path / "c.json").write_text(config_text(find("icebreaker").config))
     monkeypatch.setattr("downshift.boards.build.build", None)
     status, out, err = run("build", *arguments, "--board", "icebreaker")
     assert (status, out) == (1, "")
     assert sentence in err.splitlines()[-1]
-    assert [path.name for path in tmp_path.iterdir()] == ["large.safetensors"]
+    assert {path.name for path in tmp_path.iterdir()} == {"large.safetensors", "c.json"}
 
 
 def test_export_writes_both_files_or_none(run, tmp_path):

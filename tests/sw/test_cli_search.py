@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from downshift.boards import find
 from downshift.boards.build_report import BuildReport
+from downshift.sw.compile.config_file import config_text
 from downshift.sw.graph.graph_file import load_graph
 from downshift.sw.training.checkpoint import load_checkpoint, save_checkpoint
 
@@ -46,11 +48,15 @@ def test_search_writes_what_export_and_build_take(run, tmp_path, short_training,
     monkeypatch.setattr(
         "downshift.boards.build.build", lambda *_, files, **__: built.append(files) or a_report()
     )
-    status, out, _ = run(
-        "build", "digits.pt", "--widths-file", "found/widths.json", "--dataset", "digits", "--json"
-    )
+    (tmp_path / "own.json").write_text(config_text(find("ulx3s-85f").config))
+    widths = ("--widths-file", "found/widths.json", "--dataset", "digits")
+    status, out, _ = run("build", "digits.pt", *widths, "--config", "own.json", "--json")
     assert status == 0 and json.loads(out)["fmax_mhz"] == 61.0
     assert built[0]["model.img"] == image
+    # By itself, it looks for the fastest accelerator.
+    status, out, _ = run("build", "digits.pt", *widths, "--json")
+    assert status == 0 and 0 < json.loads(out)["fit"]["predicted"]["lut"] < 83_640
+    assert built[1]["model.img"] != image
     whole = (tmp_path / "found" / "model.safetensors").read_bytes()
     assert (tmp_path / "out" / "model.safetensors").read_bytes() == whole
 

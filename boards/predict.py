@@ -1,0 +1,167 @@
+"""What an accelerator will take of an FPGA, before anything is synthesised: `predict`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from math import ceil, log2
+from typing import Any
+
+import numpy as np
+
+from downshift.boards.board import Resources
+from downshift.boards.fit_runs import read_runs
+from downshift.hw.config import AcceleratorConfig
+
+__all__ = ["block_memories", "memories", "predict"]
+
+TRELLIS = {36: 512, 18: 1024, 9: 2048, 4: 4096, 2: 8192, 1: 16384}
+MODES = {
+    "ecp5": TRELLIS,
+    "gowin": TRELLIS,
+    "ice40": {16: 256, 8: 512, 4: 1024, 2: 2048},
+}
+"""By family: how many words a block memory has, by their bits."""
+NINTHS = {"ecp5", "gowin"}
+"""Families whose bytes have nine bits, of which one is lost where single bytes are written."""
+SPRAM_BITS, SPRAM_WORDS = 16, 16384
+SPRAM_COST = 32
+"""In block memories: how many of them Yosys takes before it takes one of those."""
+LUT_RAM = {"ecp5": 6, "gowin": 4}
+"""By family: look-up tables of 16 words of 4 bits."""
+LUT_RAM_COST = 1 / 32
+"""In block memories, as Yosys weighs them."""
+SUM_BITS = 32
+TILE_WORDS = 8
+REQUEST_WORDS = 512
+"""The host link's."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A memory of the accelerator, as often as it has it."""
+
+    bits: int
+    words: int
+    count: int = 1
+    bytewise: bool = False
+    """Single bytes are written."""
+    idle_bytes: int = 0
+    """Of every eight: those that nobody reads."""
+
+
+def memories(config: AcceleratorConfig) -> tuple[Memory, ...]:
+    """Return the memories of an accelerator, but for tiles, and its weights first."""
+    lanes = config.lanes
+    return (
+        Memory(8 * config.rows, config.weight_depth, bytewise=True),
+        Memory(8, config.activation_bytes // lanes, count=lanes),
+        Memory(32, config.program_depth, bytewise=True),
+        Memory(64 * config.requantizers, config.parameter_depth, bytewise=True, idle_bytes=1),
+        Memory(SUM_BITS * config.rows, config.partial_sum_depth),
+        Memory(8, REQUEST_WORDS),
+    )
+
+
+def block_memories(family: str, config: AcceleratorConfig) -> tuple[int, int, int]:
+    """Count what an accelerator's memories take: blocks, large ones (SPRAM), and look-up tables.
+
+    Examples
+    --------
+    >>> block_memories("ecp5", AcceleratorConfig())
+    (26, 0, 0)
+    """
+    blocks = large = lut_rams = 0
+    for number, memory in enumerate(memories(config)):
+        taken = _blocks(family, memory)
+        small = ceil(memory.bits / 4) * ceil(memory.words / 16)
+        if number == 0 and family == "ice40":
+            pieces = ceil(memory.bits / SPRAM_BITS) * ceil(memory.words / SPRAM_WORDS)
+            if pieces * SPRAM_COST <= taken:
+                large, taken = pieces, 0
+        if family in LUT_RAM and small * LUT_RAM_COST < taken:
+            lut_rams, taken = lut_rams + memory.count * small, 0
+        blocks += memory.count * taken
+    if config.tile_memory:
+        bits = 8 * config.rows * config.lanes
+        if family == "ice40":
+            blocks += _blocks(family, Memory(bits, TILE_WORDS))
+    return blocks, large, LUT_RAM.get(family, 0) * lut_rams
+
+
+def predict(family: str, config: AcceleratorConfig) -> Resources:
+    """Predict the cells of a whole design, host link included.
+
+    Look-up tables and flip-flops are those of accelerators that were packed, by least squares.
+
+    Parameters
+    ----------
+    family : str
+        As `Board.family`.
+    config : AcceleratorConfig
+
+    Returns
+    -------
+    Resources
+    """
+    bram, spram, lut_ram = block_memories(family, config)
+    sizes = _sizes(config)
+    lut, ff = (round(float(sizes @ weights)) for weights in _weights(family))
+    return Resources(lut=lut + lut_ram, ff=ff, bram=bram, dsp=2 * config.requantizers, spram=spram)
+
+
+def _blocks(family: str, memory: Memory) -> int:
+    """Block memories of one memory, in the shape that takes the fewest."""
+    return min(_blocks_of(family, memory, *mode) for mode in MODES[family].items())
+
+
+def _blocks_of(family: str, memory: Memory, width: int, words: int) -> int:
+    if memory.bytewise and family in NINTHS and width >= 9:
+        width = width // 9 * 8
+    used = memory.bits
+    if width <= 8:
+        used -= used // 8 * memory.idle_bytes
+    return ceil(used / width) * ceil(memory.words / words)
+
+
+@cache
+def _weights(family: str) -> tuple[np.ndarray, np.ndarray]:
+    """Least relative squares of the runs of a family, for look-up tables and flip-flops."""
+    runs = read_runs()[family]
+    sizes = np.array([_sizes(_config(run)) for run in runs])
+    found = []
+    for resource in ("lut", "ff"):
+        counted = np.array([run[resource] for run in runs], float)
+        if resource == "lut":
+            counted -= [block_memories(family, _config(run))[2] for run in runs]
+        scaled = sizes / counted[:, None]
+        # What runs do not tell apart stays small.
+        ridge = 1e-3 * np.abs(scaled).mean(axis=0).max() * np.eye(sizes.shape[1])
+        left, right = np.vstack([scaled, ridge]), np.r_[np.ones(len(runs)), np.zeros(len(ridge))]
+        found.append(np.linalg.lstsq(left, right, rcond=None)[0])
+    return found[0], found[1]
+
+
+def _config(run: Mapping[str, Any]) -> AcceleratorConfig:
+    names = AcceleratorConfig.__dataclass_fields__
+    return AcceleratorConfig(**{name: run[name] for name in names})
+
+
+def _sizes(config: AcceleratorConfig) -> np.ndarray:
+    """What cells grow with."""
+    rows, lanes, requantizers = config.rows, config.lanes, config.requantizers
+    bricks = rows * lanes
+    return np.array([
+        1.0,
+        bricks,
+        bricks * config.tile_memory,
+        rows,
+        rows * config.tile_memory,
+        lanes,
+        lanes * log2(lanes),
+        requantizers,
+        requantizers * log2(config.groups) if config.groups > 1 else 0.0,
+        rows * min(1, config.output_depth - 1),
+        log2(config.weight_depth) + log2(config.program_depth) + log2(config.parameter_depth),
+        log2(config.activation_bytes) * lanes,
+        log2(config.partial_sum_depth),
+    ])
