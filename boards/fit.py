@@ -113,8 +113,12 @@ def fit(
 
 
 def _sizes(board: Board) -> list[AcceleratorConfig]:
-    """Return all sizes of the array, with the least memories, the largest first."""
+    """Return all sizes of the array, with the least memories, the largest first.
+
+    None is larger than what has been packed for the family.
+    """
     variants = FAMILIES[board.family].variants
+    largest = max(run["rows"] * run["lanes"] for run in read_runs()[board.family])
     sizes = [
         AcceleratorConfig(
             rows=rows, lanes=lanes, requantizers=requantizers, partial_sum_depth=depth,
@@ -123,7 +127,7 @@ def _sizes(board: Board) -> list[AcceleratorConfig]:
         for rows, lanes, requantizers, depth, variant in product(
             ROWS, LANES, REQUANTIZERS, SUM_DEPTHS, variants
         )
-        if requantizers <= min(rows, lanes)
+        if requantizers <= min(rows, lanes) and rows * lanes <= largest
     ]
     return sorted(
         sizes, key=lambda size: (size.rows * size.lanes, size.requantizers), reverse=True

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-__all__ = ["accelerator_config"]
+__all__ = ["accelerator_config", "built_config"]
 
 
 def accelerator_config(board: str, *, tables: bool, graph=None, path: Path | None = None):
@@ -40,3 +40,19 @@ def accelerator_config(board: str, *, tables: bool, graph=None, path: Path | Non
     if not tables:
         return own
     return TableConfig() if graph is None else TableConfig(multiplier_width=graph.multiplier_width)
+
+
+def built_config(board: str, *, tables: bool, graph, path: Path | None):
+    """Return the configuration that `downshift build` gives a network; arguments as above.
+
+    Raises
+    ------
+    DownshiftError
+        Also if the board holds no accelerator that runs the network.
+    """
+    from downshift.boards import find
+    from downshift.boards.fit import can_fit, fit
+
+    if tables or path is not None or not can_fit(find(board)):
+        return accelerator_config(board, tables=tables, graph=graph, path=path)
+    return fit(find(board), graph).chosen.config

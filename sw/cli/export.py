@@ -42,7 +42,8 @@ def export(
     """Turn MODEL into integers, and compile it for a board.
 
     MODEL is a checkpoint of `downshift train` or an integer graph (.safetensors). Writes
-    model.safetensors, which runs anywhere, and model.img, which the board's accelerator loads; or
+    model.safetensors, which runs anywhere, and model.img, which the board's own accelerator loads
+    (`downshift build` makes one that suits the network, and writes the image for that); or
     with --format one file for other tools: what they compute from it equals golden, to the bit.
     """
     from downshift.sw.atomic_write import atomic_folder

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from downshift.hw.errors import DownshiftError
-from downshift.sw.cli.accelerator import accelerator_config
+from downshift.sw.cli.accelerator import built_config
 from downshift.sw.cli.console import print_json, print_table, progress_bars
 from downshift.sw.cli.model_graph import model_graph
 from downshift.sw.cli.options import (
@@ -44,7 +44,8 @@ def policy(model, dataset, data, agreement, out, board, tables, config_path, as_
     A cascade runs a frame at a low width, and again at a higher one only if its two best logits are
     too close to each other. Widths and margins are chosen on the validation images; accuracy, mean
     cycles and how often each width had the last word are those of the test images, beside always
-    the same width. MODEL is a checkpoint of `downshift train` or an integer graph (.safetensors).
+    the same width. Cycles are those of the accelerator that `downshift build` makes for the model.
+    MODEL is a checkpoint of `downshift train` or an integer graph (.safetensors).
     """
     from downshift.sim.cycles import cycles
     from downshift.sw.atomic_write import check_writable, write_atomically
@@ -57,7 +58,7 @@ def policy(model, dataset, data, agreement, out, board, tables, config_path, as_
 
     check_writable(out)
     graph = model_graph(model, widths_file=None, dataset=None, data=None)
-    config = accelerator_config(board, tables=tables, graph=graph, path=config_path)
+    config = built_config(board, tables=tables, graph=graph, path=config_path)
     image = compile_graph(graph, config)
     costs = {width: cycles(image, width).total for width in graph.widths}
     images = load_dataset(dataset, folder=data)

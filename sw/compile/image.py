@@ -224,6 +224,8 @@ def _check_plan(image: Image) -> None:
     names = [[entry.name for entry in maps] for maps in image.maps.values()]
     if len(names[0]) < 2 or any(other != names[0] for other in names):
         raise ValueError("maps must be the same at every width, an input and more")
+    if len({maps[0].shape for maps in image.maps.values()}) > 1:
+        raise ValueError("the input must have the same shape at every width")
     fold = image.input_fold
     if fold is not None:
         fold.check(capacity=config.activation_bytes)

@@ -106,7 +106,7 @@ def test_a_bad_line_never_gives_a_wrong_answer(simulation, tmp_path, frames, rat
             "frames": frames,
             "rate": rate,
             "seed": 3,
-            "timeout_cycles": 40_000,
+            "timeout_cycles": 12_000,
         },
         tmp_path,
     )

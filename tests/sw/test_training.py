@@ -235,7 +235,8 @@ config = TrainingConfig(float_epochs=3, quantized_epochs=2, widths=(8, 2))
 training = train(config, few)
 import os
 torch.save(training.model.state_dict(), sys.argv[1] + os.environ["RANK"])
-print(training.rows[-1]["accuracy_2"])
+# In one piece, since both processes write to the same pipe.
+os.write(1, f"{training.rows[-1]['accuracy_2']}\n".encode())
 """
 
 
