@@ -113,7 +113,8 @@ def _check_chain(graph: IntegerGraph) -> None:
             before = layer.name
             continue
         raise DownshiftError(
-            f"Layer {layer.name} {what}, which this accelerator cannot do; use a TableConfig (--tables)"
+            f"Layer {layer.name} {what}, which this accelerator cannot do; use a TableConfig "
+            "(--tables)"
         )
 
 
