@@ -8,11 +8,11 @@ from downshift.hw.config import AcceleratorConfig
 from downshift.hw.errors import DownshiftError
 from downshift.hw.table_config import TableConfig
 from downshift.sw.compile.image import STYLE_NAMES, STYLES
+from downshift.sw.small_file import read_small
 
 __all__ = ["CONFIG", "config_text", "read_config"]
 
 CONFIG = "config.json"
-MOST_BYTES = 1 << 16
 
 
 def config_text(config: AcceleratorConfig | TableConfig) -> str:
@@ -33,13 +33,11 @@ def read_config(path: Path) -> AcceleratorConfig | TableConfig:
     DownshiftError
         If the file cannot be read, or says something else.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise DownshiftError(f"Cannot read {path}: {error.strerror or error}") from error
+    content = read_small(path)
     try:
         fields = json.loads(content)
+        if not isinstance(fields, dict):
+            raise ValueError("it must be {…} with a style")
         style = fields.pop("style")
         if style not in STYLES:
             raise ValueError(f"style must be {' or '.join(STYLES)}, not {style!r}")

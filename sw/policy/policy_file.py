@@ -5,10 +5,9 @@ from pathlib import Path
 
 from downshift.hw.errors import DownshiftError
 from downshift.sw.policy.policies import Budget, Cascade, Deadline, Fixed, Policy
+from downshift.sw.small_file import read_small
 
 __all__ = ["policy_text", "read_policy"]
-
-MOST_BYTES = 1 << 16
 
 
 def policy_text(policy: Policy) -> str:
@@ -46,11 +45,7 @@ def read_policy(path: Path) -> Policy:
     DownshiftError
         If the file cannot be read, or says something else.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise DownshiftError(f"Cannot read {path}: {error.strerror or error}") from error
+    content = read_small(path)
     try:
         return _policy(json.loads(content))
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
@@ -61,6 +56,8 @@ def read_policy(path: Path) -> Policy:
 
 
 def _policy(fields: dict) -> Policy:
+    if not isinstance(fields, dict):
+        raise ValueError("it must be {…} with a policy")
     match fields["policy"]:
         case "fixed":
             return Fixed(_width(fields["width"]))

@@ -30,7 +30,7 @@ def test_what_is_not_said_has_its_default(tmp_path):
         ('{"style": "brick", "rows": 5}', "rows must be a power of two, not 5"),
         ('{"style": "brick", "rows": "x"}', "rows must be an integer, not 'x'"),
         ('{"style": "brick", "columns": 4}', "unexpected keyword argument 'columns'"),
-        ("[]", "pop"),
+        ("[]", "it must be {…} with a style"),
         ("{", "Expecting property name"),
         ("[" * 60_000, "recursion"),
         (json.dumps({"style": "x" * 100_000}), "Unterminated string"),
@@ -41,7 +41,7 @@ def test_what_is_none_is_refused(tmp_path, content, reason):
     (tmp_path / "c.json").write_text(content)
     with pytest.raises(DownshiftError, match=r"c\.json is no configuration of an accel") as caught:
         read_config(tmp_path / "c.json")
-    assert reason in str(caught.value)
+    assert reason in str(caught.value).split("accelerator: ")[1]
 
 
 def test_a_file_that_is_missing_is_named(tmp_path):

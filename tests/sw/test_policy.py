@@ -149,7 +149,7 @@ def test_policies_come_back_from_files(tmp_path, policy):
     ("content", "reason"),
     [
         ("{", "Expecting"),
-        ("[]", "list indices"),
+        ("[]", "it must be {…} with a policy"),
         ("{}", "it has no 'policy'"),
         ('{"policy": "guess"}', "policy must be fixed, cascade, deadline or budget, not 'guess'"),
         ('{"policy": "fixed"}', "it has no 'width'"),
@@ -176,7 +176,7 @@ def test_files_that_are_no_policies_are_refused(tmp_path, content, reason):
     (tmp_path / "p.json").write_text(content)
     with pytest.raises(DownshiftError, match=r"p\.json is no policy: ") as caught:
         read_policy(tmp_path / "p.json")
-    assert reason in str(caught.value)
+    assert reason in str(caught.value).split("is no policy: ")[1]
 
 
 CONFIG = AcceleratorConfig(weight_depth=4096, program_depth=2048, parameter_depth=1024)
