@@ -8,35 +8,29 @@ from downshift.boards.families.family import TOP, Family
 
 __all__ = ["PARTS", "count_parts"]
 
-PARTS: dict[str, tuple[str, ...]] = {
-    "serializers": ("engine.core.array.word_",),
-    "array": (
-        "engine.core.array", "engine.core.i_acts__payload", "engine.array", "engine.acts_skid",
-    ),
-    "lanes": ("engine.core.lanes",),
-    "fetch": ("engine.core.fetch", "engine.core.chains", "engine.window"),
-    "weights": ("engine.core.loader", "engine.weights", "engine.loader"),
-    "sums": (
-        "engine.core.sums", "engine.core.i__payload", "engine.sums", "engine.queue",
-        "engine.dots_skid",
-    ),
-    "rescale": ("engine.core.rescale", "engine.core.i$", "engine.core.i_", "engine.requantize"),
-    # Products and sums of the residual have no names of their own.
-    "residual": ("engine.core.residual", "engine.core.product_", "engine.core.$"),
-    "writer": ("engine.core.writer", "engine.writer", "engine.codes_skid"),
-    "pool": ("engine.core.pool", "engine.pool"),
-    "parameters": ("engine.core.parameters", "engine.parameters", "engine.serializer"),
-    "program": ("engine.program", "engine.sequencer", "engine.layer"),
-    "activations": ("engine.activations", "engine.$signature__"),
-    "host link": (
-        "receiver", "decoder", "requests", "processor", "replies", "encoder", "transmitter", "skid",
-        "i__payload", "write__",
-    ),
-    "counters": ("engine.count_"),
-}
-"""By name: how the paths of its instances begin, below the accelerator; what stands first counts.
+ENGINE = "core.processor.executor.engine."
 
-Cells of none of them are the part "other": glue between the parts, and clocks.
+PARTS: dict[str, tuple[str, ...]] = {
+    "serializers": ("core.array.word_",),
+    "array": ("core.array", "core.i_acts__payload", "array", "acts_skid"),
+    "lanes": ("core.lanes",),
+    "fetch": ("core.fetch", "core.chains", "window"),
+    "weights": ("core.loader", "weights", "loader"),
+    "sums": ("core.sums", "core.i__payload", "sums", "queue", "dots_skid"),
+    "rescale": ("core.rescale", "core.i$", "core.i_", "requantize"),
+    # Products and sums of the residual have no names of their own.
+    "residual": ("core.residual", "core.product_", "core.$"),
+    "writer": ("core.writer", "writer", "codes_skid"),
+    "pool": ("core.pool", "pool"),
+    "parameters": ("core.parameters", "parameters", "serializer"),
+    "program": ("program", "sequencer", "layer"),
+    "activations": ("activations", "$signature__"),
+    "counters": ("count_"),
+}
+"""By name: how the paths of its instances begin, below the engine; what stands first counts.
+
+All outside the engine is the part "host link". Cells of none of them are the part "other": glue
+between the parts, and clocks.
 """
 
 def count_parts(family: Family, netlist: Mapping[str, Any]) -> dict[str, dict[str, int]]:
@@ -74,10 +68,13 @@ def count_parts(family: Family, netlist: Mapping[str, Any]) -> dict[str, dict[st
 
 def _part_of(cell: str) -> str:
     path = cell.removeprefix("accelerator.")
-    for part, beginnings in PARTS.items():
-        if path != cell and path.startswith(beginnings):
-            return part
-    return "other"
+    if path == cell:
+        return "other"
+    if not path.startswith(ENGINE):
+        return "host link"
+    below = path.removeprefix(ENGINE)
+    parts = (part for part, beginnings in PARTS.items() if below.startswith(beginnings))
+    return next(parts, "other")
 
 
 def _cost(

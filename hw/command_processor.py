@@ -1,26 +1,16 @@
-"""The command processor: requests from the link turned into accesses and frames of the engine."""
+"""The command processor: requests from a link turned into commands of the executor."""
 
 from amaranth import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from downshift.hw.checksum import Checksum
 from downshift.hw.config import AcceleratorConfig
-from downshift.hw.counters import Counters
-from downshift.hw.descriptor import PROFILES
+from downshift.hw.executor import Executor
+from downshift.hw.fabric import Fabric
 from downshift.hw.frame import Frame
-from downshift.hw.protocol import (
-    ARGUMENT_BYTES,
-    MAX_FRAME,
-    ONCE,
-    Command,
-    LinkError,
-)
-from downshift.hw.region import Region
+from downshift.hw.protocol import ARGUMENT_BYTES, MAX_FRAME, Command, LinkError
 from downshift.hw.reply import Reply
-from downshift.hw.request_check import RequestCheck
 from downshift.hw.slip import Symbol
-from downshift.hw.store import ByteWrite, read_port
 from downshift.hw.table_config import TableConfig
 
 __all__ = ["CommandProcessor"]
@@ -37,6 +27,8 @@ class CommandProcessor(wiring.Component):
     Parameters
     ----------
     config : AcceleratorConfig or TableConfig
+    fabric : Fabric
+        What an engine of the table style is made of.
 
     Members
     -------
@@ -45,39 +37,26 @@ class CommandProcessor(wiring.Component):
         Bytes of the request, a cycle later.
     o : ``Out(stream.Signature(Symbol))``
         The reply.
-    region, write, read, start, profile, done, missing, counters
-        As of `Engine`, from the other side.
     """
 
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(self, *, config: AcceleratorConfig | TableConfig):
+    def __init__(self, *, config: AcceleratorConfig | TableConfig, fabric: Fabric | None = None):
         self.config = config
-        self._sizes = {
-            region: word_bytes * depth for region, (word_bytes, depth) in config.regions.items()
-        }
+        self.fabric = fabric or Fabric()
         super().__init__(
             {
                 "i": In(stream.Signature(Frame)),
                 "buffer_address": Out(range(MAX_FRAME)),
                 "buffer_data": In(8),
                 "o": Out(stream.Signature(Symbol)),
-                "region": Out(Region),
-                "write": Out(ByteWrite),
-                "read": Out(read_port(config.activation_bytes, 8)),
-                "start": Out(1),
-                "profile": Out(range(PROFILES)),
-                "done": In(1),
-                "missing": In(1),
-                "counters": In(Counters),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.crc = self._crc = Checksum()
-        m.submodules.check = check = RequestCheck(config=self.config)
+        m.submodules.executor = executor = Executor(config=self.config, fabric=self.fabric)
         m.submodules.reply = reply = Reply(config=self.config)
         connect(m, reply.o, flipped(self.o))
 
@@ -89,7 +68,6 @@ class CommandProcessor(wiring.Component):
         self._tag, self._command, self._error = Signal(8), Signal(Command), Signal(LinkError)
         self._damaged = Signal()
         last_tag, last_failed = Signal(), Signal()
-        again = (self._tag[0] == last_tag) & ~last_failed
         self._arguments = Signal(64)  # shifted in from the top
         self._left = Signal(3)
         m.d.comb += self.buffer_address.eq(self._at)
@@ -99,70 +77,38 @@ class CommandProcessor(wiring.Component):
             self._unsettled.eq(self._unsettled >> 1),
         ]
 
-        # Image: which sections are loaded, and where the next byte goes.
-        self._loading = Signal()
-        self._loaded = Signal(4)
-        address = Signal(range(max(self._sizes.values()) + 1))
-        self._beyond = Signal()
-        size = Signal.like(address)
-        with m.Switch(self.region):
-            for region, count in self._sizes.items():
-                with m.Case(region):
-                    m.d.sync += size.eq(count)
-        m.d.sync += [self._beyond.eq(address >= size), self.write.enable.eq(0)]
-        with m.If(self.write.enable | reply.read_enable):
-            m.d.sync += address.eq(address + 1)
+        # Execution and reply.
         m.d.comb += [
-            self.write.data.eq(self._byte),
-            self.write.address.eq(address),
-            self.read.address.eq(address),
-            self.profile.eq(self._arguments[-8:]),
-            self._crc.i.payload.eq(self._byte),
-            check.command.eq(self._command),
-            check.arguments.eq(self._arguments),
-            check.ended.eq(self._ended),
-            check.loading.eq(self._loading),
-            check.loaded.eq(self._loaded),
-            check.region.eq(self.region),
-            check.address.eq(address),
-            check.crc.eq(self._crc.crc),
+            executor.command.eq(self._command),
+            executor.arguments.eq(self._arguments),
+            executor.bare.eq(self._ended),
+            executor.again.eq((self._tag[0] == last_tag) & ~last_failed),
+            executor.i.p.data.eq(self._byte),
+            executor.i.p.end.eq(self._ended),
+            executor.i.valid.eq(self._settled),
         ]
         m.d.comb += [
             reply.tag.eq(self._tag),
             reply.command.eq(self._command),
             reply.error.eq(self._error),
             reply.count.eq(self._arguments[48:]),
-            reply.loaded.eq(self._loaded),
-            reply.counters.eq(self.counters),
-            reply.read_data.eq(self.read.data),
-            self.read.enable.eq(reply.read_enable),
+            reply.loaded.eq(executor.loaded),
+            reply.counters.eq(executor.counters),
+            reply.read_data.eq(executor.read_data),
+            executor.read_enable.eq(reply.read_enable),
         ]
-        self._settle = Signal(range(RequestCheck.latency + 1))
-        begin = self._begin(m, address)
 
         with m.FSM():
             self._parse(m)
-            with m.State("Check"):
-                m.d.sync += self._settle.eq(self._settle - 1)
-                with m.If(self._settle == 0):
-                    m.next = "Execute"
+            with m.State("Start"):
+                m.d.comb += executor.start.eq(1)
+                m.next = "Execute"
             with m.State("Execute"):
-                m.d.sync += self._unsettled.eq(-1)
-                m.next = "Reply"
-                with m.If(check.refused):
-                    m.d.sync += self._error.eq(check.error)
-                with m.Elif(~again | ~self._command.matches(*ONCE)):
-                    m.d.sync += begin.eq(1 << self._command)
-                    with m.Switch(self._command):
-                        with m.Case(Command.WRITE, Command.DATA):
-                            m.next = "Write"
-                        with m.Case(Command.RUN):
-                            m.next = "Frame"
-            self._write(m)
-            with m.State("Frame"), m.If(self.done):
-                m.next = "Reply"
-                with m.If(self.missing):
-                    m.d.sync += self._error.eq(LinkError.NO_WIDTH)
+                with m.If(executor.i.valid & executor.i.ready):
+                    self._go_on(m)
+                with m.If(executor.done):
+                    m.d.sync += self._error.eq(executor.error)
+                    m.next = "Reply"
             with m.State("Reply"):
                 m.d.comb += reply.start.eq(1)
                 with m.If(~self._damaged):
@@ -176,33 +122,6 @@ class CommandProcessor(wiring.Component):
                 m.next = "Idle"
 
         return m
-
-    def _begin(self, m, address):
-        """What each command sets, a cycle after a bit of the result says so."""
-        begin = Signal(len(Command))
-        argument = self._arguments
-        m.d.sync += begin.eq(0)
-        m.d.comb += [
-            self.start.eq(begin[Command.RUN]),
-            self._crc.start.eq(begin[Command.SECTION]),
-        ]
-        with m.If(begin[Command.WRITE]):
-            m.d.sync += [self.region.eq(Region.ACTIVATIONS), address.eq(argument[-24:])]
-        with m.If(begin[Command.READ]):
-            m.d.sync += address.eq(argument[24:48])
-        with m.If(begin[Command.LOAD]):
-            m.d.sync += [self._loading.eq(1), self._loaded.eq(0)]
-        with m.If(begin[Command.SECTION]):
-            section = argument[56:58]
-            m.d.sync += [self.region.eq(section), address.eq(0)]
-            m.d.sync += self._loaded.bit_select(section, 1).eq(0)
-        with m.If(begin[Command.CHECK]):
-            m.d.sync += self._loaded.bit_select(self.region, 1).eq(1)
-        return begin
-
-    def _fail(self, m, error):
-        m.d.sync += self._error.eq(error)
-        m.next = "Reply"
 
     def _parse(self, m):
         """Tag, command, arguments."""
@@ -242,8 +161,7 @@ class CommandProcessor(wiring.Component):
 
         with m.State("Arguments"), m.If(self._settled):
             with m.If(self._left == 0):
-                m.d.sync += self._settle.eq(RequestCheck.latency)
-                m.next = "Check"
+                m.next = "Start"
             with m.Elif(self._ended):
                 self._fail(m, LinkError.BAD_LENGTH)
             with m.Else():
@@ -253,6 +171,10 @@ class CommandProcessor(wiring.Component):
                 ]
                 self._go_on(m)
 
+    def _fail(self, m, error):
+        m.d.sync += self._error.eq(error)
+        m.next = "Reply"
+
     @property
     def _settled(self):
         return ~self._unsettled[0]
@@ -260,15 +182,3 @@ class CommandProcessor(wiring.Component):
     def _go_on(self, m):
         """Move to the next byte of the request."""
         m.d.sync += [self._at.eq(self._at + 1), self._unsettled.eq(-1)]
-
-    def _write(self, m):
-        """Write what remains of the request."""
-        with m.State("Write"), m.If(self._settled):
-            with m.If(self._ended):
-                m.next = "Reply"
-            with m.Elif(self._beyond):
-                self._fail(m, LinkError.BAD_ADDRESS)
-            with m.Elif(self._crc.i.ready):
-                m.d.comb += self._crc.i.valid.eq(1)
-                m.d.sync += self.write.enable.eq(1)
-                self._go_on(m)

@@ -19,21 +19,22 @@ def netlist(*cells, **modules):
 @pytest.mark.parametrize(
     ("cell", "part"),
     [
-        ("accelerator.engine.core.array.row_3", "array"),
-        ("accelerator.engine.core.array.fill.busy_LUT4_Z", "array"),
-        ("accelerator.engine.core.array.word_2", "serializers"),
-        ("accelerator.engine.core.fetch.walk.x", "fetch"),
-        ("accelerator.engine.core.loader.switch.lane_0", "weights"),
-        ("accelerator.engine.weights.memory.0.0", "weights"),
-        ("accelerator.engine.core.rescale_15", "rescale"),
-        ("accelerator.engine.core.i$102_CCU2C_S0", "rescale"),
-        ("accelerator.engine.core.i__payload_LUT4_Z", "sums"),
-        ("accelerator.engine.sums.memory", "sums"),
-        ("accelerator.processor.crc.register", "host link"),
-        ("accelerator.engine.core.$11_MULT18X18D_P9", "residual"),
-        ("accelerator.engine.count_cycles_LUT4_Z", "counters"),
-        ("accelerator.engine.busy", "other"),
-        ("engine.core.array", "other"),
+        ("accelerator.core.processor.executor.engine.core.array.row_3", "array"),
+        ("accelerator.core.processor.executor.engine.core.array.fill.busy_LUT4_Z", "array"),
+        ("accelerator.core.processor.executor.engine.core.array.word_2", "serializers"),
+        ("accelerator.core.processor.executor.engine.core.fetch.walk.x", "fetch"),
+        ("accelerator.core.processor.executor.engine.core.loader.switch.lane_0", "weights"),
+        ("accelerator.core.processor.executor.engine.weights.memory.0.0", "weights"),
+        ("accelerator.core.processor.executor.engine.core.rescale_15", "rescale"),
+        ("accelerator.core.processor.executor.engine.core.i$102_CCU2C_S0", "rescale"),
+        ("accelerator.core.processor.executor.engine.core.i__payload_LUT4_Z", "sums"),
+        ("accelerator.core.processor.executor.engine.sums.memory", "sums"),
+        ("accelerator.core.processor.executor.crc.register", "host link"),
+        ("accelerator.core.processor.executor.engine.core.$11_MULT18X18D_P9", "residual"),
+        ("accelerator.core.processor.executor.engine.count_cycles_LUT4_Z", "counters"),
+        ("accelerator.core.processor.executor.engine.busy", "other"),
+        ("accelerator.receiver.timer", "host link"),
+        ("core.processor.executor.engine.array", "other"),
         ("clocking.pll", "other"),
     ],
 )
@@ -45,10 +46,10 @@ def test_kept_modules_count_with_what_is_below_them():
     found = count_parts(
         ECP5,
         netlist(
-            ("accelerator.engine.core.array.row_0", "row"),
-            ("accelerator.engine.core.array.row_1", "row"),
-            ("accelerator.engine.core.array.x_LUT4_Z", "LUT4"),
-            ("accelerator.engine.core.pool.x_LUT4_Z", "LUT4"),
+            ("accelerator.core.processor.executor.engine.core.array.row_0", "row"),
+            ("accelerator.core.processor.executor.engine.core.array.row_1", "row"),
+            ("accelerator.core.processor.executor.engine.core.array.x_LUT4_Z", "LUT4"),
+            ("accelerator.core.processor.executor.engine.core.pool.x_LUT4_Z", "LUT4"),
             row=module([("a", "segment"), ("b", "segment"), ("c", "TRELLIS_FF")]),
             segment=module([("a", "LUT4"), ("b", "CCU2C"), ("c", "TRELLIS_DPR16X4")]),
         ),
@@ -62,9 +63,12 @@ def test_kept_modules_count_with_what_is_below_them():
 
 def test_ice40_cells():
     kinds = ("SB_LUT4", "SB_DFFESR", "SB_DFF", "SB_RAM40_4K", "SB_MAC16", "SB_SPRAM256KA", "SB_IO")
-    found = count_parts(ICE40, netlist(*((f"accelerator.{kind}", kind) for kind in kinds)))
+    found = count_parts(ICE40, netlist(*((f"clocking.{kind}", kind) for kind in kinds)))
     assert found == {"other": {"lut": 1, "ff": 2, "bram": 1, "dsp": 1, "spram": 1}}
 
 
 def test_what_has_no_cells_is_no_part():
-    assert count_parts(ECP5, netlist(("accelerator.engine", "$scopeinfo"))) == {}
+    assert (
+        count_parts(ECP5, netlist(("accelerator.core.processor.executor.engine", "$scopeinfo")))
+        == {}
+    )

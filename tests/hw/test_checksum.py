@@ -8,9 +8,10 @@ from downshift.hw.checksum import Checksum
 CONTENTS = [b"\0", b"123456789", bytes(range(256)), b"\xff" * 33]
 
 
+@pytest.mark.parametrize("bits", [1, 8])
 @pytest.mark.parametrize("content", CONTENTS)
-def test_equals_zlib(content):
-    dut = Checksum()
+def test_equals_zlib(content, bits):
+    dut = Checksum(bits=bits)
     cycles = 0
 
     async def feed(ctx, values):
@@ -40,7 +41,7 @@ def test_equals_zlib(content):
         assert not ctx.get(dut.matches)
         await feed(ctx, expected.to_bytes(4, "little"))
         assert ctx.get(dut.matches)
-        assert cycles == 3 * (Checksum.latency - 1)
+        assert cycles == 3 * (dut.latency - 1)
 
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)

@@ -296,7 +296,7 @@ SUBSTITUTIONS = {
          TABLE_PAIRS),
     ],
     "requests done twice, or not at all": [
-        ("hw/command_processor.py", "~again | ~self._command.matches(*ONCE)", "1", NOISE),
+        ("hw/executor.py", "self.again & self.command.matches(*ONCE)", "0", NOISE),
         ("hw/command_processor.py", "(self._tag[0] == last_tag) & ~last_failed",
          "(self._tag[0] != last_tag) & ~last_failed", NOISE),
         ("hw/command_processor.py", "(self._tag[0] == last_tag) & ~last_failed",

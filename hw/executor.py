@@ -1,0 +1,227 @@
+"""The executor: commands judged, and done on the engine."""
+
+from amaranth import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from downshift.hw.checksum import Checksum
+from downshift.hw.config import AcceleratorConfig
+from downshift.hw.counters import Counters
+from downshift.hw.engine import Engine
+from downshift.hw.fabric import Fabric
+from downshift.hw.protocol import ONCE, Command, LinkError
+from downshift.hw.region import Region
+from downshift.hw.request_check import RequestCheck
+from downshift.hw.slip import Symbol
+from downshift.hw.store import ByteWrite
+from downshift.hw.table_config import TableConfig
+from downshift.hw.table_engine import TableEngine
+
+__all__ = ["BODIES", "Executor"]
+
+BODIES = (Command.WRITE, Command.DATA)
+"""Commands whose arguments bytes follow."""
+
+
+class Executor(wiring.Component):
+    """An engine, and what is needed to do one command at a time on it.
+
+    A command that is refused changes nothing; one whose bytes turn out too many has written those
+    that fit.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig or TableConfig
+    fabric : Fabric
+        What an engine of the table style is made of.
+    checksum_bits : int
+        Bits of a section that its checksum takes in a cycle: with 8, a byte is taken every cycle,
+        with 1 every ninth.
+
+    Members
+    -------
+    start : ``In(1)``
+        Begin a command. What it says must not change until `done`.
+    command, arguments : ``In(Command)``, ``In(64)``
+        The arguments end at the top.
+    bare : ``In(1)``
+        Nothing follows the arguments.
+    again : ``In(1)``
+        It is the command before, which was done: of what is done but `ONCE`, only judge it.
+    i : ``In(stream.Signature(Symbol))``
+        The bytes that follow the arguments of one of `BODIES`, and their end, which stays there.
+    done, error : ``Out(1)``, ``Out(LinkError)``
+        The command has ended, and how; for one cycle.
+    loaded, counters : ``Out(4)``, ``Out(Counters)``
+        Sections that are loaded; counts of the last frame.
+    read_enable, read_data : ``In(1)``, ``Out(8)``
+        The next byte from the address of READ on, `SETTLE` cycles of `Reply` later.
+    """
+
+    i: stream.Interface
+
+    def __init__(
+        self,
+        *,
+        config: AcceleratorConfig | TableConfig,
+        fabric: Fabric | None = None,
+        checksum_bits: int = 1,
+    ):
+        self.config = config
+        self.fabric = fabric or Fabric()
+        self.checksum_bits = checksum_bits
+        self._sizes = {
+            region: word_bytes * depth for region, (word_bytes, depth) in config.regions.items()
+        }
+        super().__init__(
+            {
+                "start": In(1),
+                "command": In(Command),
+                "arguments": In(64),
+                "bare": In(1),
+                "again": In(1),
+                "i": In(stream.Signature(Symbol)),
+                "done": Out(1),
+                "error": Out(LinkError),
+                "loaded": Out(4),
+                "counters": Out(Counters),
+                "read_enable": In(1),
+                "read_data": Out(8),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        c = self.config
+        m.submodules.crc = self._crc = Checksum(bits=self.checksum_bits)
+        m.submodules.check = check = RequestCheck(config=c)
+        if isinstance(c, TableConfig):
+            engine = TableEngine(config=c, fabric=self.fabric)
+        else:
+            engine = Engine(config=c)
+        m.submodules.engine = engine
+
+        # What is written, and where the next byte goes.
+        self._region = Signal(Region)
+        self._address = Signal(range(max(self._sizes.values()) + 1))
+        self._beyond = Signal()  # no byte of the region is there
+        self._loading = Signal()
+        last = Signal.like(self._address)
+        with m.Switch(self._region):
+            for region, size in self._sizes.items():
+                with m.Case(region):
+                    m.d.sync += last.eq(size - 1)
+        write = ByteWrite.create()
+        with m.If(write.enable | self.read_enable):
+            m.d.sync += self._address.eq(self._address + 1)
+        with m.If(write.enable):
+            m.d.sync += self._beyond.eq(self._address == last)
+
+        # The engine.
+        if c.pipelined:
+            m.d.sync += [
+                engine.write.enable.eq(write.enable),
+                engine.write.address.eq(write.address),
+                engine.write.data.eq(write.data),
+            ]
+        else:
+            connect(m, write, engine.write)
+        m.d.comb += [
+            write.address.eq(self._address),
+            write.data.eq(self.i.p.data),
+            engine.region.eq(self._region),
+            engine.read.address.eq(self._address),
+            engine.read.enable.eq(self.read_enable),
+            engine.profile.eq(self.arguments[-8:]),
+            self.read_data.eq(engine.read.data),
+            self.counters.eq(engine.counters),
+        ]
+
+        # What is known of the command.
+        m.d.comb += [
+            check.command.eq(self.command),
+            check.arguments.eq(self.arguments),
+            check.ended.eq(self.bare),
+            check.loading.eq(self._loading),
+            check.loaded.eq(self.loaded),
+            check.region.eq(self._region),
+            check.address.eq(self._address),
+            check.crc.eq(self._crc.crc),
+        ]
+        settle = Signal(range(RequestCheck.latency + 1))
+        begin = Signal(len(Command))
+        m.d.sync += begin.eq(0)
+        self._begin(m, begin, engine)
+
+        with m.FSM():
+            with m.State("Idle"):
+                m.d.sync += settle.eq(RequestCheck.latency)
+                with m.If(self.start):
+                    m.next = "Check"
+            with m.State("Check"):
+                m.d.sync += settle.eq(settle - 1)
+                with m.If(settle == 0):
+                    m.next = "Execute"
+            with m.State("Execute"):
+                m.d.sync += settle.eq(RequestCheck.latency)
+                with m.If(check.refused):
+                    self._end(m, check.error)
+                with m.Elif(self.again & self.command.matches(*ONCE)):
+                    self._end(m)
+                with m.Else():
+                    m.d.sync += begin.eq(1 << self.command)
+                    with m.Switch(self.command):
+                        with m.Case(*BODIES):
+                            m.next = "Settle"
+                        with m.Case(Command.RUN):
+                            m.next = "Frame"
+                        with m.Default():
+                            self._end(m)
+            with m.State("Settle"):
+                m.d.sync += settle.eq(settle - 1)
+                with m.If(settle == 0):
+                    m.next = "Write"
+            with m.State("Write"), m.If(self.i.valid):
+                with m.If(self.i.p.end):
+                    self._end(m)
+                with m.Elif(self._beyond):
+                    self._end(m, LinkError.BAD_ADDRESS)
+                with m.Else():
+                    m.d.comb += [
+                        self._crc.i.valid.eq(1),
+                        self.i.ready.eq(self._crc.i.ready),
+                        write.enable.eq(self._crc.i.ready),
+                    ]
+            with m.State("Frame"), m.If(engine.done):
+                self._end(m)
+                with m.If(engine.missing):
+                    self._end(m, LinkError.NO_WIDTH)
+
+        return m
+
+    def _end(self, m, error=LinkError.NONE):
+        m.d.comb += [self.done.eq(1), self.error.eq(error)]
+        m.next = "Idle"
+
+    def _begin(self, m, begin, engine):
+        """What each command sets, a cycle after a bit says that it begins."""
+        argument, region, address = self.arguments, self._region, self._address
+        m.d.comb += [
+            engine.start.eq(begin[Command.RUN]),
+            self._crc.start.eq(begin[Command.SECTION]),
+            self._crc.i.payload.eq(self.i.p.data),
+        ]
+        with m.If(begin[Command.WRITE]):
+            m.d.sync += [region.eq(Region.ACTIVATIONS), address.eq(argument[-24:])]
+        with m.If(begin[Command.READ]):
+            m.d.sync += [region.eq(Region.ACTIVATIONS), address.eq(argument[24:48])]
+        with m.If(begin[Command.LOAD]):
+            m.d.sync += [self._loading.eq(1), self.loaded.eq(0)]
+        with m.If(begin[Command.SECTION]):
+            section = argument[56:58]
+            m.d.sync += [region.eq(section), address.eq(0)]
+            m.d.sync += self.loaded.bit_select(section, 1).eq(0)
+        with m.If(begin[Command.CHECK]):
+            m.d.sync += self.loaded.bit_select(region, 1).eq(1)
+        with m.If(begin[Command.WRITE] | begin[Command.READ] | begin[Command.SECTION]):
+            m.d.sync += self._beyond.eq(0)
