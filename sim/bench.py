@@ -1,22 +1,16 @@
 """The cocotb bench: a driver's work, run against the Verilog of an accelerator."""
 
-import importlib
-import json
-import os
-from pathlib import Path
-
 import cocotb
 from cocotb.clock import Clock
-from cocotb.task import bridge, resume
+from cocotb.task import resume
 from cocotb.triggers import ClockCycles, First, Timer, ValueChange
 
+from downshift.sim.job import run_job
 from downshift.sim.serial_port import PORT_BYTES
 from downshift.sw.device.driver import Accelerator
 
-__all__ = ["JOB_VARIABLE", "SimulationTransport", "bench"]
+__all__ = ["SimulationTransport", "bench"]
 
-JOB_VARIABLE = "DOWNSHIFT_JOB"
-"""Environment variable that names the file with the job."""
 CLOCK_NS = 10
 QUIET_CYCLES = 4_000
 """Longer than a request or a reply is on the line."""
@@ -86,17 +80,11 @@ class SimulationTransport:
 
 @cocotb.test()
 async def bench(dut):
-    """Run the work that the job names, and keep what it returns."""
-    job = json.loads(Path(os.environ[JOB_VARIABLE]).read_text())
-    module, _, name = job["work"].partition(":")
-    work = getattr(importlib.import_module(module), name)
-
+    """Run the job."""
     dut.send.value = 0
     dut.send_count.value = 0
     dut.reset.value = 0
     Clock(dut.clk, CLOCK_NS, unit="ns", impl="gpi").start()
     await ClockCycles(dut.clk, 8)
 
-    accelerator = Accelerator(SimulationTransport(dut))
-    result = await bridge(work)(accelerator, **job["arguments"])
-    Path(job["result"]).write_text(json.dumps(result))
+    await run_job(Accelerator(SimulationTransport(dut)))

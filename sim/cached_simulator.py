@@ -7,7 +7,8 @@ from downshift.hw.config import AcceleratorConfig
 from downshift.hw.generate import generate_verilog
 from downshift.hw.table_config import TableConfig
 from downshift.hw.top import Top
-from downshift.sim.runner import DIVISOR, Simulation, build_simulation, check_tools
+from downshift.sim.runner import DIVISOR, Simulation, build_simulation
+from downshift.sim.verilator import check_tools
 from downshift.sw.atomic_write import make_folder
 from downshift.sw.result_cache import ResultCache, digest, source_digest, version
 
@@ -27,7 +28,10 @@ def simulator_key(config: AcceleratorConfig | TableConfig) -> str:
     check_tools()
     compiler = subprocess.run(["g++", "--version"], capture_output=True, check=True).stdout
     made_by = [*map(version, MADE_BY), compiler]
-    sources = source_digest("downshift.hw", "downshift.sim.runner", "downshift.sim.serial_port")
+    sources = source_digest(
+        "downshift.hw", "downshift.sim.runner", "downshift.sim.verilator",
+        "downshift.sim.serial_port",
+    )  # fmt: skip
     return digest(repr(config), sources, *made_by)
 
 

@@ -25,6 +25,7 @@ __all__ = ["MeasuredFrame", "MeasuredLayer", "measure", "random_input", "run_lay
 
 RUNS_BY = (
     "downshift.sim.measure", "downshift.sim.layer_programs", "downshift.sim.bench",
+    "downshift.sim.job",
     "downshift.sw.device.driver", "downshift.sw.device.frame_result",
 )  # fmt: skip
 """Modules that have a say in what the accelerator is asked."""

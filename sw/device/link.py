@@ -14,6 +14,7 @@ from downshift.hw.protocol import (
     decode_frame,
     encode_frame,
 )
+from downshift.sw.device.requester import Requester
 
 __all__ = ["AcceleratorError", "Link", "SilentError", "Transport"]
 
@@ -62,7 +63,7 @@ class SilentError(DownshiftError):
     """The accelerator does not answer."""
 
 
-class Link:
+class Link(Requester):
     """Send requests and get their replies over a transport that may lose and damage bytes.
 
     Parameters
@@ -72,7 +73,7 @@ class Link:
 
     def __init__(self, transport: Transport):
         self.transport = transport
-        self.bytes_sent = 0  # of requests, before framing
+        self.bytes_sent = 0
         self.tag = 0  # of the last request
         self._received = b""
         self._heard = False
@@ -83,20 +84,11 @@ class Link:
         self._good = 0
 
     def request(self, command: Command, payload: bytes = b"", *, attempts: int = ATTEMPTS) -> bytes:
-        """Send a request, and return the bytes of the reply.
+        """Send a request; see `Requester`.
 
         A request that was damaged on the line, or whose reply was, is sent again with its tag,
         which tells the accelerator that it is the same one. While nothing was ever heard, that is
         not done as often as `attempts` says.
-
-        Raises
-        ------
-        AcceleratorError
-            If the accelerator refuses.
-        SilentError
-            If it does not answer.
-        DownshiftError
-            If it answers something else.
         """
         if command in ONCE and not self._in_step:
             self.request(Command.INFO)
@@ -128,7 +120,7 @@ class Link:
     def load_section(
         self, section: int, body: bytes, progress: Callable[[int], None] = lambda sent: None
     ) -> None:
-        """Load a section of an image; `progress` is called with the bytes of it that are there.
+        """Load a section of an image; see `Requester`.
 
         What came after it cannot be told from a part whose reply was lost, if it is cut otherwise:
         where parts turn out too long for the line, the section begins again.

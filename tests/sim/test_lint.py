@@ -8,7 +8,7 @@ import pytest
 from downshift.boards import find, names
 from downshift.hw.generate import generate_verilog
 from downshift.hw.top import Top
-from downshift.sim.runner import verilator_environment
+from downshift.sim.verilator import verilator_environment
 
 STYLE = {
     "CASEINCOMPLETE": "a case statement has no default; every signal has one before it",
