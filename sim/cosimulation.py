@@ -12,7 +12,7 @@ from downshift.hw.config import AcceleratorConfig
 from downshift.hw.region import Region
 from downshift.hw.table_config import TableConfig
 from downshift.sim.cycles import cycles
-from downshift.sim.runner import build_simulation
+from downshift.sim.runner import UART, SimulatedLink, build_simulation
 from downshift.sim.verify import Case, verify
 from downshift.sw.compile.compiler import compile_graph
 from downshift.sw.graph.integer_graph import IntegerGraph
@@ -32,6 +32,7 @@ def cosimulate(
     widths: Sequence[int],
     progress: Progress | None = None,
     seed: int = 0,
+    link: SimulatedLink = UART,
 ) -> dict[str, dict[str, Any]]:
     """Run every input at every width on the simulated accelerator, in random order.
 
@@ -47,6 +48,8 @@ def cosimulate(
     progress : callable, optional
     seed : int
         Of the order of the frames.
+    link : SimulatedLink
+        How the host reaches the accelerator.
 
     Returns
     -------
@@ -63,7 +66,7 @@ def cosimulate(
     image = compile_graph(graph, config)
     report = progress or (lambda *_: None)
     report("compile", None, None, "Verilator compiles the accelerator")
-    simulation = build_simulation(config, out / "simulator")
+    simulation = build_simulation(config, out / "simulator", link=link)
     report("compile", 1, 1, "")
 
     frames = [(index, width) for index in range(len(x)) for width in widths]

@@ -14,7 +14,7 @@ from downshift.sim.serial_port import SerialPort
 from downshift.sim.verilator import check_tools, run_bench, verilate
 from downshift.sw.atomic_write import make_folder
 
-__all__ = ["AXI", "DIVISOR", "UART", "SimulatedLink", "Simulation", "build_simulation"]
+__all__ = ["AXI", "DIVISOR", "LINKS", "UART", "SimulatedLink", "Simulation", "build_simulation"]
 
 DIVISOR = 2
 """Clock cycles per bit of the simulated UART: the fewest, since the link takes most of the time."""
@@ -54,6 +54,8 @@ AXI = SimulatedLink(
     driven=("aclk", "aresetn", "*axi*"),
     seen=("interrupt",),
 )
+LINKS = {"uart": UART, "axi": AXI}
+"""By name."""
 
 
 @dataclass(frozen=True, kw_only=True)

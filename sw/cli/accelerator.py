@@ -5,13 +5,13 @@ from pathlib import Path
 __all__ = ["accelerator_config", "built_config"]
 
 
-def accelerator_config(board: str, *, tables: bool, graph=None, path: Path | None = None):
+def accelerator_config(board: str | None, *, tables: bool, graph=None, path: Path | None = None):
     """Return the configuration that --board, --tables and --config ask for.
 
     Parameters
     ----------
-    board : str
-        Name of a board.
+    board : str or None
+        Name of a board; without one, its own accelerator is the default `AcceleratorConfig`.
     tables : bool
         The large accelerator instead of the board's own. It multiplies as exactly as `graph` asks.
     graph : IntegerGraph, optional
@@ -28,11 +28,12 @@ def accelerator_config(board: str, *, tables: bool, graph=None, path: Path | Non
         If there is no such board, or the file describes no accelerator.
     """
     from downshift.boards import find
+    from downshift.hw.config import AcceleratorConfig
     from downshift.hw.errors import DownshiftError
     from downshift.hw.table_config import TableConfig
     from downshift.sw.compile.config_file import read_config
 
-    own = find(board).config
+    own = AcceleratorConfig() if board is None else find(board).config
     if path is not None:
         if tables:
             raise DownshiftError(f"{path} is the accelerator to take; leave --tables out")

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import click
 
-from downshift.hw.errors import DownshiftError
 from downshift.sw.cli.accelerator import accelerator_config
 from downshift.sw.cli.cluster import cluster
 from downshift.sw.cli.console import print_json, print_table, progress_bars
-from downshift.sw.cli.model_graph import model_graph, widths_file_options
+from downshift.sw.cli.model_graph import optional_graph, widths_file_options
 from downshift.sw.cli.options import (
     board_option,
     config_option,
@@ -65,23 +64,18 @@ def build(
     from downshift.boards.fit import can_fit, fit
     from downshift.sw.compile.model_files import model_files
 
-    chosen, config, files, found = find(board), None, {}, None
-    if model is not None:
-        graph = model_graph(model, widths_file=widths_file, dataset=dataset, data=data)
-        if tables or config_path or not can_fit(chosen):
-            config = accelerator_config(board, tables=tables, graph=graph, path=config_path)
-        else:
-            with progress_bars() as bars:
-                found = fit(chosen, graph, progress=lambda *at: bars.report("fit", *at))
-                bars.finish("fit")
-            config = found.chosen.config
-            if not as_json:
-                _show_fit(found, chosen)
-        files = model_files(graph, config)
-    elif widths_file is not None:
-        raise DownshiftError(f"{widths_file} is about a network; name its checkpoint, too")
+    chosen, found = find(board), None
+    graph = optional_graph(model, widths_file=widths_file, dataset=dataset, data=data)
+    if graph is None or tables or config_path or not can_fit(chosen):
+        config = accelerator_config(board, tables=tables, graph=graph, path=config_path)
     else:
-        config = accelerator_config(board, tables=tables, path=config_path)
+        with progress_bars() as bars:
+            found = fit(chosen, graph, progress=lambda *at: bars.report("fit", *at))
+            bars.finish("fit")
+        config = found.chosen.config
+        if not as_json:
+            _show_fit(found, chosen)
+    files = {} if graph is None else model_files(graph, config)
     with cluster(scheduler) as pool, progress_bars() as bars:
         report = build_bitstream(
             chosen,

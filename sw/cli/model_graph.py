@@ -7,7 +7,7 @@ import click
 from downshift.hw.errors import DownshiftError
 from downshift.sw.cli.options import data_option
 
-__all__ = ["model_graph", "widths_file_options"]
+__all__ = ["model_graph", "optional_graph", "widths_file_options"]
 
 WIDTHS_FILE = click.option(
     "--widths-file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
@@ -78,3 +78,20 @@ def model_graph(path: Path, *, widths_file: Path | None, dataset: str | None, da
         input_shape=checkpoint.input_shape,
         name=checkpoint.name,
     )
+
+
+def optional_graph(
+    path: Path | None, *, widths_file: Path | None, dataset: str | None, data: Path | None
+):
+    """Read a network as `model_graph` does, if there is one; None if there is none.
+
+    Raises
+    ------
+    DownshiftError
+        Also if there are widths, but no network.
+    """
+    if path is not None:
+        return model_graph(path, widths_file=widths_file, dataset=dataset, data=data)
+    if widths_file is not None:
+        raise DownshiftError(f"{widths_file} is about a network; name its checkpoint, too")
+    return None

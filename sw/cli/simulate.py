@@ -34,6 +34,10 @@ __all__ = ["simulate"]
     "--images", type=click.IntRange(min=1), default=8, show_default=True, metavar="N",
     help="Images at each width.",
 )  # fmt: skip
+@click.option(
+    "--link", type=click.Choice(["uart", "axi"]), default="uart", show_default=True,
+    help="How the host reaches the accelerator; axi is that of `downshift ip`.",
+)  # fmt: skip
 @widths_option
 @widths_file_options
 @folder_option("build/simulate")
@@ -45,6 +49,7 @@ def simulate(
     config_path,
     input_path,
     images,
+    link,
     widths,
     widths_file,
     dataset,
@@ -56,10 +61,11 @@ def simulate(
 
     MODEL is a checkpoint of `downshift train` or an integer graph (.safetensors).
 
-    Every logit and every intermediate code is read over the simulated serial link. Exit status 1 if
+    Every logit and every intermediate code is read over the simulated link. Exit status 1 if
     any differs.
     """
     from downshift.sim.cosimulation import cosimulate
+    from downshift.sim.runner import LINKS
     from downshift.sw.data.codes import load_codes
 
     graph = model_graph(model, widths_file=widths_file, dataset=dataset, data=data)
@@ -69,8 +75,9 @@ def simulate(
         graph.check_width(width)
     with progress_bars() as bars:
         reports = cosimulate(
-            graph, config, x, out, widths=widths or graph.widths, progress=bars.report
-        )
+            graph, config, x, out, widths=widths or graph.widths, progress=bars.report,
+            link=LINKS[link],
+        )  # fmt: skip
     mismatches = sum(report["mismatches"] for report in reports.values())
     if as_json:
         print_json({"board": board, "widths": reports})

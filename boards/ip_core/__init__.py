@@ -1,0 +1,1 @@
+"""The accelerator as an IP core for a system on chip."""
