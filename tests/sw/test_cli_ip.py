@@ -1,16 +1,20 @@
 import json
 
+import numpy as np
 import pytest
 
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.table_config import TableConfig
+from downshift.sim.random_networks import random_network
 from downshift.sw.compile.config_file import config_text, read_config
 from downshift.sw.compile.image import Image
+from downshift.sw.graph.graph_file import save_graph
 
 
-def test_ip_core_with_an_image_for_it(run, saved, tmp_path):
-    config = TableConfig(segments=3)
-    (tmp_path / "tiny.safetensors").write_bytes(saved)
+def test_ip_core_with_an_image_for_it(run, tmp_path):
+    config = AcceleratorConfig(rows=4, requantizers=1)
+    graph = random_network(np.random.default_rng(1))
+    save_graph(graph, tmp_path / "tiny.safetensors")
     (tmp_path / "small.json").write_text(config_text(config))
     arguments = ["--config", "small.json", "-o", "core", "--json"]
     status, out, err = run("ip", "tiny.safetensors", *arguments)
@@ -21,7 +25,7 @@ def test_ip_core_with_an_image_for_it(run, saved, tmp_path):
     files = {file.name for file in (tmp_path / "core").iterdir()}
     assert {f"core/{name}" for name in files} == set(report["files"])
     assert {"downshift_axi.v", "component.xml", "downshift_registers.h", "registers.md"} < files
-    assert f"32'd{config.fingerprint}" in (tmp_path / "core" / "downshift_axi.v").read_text()
+    assert f"{config.fingerprint:x}" in (tmp_path / "core" / "downshift_axi.v").read_text()
 
 
 def test_default_accelerators(run, tmp_path):
