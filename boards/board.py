@@ -83,6 +83,9 @@ class Board:
     """Bits a second of the serial port."""
     config: AcceleratorConfig
     """The accelerator built unless another is asked for."""
+    scrubbing: bool = True
+    """Whether the accelerator can compare its memories with what was loaded; takes a few hundred
+    look-up tables."""
     program_command: str
     """Shell command that loads the bitstream ``{bitstream}``."""
     program_hint: str

@@ -14,8 +14,8 @@ from downshift.sw.atomic_write import atomic_folder
 __all__ = ["Core", "generate", "source_files"]
 
 Core = Callable[..., Any]
-"""Makes the accelerator from ``config`` and ``divisor``, and with a `TableConfig` also ``fabric``;
-see `downshift.hw.top.Top`."""
+"""Makes the accelerator from ``config``, ``divisor``, ``scrubbing``, with a `TableConfig` also
+``fabric``; see `downshift.hw.top.Top`."""
 
 
 def generate(
@@ -61,7 +61,9 @@ def generate(
         core = Top
     config = config or board.config
     dividers(board)
-    arguments: dict[str, Any] = {"config": config, "divisor": board.divisor}
+    arguments: dict[str, Any] = {
+        "config": config, "divisor": board.divisor, "scrubbing": board.scrubbing
+    }
     if isinstance(config, TableConfig):
         arguments["fabric"] = FAMILIES[board.family].fabric()
     verilog = board_verilog(board, core(**arguments))

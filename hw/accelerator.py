@@ -24,6 +24,8 @@ class Accelerator(wiring.Component):
     config : AcceleratorConfig or TableConfig
     fabric : Fabric
         What an accelerator of the table style is made of.
+    scrubbing : bool
+        SCRUB is known.
 
     Members
     -------
@@ -34,9 +36,16 @@ class Accelerator(wiring.Component):
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(self, *, config: AcceleratorConfig | TableConfig, fabric: Fabric | None = None):
+    def __init__(
+        self,
+        *,
+        config: AcceleratorConfig | TableConfig,
+        fabric: Fabric | None = None,
+        scrubbing: bool = True,
+    ):
         self.config = config
         self.fabric = fabric or Fabric()
+        self.scrubbing = scrubbing
         super().__init__({"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))})
 
     def elaborate(self, platform):
@@ -46,7 +55,7 @@ class Accelerator(wiring.Component):
         m.submodules.decoder = decoder = SlipDecoder()
         m.submodules.requests = requests = FrameReceiver(size=MAX_FRAME)
         m.submodules.processor = processor = CommandProcessor(
-            config=self.config, fabric=self.fabric
+            config=self.config, fabric=self.fabric, scrubbing=self.scrubbing
         )
         connect(m, flipped(self.i), decoder.i)
         connect(m, decoder.o, requests.i)

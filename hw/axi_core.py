@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, connect
 from downshift.hw.axi_lite import AxiLitePort, axi_lite_members
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.fabric import Fabric
-from downshift.hw.protocol import IMAGE_FORMAT, Command
+from downshift.hw.protocol import IMAGE_FORMAT, SCRUBBING, Command
 from downshift.hw.register_map import IDENTITY, MAP_BYTES, MAP_VERSION, REGISTERS, register
 from downshift.hw.skid_buffer import SkidBuffer
 from downshift.hw.streamed_executor import Beat, StreamedExecutor
@@ -39,6 +39,8 @@ class AxiCore(wiring.Component):
     config : AcceleratorConfig or TableConfig
     fabric : Fabric
         What an accelerator of the table style is made of.
+    scrubbing : bool
+        SCRUB is known.
 
     Members
     -------
@@ -51,9 +53,16 @@ class AxiCore(wiring.Component):
         High while there is something to tell.
     """
 
-    def __init__(self, *, config: AcceleratorConfig | TableConfig, fabric: Fabric | None = None):
+    def __init__(
+        self,
+        *,
+        config: AcceleratorConfig | TableConfig,
+        fabric: Fabric | None = None,
+        scrubbing: bool = True,
+    ):
         self.config = config
         self.fabric = fabric or Fabric()
+        self.scrubbing = scrubbing
         super().__init__(
             {
                 "aclk": In(1),
@@ -109,7 +118,7 @@ class AxiCore(wiring.Component):
                 m.d.comb += port.write_refused.eq(1)
 
         # Commands.
-        unit = StreamedExecutor(config=self.config, fabric=self.fabric)
+        unit = StreamedExecutor(config=self.config, fabric=self.fabric, scrubbing=self.scrubbing)
         m.submodules.unit = ResetInserter(self._written("RESET") & fresh[0])(unit)
         connect(m, beats_in.o, unit.i)
         connect(m, unit.o, beats_out.i)
@@ -145,7 +154,7 @@ class AxiCore(wiring.Component):
         values = {
             **self._kept,
             "ID": IDENTITY,
-            "VERSION": MAP_VERSION | IMAGE_FORMAT << 8,
+            "VERSION": MAP_VERSION | IMAGE_FORMAT << 8 | SCRUBBING * self.scrubbing << 16,
             "FINGERPRINT": self.config.fingerprint,
             "COMMAND": 0,
             "STATUS": Cat(
@@ -177,6 +186,7 @@ class AxiCore(wiring.Component):
             Command.SECTION: [kept["SECTION"]],
             Command.CHECK: [kept["CHECKSUM"], kept["LENGTH"]],
             Command.RUN: [kept["WIDTH"]],
+            Command.SCRUB: [kept["SECTION"], kept["CHECKSUM"], kept["LENGTH"]],
         }
         arguments = Signal(64)
         with m.Switch(command):

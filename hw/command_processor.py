@@ -8,7 +8,7 @@ from downshift.hw.config import AcceleratorConfig
 from downshift.hw.executor import Executor
 from downshift.hw.fabric import Fabric
 from downshift.hw.frame import Frame
-from downshift.hw.protocol import ARGUMENT_BYTES, MAX_FRAME, Command, LinkError
+from downshift.hw.protocol import ARGUMENT_BYTES, MAX_FRAME, SCRUBBING, Command, LinkError
 from downshift.hw.reply import Reply
 from downshift.hw.slip import Symbol
 from downshift.hw.table_config import TableConfig
@@ -29,6 +29,8 @@ class CommandProcessor(wiring.Component):
     config : AcceleratorConfig or TableConfig
     fabric : Fabric
         What an engine of the table style is made of.
+    scrubbing : bool
+        SCRUB is known.
 
     Members
     -------
@@ -42,9 +44,16 @@ class CommandProcessor(wiring.Component):
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(self, *, config: AcceleratorConfig | TableConfig, fabric: Fabric | None = None):
+    def __init__(
+        self,
+        *,
+        config: AcceleratorConfig | TableConfig,
+        fabric: Fabric | None = None,
+        scrubbing: bool = True,
+    ):
         self.config = config
         self.fabric = fabric or Fabric()
+        self.scrubbing = scrubbing
         super().__init__(
             {
                 "i": In(stream.Signature(Frame)),
@@ -56,8 +65,10 @@ class CommandProcessor(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.executor = executor = Executor(config=self.config, fabric=self.fabric)
-        m.submodules.reply = reply = Reply(config=self.config)
+        m.submodules.executor = executor = Executor(
+            config=self.config, fabric=self.fabric, scrubbing=self.scrubbing
+        )
+        m.submodules.reply = reply = Reply(config=self.config, features=SCRUBBING * self.scrubbing)
         connect(m, reply.o, flipped(self.o))
 
         # Request: `byte` is the one at `at`, and `ended` says that none is there, when settled.
@@ -69,7 +80,7 @@ class CommandProcessor(wiring.Component):
         self._damaged = Signal()
         last_tag, last_failed = Signal(), Signal()
         self._arguments = Signal(64)  # shifted in from the top
-        self._left = Signal(3)
+        self._left = Signal(range(max(ARGUMENT_BYTES.values()) + 1))
         m.d.comb += self.buffer_address.eq(self._at)
         m.d.sync += [
             self._byte.eq(self.buffer_data),

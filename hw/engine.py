@@ -17,6 +17,7 @@ from downshift.hw.max_pool import MaxPool
 from downshift.hw.partial_sums import PartialSums
 from downshift.hw.region import PARAMETER_BYTES, PROGRAM_BYTES, Region
 from downshift.hw.requantize import Requantize
+from downshift.hw.section_reader import SectionPort, add_section_reader
 from downshift.hw.sequencer import Sequencer
 from downshift.hw.skid_buffer import SkidBuffer
 from downshift.hw.store import ActivationStore, ByteWrite, Store, read_port
@@ -38,6 +39,8 @@ class Engine(wiring.Component):
     Parameters
     ----------
     config : AcceleratorConfig
+    scrubbing : bool
+        Let the link read what lies in the stores.
 
     Members
     -------
@@ -45,6 +48,8 @@ class Engine(wiring.Component):
         Bytes from the link; not during a frame.
     read : ``In(read_port(activation_bytes, 8))``
         A byte of activation memory for the link; not during a frame.
+    section : ``In(SectionPort)``
+        Bytes of `region`, if there is `scrubbing`; not during a frame.
     start, profile : ``In(1)``, ``In(4)``
         Run a frame.
     busy, done, missing : ``Out(1)``
@@ -52,15 +57,17 @@ class Engine(wiring.Component):
     counters : ``Out(Counters)``
     """
 
-    def __init__(self, *, config: AcceleratorConfig):
+    def __init__(self, *, config: AcceleratorConfig, scrubbing: bool = True):
         if not isinstance(config, AcceleratorConfig):
             raise TypeError(f"Config must be an AcceleratorConfig, not {config!r}")
         self.config = config
+        self.scrubbing = scrubbing
         super().__init__(
             {
                 "region": In(Region),
                 "write": In(ByteWrite),
                 "read": In(read_port(config.activation_bytes, 8)),
+                "section": In(SectionPort),
                 "start": In(1),
                 "profile": In(range(PROFILES)),
                 "busy": Out(1),
@@ -179,7 +186,16 @@ class Engine(wiring.Component):
                 store.write.data.eq(self.write.data),
                 store.write.enable.eq(self.write.enable & (self.region == region)),
             ]
-            connect(m, reader.read, store.read)
+            m.d.comb += [
+                store.read.address.eq(reader.read.address),
+                store.read.enable.eq(reader.read.enable),
+                reader.read.data.eq(store.read.data),
+            ]
+        if self.scrubbing:
+            stores = {
+                Region.PROGRAM: program, Region.WEIGHTS: weights, Region.PARAMETERS: parameters
+            }  # fmt: skip
+            add_section_reader(m, stores, region=self.region, section=self.section)
         split = exact_log2(c.lanes)
         by_link = self.write.enable & (self.region == Region.ACTIVATIONS)
         with m.If(self.busy):

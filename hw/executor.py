@@ -11,6 +11,7 @@ from downshift.hw.engine import Engine
 from downshift.hw.fabric import Fabric
 from downshift.hw.protocol import ONCE, Command, LinkError
 from downshift.hw.region import Region
+from downshift.hw.reply import SETTLE
 from downshift.hw.request_check import RequestCheck
 from downshift.hw.slip import Symbol
 from downshift.hw.store import ByteWrite
@@ -37,6 +38,8 @@ class Executor(wiring.Component):
     checksum_bits : int
         Bits of a section that its checksum takes in a cycle: with 8, a byte is taken every cycle,
         with 1 every ninth.
+    scrubbing : bool
+        SCRUB is known.
 
     Members
     -------
@@ -66,10 +69,12 @@ class Executor(wiring.Component):
         config: AcceleratorConfig | TableConfig,
         fabric: Fabric | None = None,
         checksum_bits: int = 1,
+        scrubbing: bool = True,
     ):
         self.config = config
         self.fabric = fabric or Fabric()
         self.checksum_bits = checksum_bits
+        self.scrubbing = scrubbing
         self._sizes = {
             region: word_bytes * depth for region, (word_bytes, depth) in config.regions.items()
         }
@@ -94,11 +99,11 @@ class Executor(wiring.Component):
         m = Module()
         c = self.config
         m.submodules.crc = self._crc = Checksum(bits=self.checksum_bits)
-        m.submodules.check = check = RequestCheck(config=c)
+        m.submodules.check = check = RequestCheck(config=c, scrubbing=self.scrubbing)
         if isinstance(c, TableConfig):
-            engine = TableEngine(config=c, fabric=self.fabric)
+            engine = TableEngine(config=c, fabric=self.fabric, scrubbing=self.scrubbing)
         else:
-            engine = Engine(config=c)
+            engine = Engine(config=c, scrubbing=self.scrubbing)
         m.submodules.engine = engine
 
         # What is written, and where the next byte goes.
@@ -112,12 +117,15 @@ class Executor(wiring.Component):
                 with m.Case(region):
                     m.d.sync += last.eq(size - 1)
         write = ByteWrite.create()
-        with m.If(write.enable | self.read_enable):
+        scrubbed = Signal()
+        with m.If(write.enable | self.read_enable | scrubbed):
             m.d.sync += self._address.eq(self._address + 1)
-        with m.If(write.enable):
+        with m.If(write.enable | scrubbed):
             m.d.sync += self._beyond.eq(self._address == last)
 
         # The engine.
+        settle = Signal(range(SETTLE + 1))
+        begin = Signal(len(Command))
         if c.pipelined:
             m.d.sync += [
                 engine.write.enable.eq(write.enable),
@@ -133,6 +141,8 @@ class Executor(wiring.Component):
             engine.read.address.eq(self._address),
             engine.read.enable.eq(self.read_enable),
             engine.profile.eq(self.arguments[-8:]),
+            engine.section.start.eq(begin[Command.SCRUB]),
+            engine.section.next.eq(scrubbed),
             self.read_data.eq(engine.read.data),
             self.counters.eq(engine.counters),
         ]
@@ -148,9 +158,7 @@ class Executor(wiring.Component):
             check.address.eq(self._address),
             check.crc.eq(self._crc.crc),
         ]
-        settle = Signal(range(RequestCheck.latency + 1))
-        begin = Signal(len(Command))
-        m.d.sync += begin.eq(0)
+        m.d.sync += [begin.eq(0), engine.section.enable.eq(0)]
         self._begin(m, begin, engine)
 
         with m.FSM():
@@ -175,6 +183,10 @@ class Executor(wiring.Component):
                             m.next = "Settle"
                         with m.Case(Command.RUN):
                             m.next = "Frame"
+                        if self.scrubbing:
+                            with m.Case(Command.SCRUB):
+                                m.d.sync += settle.eq(SETTLE)
+                                m.next = "Scrub"
                         with m.Default():
                             self._end(m)
             with m.State("Settle"):
@@ -196,6 +208,25 @@ class Executor(wiring.Component):
                 self._end(m)
                 with m.If(engine.missing):
                     self._end(m, LinkError.NO_WIDTH)
+            if self.scrubbing:
+                with m.State("Scrub"):
+                    m.d.sync += [settle.eq(settle - 1), engine.section.enable.eq(1)]
+                    with m.If(settle == 0):
+                        m.d.sync += settle.eq(SETTLE)
+                        with m.If(~check.other_length):
+                            m.next = "Judge"
+                        with m.Elif(self._beyond):
+                            self._end(m, LinkError.BAD_ADDRESS)
+                        with m.Elif(self._crc.i.ready):
+                            m.d.comb += [self._crc.i.valid.eq(1), scrubbed.eq(1)]
+                with m.State("Judge"), m.If(self._crc.i.ready):
+                    m.d.sync += settle.eq(settle - 1)
+                    with m.If(settle == 0):
+                        m.d.sync += self._region.eq(Region.ACTIVATIONS)
+                        self._end(m)
+                        with m.If(check.other_crc):
+                            self._end(m, LinkError.BAD_CHECKSUM)
+                            m.d.sync += self.loaded.bit_select(self._region, 1).eq(0)
 
         return m
 
@@ -208,9 +239,14 @@ class Executor(wiring.Component):
         argument, region, address = self.arguments, self._region, self._address
         m.d.comb += [
             engine.start.eq(begin[Command.RUN]),
-            self._crc.start.eq(begin[Command.SECTION]),
+            self._crc.start.eq(begin[Command.SECTION] | begin[Command.SCRUB]),
             self._crc.i.payload.eq(self.i.p.data),
         ]
+        if self.scrubbing:
+            with m.If(self.command == Command.SCRUB):
+                m.d.comb += self._crc.i.payload.eq(engine.section.data)
+            with m.If(begin[Command.SCRUB]):
+                m.d.sync += [region.eq(argument[:2]), address.eq(0)]
         with m.If(begin[Command.WRITE]):
             m.d.sync += [region.eq(Region.ACTIVATIONS), address.eq(argument[-24:])]
         with m.If(begin[Command.READ]):
@@ -223,5 +259,10 @@ class Executor(wiring.Component):
             m.d.sync += self.loaded.bit_select(section, 1).eq(0)
         with m.If(begin[Command.CHECK]):
             m.d.sync += self.loaded.bit_select(region, 1).eq(1)
-        with m.If(begin[Command.WRITE] | begin[Command.READ] | begin[Command.SECTION]):
+        with m.If(
+            begin[Command.WRITE]
+            | begin[Command.READ]
+            | begin[Command.SECTION]
+            | begin[Command.SCRUB]
+        ):
             m.d.sync += self._beyond.eq(0)

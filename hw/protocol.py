@@ -11,12 +11,15 @@ __all__ = [
     "ONCE",
     "PROTOCOL_VERSION",
     "REPLY_BYTES",
+    "SCRUBBING",
     "Command",
     "LinkError",
     "decode_frame",
     "encode_frame",
 ]
 
+SCRUBBING = 0b1
+"""Feature: the accelerator knows SCRUB."""
 IMAGE_FORMAT = 1
 """Version of the image that an accelerator loads."""
 PROTOCOL_VERSION = 3
@@ -29,8 +32,8 @@ class Command(IntEnum):
     """What the host can ask for. Integers are little-endian."""
 
     INFO = 0
-    """-> protocol version u8, image format version u8, sections loaded u8, reserved u8,
-    fingerprint u32."""
+    """-> protocol version u8, image format version u8, sections loaded u8, features u8 (bit 0:
+    SCRUB), fingerprint u32."""
     WRITE = 1
     """address u24, bytes: write to activation memory."""
     READ = 2
@@ -46,6 +49,9 @@ class Command(IntEnum):
     RUN = 7
     """width u8: write the width register and run a frame -> u32 each: cycles; cycles busy, waiting
     for weights, and waiting for the map; words of weights."""
+    SCRUB = 8
+    """section u8, CRC-32 u32, length u24: compare the section as it lies in memory, which counts as
+    not loaded if either disagrees."""
 
 
 ARGUMENT_BYTES = {
@@ -57,6 +63,7 @@ ARGUMENT_BYTES = {
     Command.DATA: 0,
     Command.CHECK: 7,
     Command.RUN: 1,
+    Command.SCRUB: 8,
 }
 """Bytes of the fixed arguments."""
 
@@ -93,7 +100,9 @@ ERROR_SENTENCES = {
         "the image was compiled for another configuration; export it for this accelerator"
     ),
     LinkError.WRONG_FORMAT: "the image has another format version; export it again",
-    LinkError.BAD_CHECKSUM: "the image is damaged: a section fails its checksum; export it again",
+    LinkError.BAD_CHECKSUM: (
+        "the image is damaged: a section fails its checksum; load it again, or export it again"
+    ),
     LinkError.NO_IMAGE: "no complete image is loaded; load one first",
     LinkError.NO_WIDTH: "the loaded image does not run at this width; choose one it has",
     LinkError.BAD_ADDRESS: "the address is outside the memory",

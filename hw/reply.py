@@ -24,6 +24,8 @@ class Reply(wiring.Component):
     Parameters
     ----------
     config : AcceleratorConfig or TableConfig
+    features : int
+        That INFO tells.
 
     Members
     -------
@@ -43,8 +45,9 @@ class Reply(wiring.Component):
 
     o: stream.Interface
 
-    def __init__(self, *, config: AcceleratorConfig | TableConfig):
+    def __init__(self, *, config: AcceleratorConfig | TableConfig, features: int):
         self.config = config
+        self.features = features
         super().__init__(
             {
                 "start": In(1),
@@ -68,7 +71,7 @@ class Reply(wiring.Component):
         left, over = Signal(16), Signal()
         index = Signal(ceil_log2(REPLY_BYTES[Command.RUN]))
         info = [
-            *(PROTOCOL_VERSION, IMAGE_FORMAT, self.loaded, 0),
+            *(PROTOCOL_VERSION, IMAGE_FORMAT, self.loaded, self.features),
             *self.config.fingerprint.to_bytes(4, "little"),
         ]
         counted, body = Signal(8), Signal(8)

@@ -1,6 +1,6 @@
 """The request check: what a complete request asks for, judged before anything is done."""
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -22,6 +22,8 @@ class RequestCheck(wiring.Component):
     Parameters
     ----------
     config : AcceleratorConfig or TableConfig
+    scrubbing : bool
+        SCRUB is known.
 
     Members
     -------
@@ -36,12 +38,15 @@ class RequestCheck(wiring.Component):
     error : ``Out(LinkError)``
     refused : ``Out(1)``
         There is an error.
+    other_length, other_crc : ``Out(1)``
+        What CHECK and SCRUB ask for is not `address`, `crc`; a cycle after they are.
     """
 
     latency = 3
 
-    def __init__(self, *, config: AcceleratorConfig | TableConfig):
+    def __init__(self, *, config: AcceleratorConfig | TableConfig, scrubbing: bool = True):
         self.config = config
+        self.scrubbing = scrubbing
         super().__init__(
             {
                 "command": In(Command),
@@ -54,6 +59,8 @@ class RequestCheck(wiring.Component):
                 "crc": In(32),
                 "error": Out(LinkError),
                 "refused": Out(1),
+                "other_length": Out(1),
+                "other_crc": Out(1),
             }
         )
 
@@ -78,6 +85,7 @@ class RequestCheck(wiring.Component):
             "other_length": argument[40:] != self.address,
             "incomplete": self.loaded != ALL_SECTIONS,
             "no_profile": argument[-8:] >= PROFILES,
+            "no_region": (argument[:8] == 0) | (argument[:8] >= len(Region)),
         }
         found = {name: Signal(name=name) for name in faults}
         m.d.sync += [found[name].eq(fault) for name, fault in faults.items()]
@@ -88,7 +96,10 @@ class RequestCheck(wiring.Component):
 
         # The first fault that matters to each command.
         beyond_end = read_end[within + 1] | (read_end[within] & read_end[:within].any())
-        other_crc = Cat(parts).any()
+        m.d.comb += [
+            self.other_crc.eq(Cat(parts).any()),
+            self.other_length.eq(found["other_length"]),
+        ]
         section = found["not_loading"] | found["not_in_section"]
         matters = {
             Command.INFO: [],
@@ -102,10 +113,16 @@ class RequestCheck(wiring.Component):
                 (found["not_loading"] | found["no_section"], LinkError.BAD_ADDRESS),
             ],
             Command.DATA: [(section, LinkError.BAD_ADDRESS)],
-            Command.CHECK: [(section | other_crc | found["other_length"], LinkError.BAD_CHECKSUM)],
+            Command.CHECK: [(section | self.other_crc | self.other_length, LinkError.BAD_CHECKSUM)],
             Command.RUN: [
                 (found["incomplete"], LinkError.NO_IMAGE),
                 (found["no_profile"], LinkError.NO_WIDTH),
+            ],
+            Command.SCRUB: [
+                (
+                    found["no_region"] if self.scrubbing else Const(1),
+                    LinkError.BAD_ADDRESS if self.scrubbing else LinkError.UNKNOWN_COMMAND,
+                )
             ],
         }
         verdict = Signal(LinkError)

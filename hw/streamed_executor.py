@@ -34,6 +34,8 @@ class StreamedExecutor(wiring.Component):
     config : AcceleratorConfig or TableConfig
     fabric : Fabric
         What an engine of the table style is made of.
+    scrubbing : bool
+        SCRUB is known.
 
     Members
     -------
@@ -53,9 +55,16 @@ class StreamedExecutor(wiring.Component):
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(self, *, config: AcceleratorConfig | TableConfig, fabric: Fabric | None = None):
+    def __init__(
+        self,
+        *,
+        config: AcceleratorConfig | TableConfig,
+        fabric: Fabric | None = None,
+        scrubbing: bool = True,
+    ):
         self.config = config
         self.fabric = fabric or Fabric()
+        self.scrubbing = scrubbing
         super().__init__(
             {
                 "start": In(1),
@@ -75,7 +84,10 @@ class StreamedExecutor(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.executor = executor = Executor(
-            config=self.config, fabric=self.fabric, checksum_bits=8
+            config=self.config,
+            fabric=self.fabric,
+            checksum_bits=8,
+            scrubbing=self.scrubbing,
         )
         body, over = Signal(), Signal()  # bytes come; the last of them has
         reads, left = Signal(), Signal(16)

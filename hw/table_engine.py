@@ -2,7 +2,7 @@
 
 from amaranth import Module, Mux, Signal
 from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out, connect
+from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from downshift.hw.block_ram import BlockRam
@@ -16,6 +16,7 @@ from downshift.hw.map_layout import WORD_BYTES
 from downshift.hw.parameter_loader import parameter_bytes
 from downshift.hw.pass_queue import PassQueue
 from downshift.hw.region import PROGRAM_BYTES, Region
+from downshift.hw.section_reader import SectionPort, add_section_reader
 from downshift.hw.sequencer import Sequencer
 from downshift.hw.store import ByteWrite, read_port
 from downshift.hw.table import QUARTERS
@@ -37,22 +38,28 @@ class TableEngine(wiring.Component):
     ----------
     config : TableConfig
     fabric : Fabric
+    scrubbing : bool
+        As of `Engine`.
 
     Members
     -------
     As of `Engine`, but that `read` takes two cycles more than `BlockRam`.
     """
 
-    def __init__(self, *, config: TableConfig, fabric: Fabric | None = None):
+    def __init__(
+        self, *, config: TableConfig, fabric: Fabric | None = None, scrubbing: bool = True
+    ):
         if not isinstance(config, TableConfig):
             raise TypeError(f"Config must be a TableConfig, not {config!r}")
         self.config = config
         self.fabric = fabric or Fabric()
+        self.scrubbing = scrubbing
         super().__init__(
             {
                 "region": In(Region),
                 "write": In(ByteWrite),
                 "read": In(read_port(config.activation_bytes, 8)),
+                "section": In(SectionPort),
                 "start": In(1),
                 "profile": In(range(PROFILES)),
                 "busy": Out(1),
@@ -117,8 +124,12 @@ class TableEngine(wiring.Component):
             program.read.address.eq(sequencer.read.address),
             sequencer.read.data.eq(program.read.data),
         ]
-        connect(m, core.read_weights, weights.read)
-        connect(m, core.read_parameters, parameters.read)
+        for reader, store in ((core.read_weights, weights), (core.read_parameters, parameters)):
+            m.d.comb += [
+                store.read.enable.eq(reader.enable),
+                store.read.address.eq(reader.address),
+                reader.data.eq(store.read.data),
+            ]
         for store, region in (
             (program, Region.PROGRAM),
             (weights, Region.WEIGHTS),
@@ -139,6 +150,11 @@ class TableEngine(wiring.Component):
         by_link = self.write.enable & (self.region == Region.ACTIVATIONS)
         busy = Signal()
         m.d.sync += busy.eq(self.busy)
+        if self.scrubbing:
+            stores = {
+                Region.PROGRAM: program, Region.WEIGHTS: weights, Region.PARAMETERS: parameters
+            }  # fmt: skip
+            add_section_reader(m, stores, region=self.region, section=self.section)
         with m.If(busy):
             m.d.comb += [
                 activations.write_address.eq(core.write_address),

@@ -23,6 +23,8 @@ class Top(wiring.Component):
         Clock cycles per bit of the UART, at least 2; on a board at least 8.
     fabric : Fabric
         What an accelerator of the table style is made of.
+    scrubbing : bool
+        SCRUB is known.
 
     Members
     -------
@@ -39,16 +41,20 @@ class Top(wiring.Component):
         config: AcceleratorConfig | TableConfig,
         divisor: int,
         fabric: Fabric | None = None,
+        scrubbing: bool = True,
     ):
         self.config = config
         self.divisor = divisor
         self.fabric = fabric or Fabric()
+        self.scrubbing = scrubbing
         super().__init__()
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.receiver = receiver = UartReceiver(divisor=self.divisor)
-        m.submodules.core = core = Accelerator(config=self.config, fabric=self.fabric)
+        m.submodules.core = core = Accelerator(
+            config=self.config, fabric=self.fabric, scrubbing=self.scrubbing
+        )
         m.submodules.transmitter = transmitter = UartTransmitter(divisor=self.divisor)
         m.d.comb += receiver.rx.eq(self.rx)
         connect(m, receiver.o, core.i)

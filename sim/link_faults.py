@@ -98,9 +98,7 @@ def damaged_images(accelerator: Accelerator, *, image: str, inputs: str) -> dict
         "error": _refusal(lambda: accelerator.link.request(Command.RUN, bytes([missing])))[0]
     }
     # A check whose reply was lost is sent again, and changes nothing.
-    section, body = list(good.sections().items())[-1]
-    check = good.checksum(section).to_bytes(4, "little") + len(body).to_bytes(3, "little")
-    accelerator.link.request(Command.CHECK, check)
+    accelerator.link.request(Command.CHECK, good.claim(list(good.sections())[-1]))
     results["good"] = {"logits": accelerator.run(x, good.widths[0]).logits.tolist()}
     # An image that is refused at the door leaves the one before in force.
     _refusal(lambda: _load(accelerator, *images["other configuration"]))

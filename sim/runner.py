@@ -32,13 +32,17 @@ class SimulatedLink:
     seen: tuple[str, ...]
     """What Python writes, and reads; all else is left to the optimizer, which makes the simulation
     ten times faster."""
+    backdoors: tuple[tuple[str, str], ...] = ()
+    """More that Python writes: patterns of a module and of what is in it."""
 
     @property
     def control(self) -> str:
         """Verilator's control file."""
-        visible = [("rw", name) for name in self.driven] + [("rd", name) for name in self.seen]
+        visible = [("rw", self.toplevel, name) for name in self.driven]
+        visible += [("rd", self.toplevel, name) for name in self.seen]
+        visible += [("rw", *place) for place in self.backdoors]
         return "`verilator_config\n" + "".join(
-            f'public_flat_{how} -module "{self.toplevel}" -var "{name}"\n' for how, name in visible
+            f'public_flat_{how} -module "{module}" -var "{name}"\n' for how, module, name in visible
         )
 
 

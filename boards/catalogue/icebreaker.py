@@ -16,6 +16,7 @@ ICEBREAKER = Board(
     oscillator_hz=12_000_000,
     clock_hz=24_000_000,
     config=UP5K_CORE,
+    scrubbing=False,
     program_command="openFPGALoader -b ice40_generic {bitstream}",
     program_hint="openFPGALoader comes with most Linux distributions; iceprog works as well",
 )

@@ -19,6 +19,7 @@ UPDUINO_V3 = Board(
     held_high=("flash_select_n",),
     clock_hz=24_000_000,
     config=UP5K_CORE,
+    scrubbing=False,
     program_command="iceprog {bitstream}",
     program_hint="iceprog comes with Project IceStorm; close the solder jumper OSC of the board",
 )

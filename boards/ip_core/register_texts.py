@@ -33,6 +33,7 @@ errors are those of the [link protocol](protocol.md).
 | WRITE | ADDRESS | from the input stream, up to the one with TLAST |
 | RUN | WIDTH | |
 | READ | ADDRESS, LENGTH | to the output stream; the last has TLAST |
+| SCRUB | SECTION, CHECKSUM, LENGTH | |
 
 - An image: LOAD, then for each section SECTION, DATA as often as needed, CHECK.
 - A frame: WRITE the input, RUN, READ the logits. Another width is another WIDTH, nothing else.

@@ -34,6 +34,11 @@ SHOWN = 20
     metavar="FILE.json", help="What chooses the width of each frame, from `downshift policy`.",
 )  # fmt: skip
 @click.option(
+    "--scrub", type=click.IntRange(min=1), metavar="N",
+    help="After every N frames, compare the board's memories with the image; if a bit has flipped, "
+    "load it and run those frames again.",
+)  # fmt: skip
+@click.option(
     "--baud", type=click.IntRange(min=1), metavar="BAUD",
     help="Bits a second of the port.  [default: the board's]",
 )  # fmt: skip
@@ -46,8 +51,9 @@ SHOWN = 20
 @config_option
 @json_option
 def run(
-    model, port, input_path, width, policy_path, baud, out, board, tables, config_path, as_json
-):
+    model, port, input_path, width, policy_path, scrub, baud, out, board, tables, config_path,
+    as_json,
+):  # fmt: skip
     """Run frames on a board that has its bitstream.
 
     MODEL is the image (.img) that `downshift build` or `downshift export` wrote, or a checkpoint or
@@ -89,9 +95,19 @@ def run(
         accelerator.load(image, progress=lambda *at: bars.report("load", *at))
         runner = PolicyRunner(accelerator, policy)
         results = []
-        for codes in x:
-            results.append(runner.run(codes))
-            bars.report("run", len(results), len(x))
+        while len(results) < len(x):
+            start, end = len(results), min(len(x), len(results) + (scrub or len(x)))
+            for codes in x[start:end]:
+                results.append(runner.run(codes))
+                bars.report("run", len(results), len(x))
+            if damaged := accelerator.scrub() if scrub else ():
+                names = ", ".join(section.name.lower() for section in damaged)
+                click.echo(
+                    f"downshift: bits have flipped in the board ({names}); frames {start} to "
+                    f"{end - 1} run again",
+                    err=True,
+                )
+                del results[start:]
     if out:
         write_atomically(out, _npy(np.stack([each.result.logits for each in results])))
     if as_json:

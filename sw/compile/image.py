@@ -102,6 +102,11 @@ class Image:
         """CRC-32 of a section."""
         return zlib.crc32(self.sections()[section])
 
+    def claim(self, section: Section) -> bytes:
+        """Checksum and length of a section, as CHECK and SCRUB have them."""
+        length = len(self.sections()[section])
+        return self.checksum(section).to_bytes(4, "little") + length.to_bytes(3, "little")
+
     def to_bytes(self) -> bytes:
         """Encode as a file: header, section table, CRC-32 of both, sections."""
         plan = {

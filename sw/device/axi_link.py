@@ -64,8 +64,12 @@ class AxiLink(Requester):
         if command == Command.INFO:
             self._meet()
             versions, status = self._read("VERSION"), self._read("STATUS")
-            head = bytes([PROTOCOL_VERSION, versions >> 8 & 0xFF, status >> 16 & 0xF, 0])
-            return head + self._read("FINGERPRINT").to_bytes(4, "little")
+            head = bytes([PROTOCOL_VERSION, versions >> 8 & 0xFF, status >> 16 & 0xF])
+            return (
+                head
+                + bytes([versions >> 16 & 0xFF])
+                + self._read("FINGERPRINT").to_bytes(4, "little")
+            )
         if command == Command.LOAD:
             self._do(command, IMAGE_FORMAT=number(0, 1), IMAGE_FINGERPRINT=number(1, 5))
         elif command == Command.SECTION:
@@ -74,6 +78,8 @@ class AxiLink(Requester):
             self._do(command, content=payload)
         elif command == Command.CHECK:
             self._do(command, CHECKSUM=number(0, 4), LENGTH=number(4, 7))
+        elif command == Command.SCRUB:
+            self._do(command, SECTION=number(0, 1), CHECKSUM=number(1, 5), LENGTH=number(5, 8))
         elif command == Command.RUN:
             self._do(command, WIDTH=number(0, 1))
             return b"".join(self._read(name).to_bytes(4, "little") for name in COUNTERS)

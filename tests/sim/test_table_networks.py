@@ -191,3 +191,15 @@ def test_pytorch_equals_golden_equals_rtl(simulation, check_counters, tmp_path):
         assert report.mismatches == 0
         assert report.codes_compared > 1000
         check_counters(report.counters[0], cycles(image, width))
+
+
+def test_memories_are_compared_with_what_was_loaded(simulation, tmp_path):
+    case = random_case(3025, CONFIG, images=1, features=SKIP)
+    (tmp_path / "model.img").write_bytes(case.image.to_bytes())
+    np.save(tmp_path / "x.npy", case.x[0])
+    files = {"image": str(tmp_path / "model.img"), "inputs": str(tmp_path / "x.npy")}
+    found = simulation.run("downshift.sim.bit_flips:flipped_bits", files | {"flips": []}, tmp_path)
+    assert found["before"] == []
+    assert found["claims"]["another section"] == "BAD_CHECKSUM"
+    expected = golden.run(case.graph, case.x, case.graph.widths[0]).logits[0]
+    assert found["logits"] == expected.tolist()

@@ -9,6 +9,7 @@ from downshift.hw.protocol import (
     MAX_FRAME,
     ONCE,
     PROTOCOL_VERSION,
+    SCRUBBING,
     Command,
     LinkError,
     decode_frame,
@@ -27,6 +28,7 @@ class DeviceModel:
         self.graph, self.image = graph, image
         self.config, self.faults, self.error = config or image.config, faults or {}, error
         self.protocol = protocol or PROTOCOL_VERSION
+        self.scrubbing = True
         self.memory = bytearray(self.config.activation_bytes)
         self.loaded, self.section, self.body = {}, 0, b""
         self.last_tag, self.last_failed, self.done = 0, False, []
@@ -68,7 +70,10 @@ class DeviceModel:
 
     def on_info(self, _):
         loaded = sum(1 << section for section in self.loaded)
-        return bytes([self.protocol, 1, loaded, 0]) + self.config.fingerprint.to_bytes(4, "little")
+        features = SCRUBBING * self.scrubbing
+        return bytes([self.protocol, 1, loaded, features]) + self.config.fingerprint.to_bytes(
+            4, "little"
+        )
 
     def on_write(self, payload):
         address = int.from_bytes(payload[:3], "little")
@@ -100,7 +105,17 @@ class DeviceModel:
         self.loaded[self.section] = self.body
         return b""
 
+    def on_scrub(self, payload):
+        content = self.loaded.get(payload[0], b"")
+        crc, length = (int.from_bytes(part, "little") for part in (payload[1:5], payload[5:]))
+        if zlib.crc32(content[:length]) != crc:
+            self.loaded.pop(payload[0], None)
+            return LinkError.BAD_CHECKSUM
+        return b""
+
     def on_run(self, payload):
+        if set(self.loaded) != {1, 2, 3}:
+            return LinkError.NO_IMAGE
         width = payload[0]
         source, *others = self.image.maps[width]
         height, columns, channels = source.shape

@@ -12,6 +12,7 @@ import pytest
 from device_model import DeviceModel
 
 from downshift.boards import find
+from downshift.hw.protocol import Command
 from downshift.sim import golden
 from downshift.sim.random_networks import random_codes, random_network
 from downshift.sw.compile.compiler import compile_graph
@@ -71,6 +72,29 @@ def test_frames_run_on_a_board(run, files, model):
         assert np.array_equal([frame["logits"] for frame in report["frames"]], expected.logits)
         logits = np.load(files / "logits.npy")
         assert logits.dtype == np.int32 and np.array_equal(logits, expected.logits)
+
+
+def test_frames_run_again_where_a_bit_flipped(run, files):
+    device = DeviceModel(GRAPH, IMAGE)
+    once, honest = [True], device.on_run
+
+    def on_run(payload):
+        answer = honest(payload)
+        if len([c for c, _ in device.requests if c == Command.RUN]) == 2 and once:
+            once.pop()
+            device.loaded[2] = device.loaded[2][:-1] + bytes([device.loaded[2][-1] ^ 1])
+            device.memory[:] = bytes(len(device.memory))
+        return answer
+
+    device.on_run = on_run
+    with board(device) as port:
+        status, out, err = run(
+            "run", "model.img", "--port", port, "--input", "x.npy", "--scrub", 2, "--json"
+        )
+    assert status == 0
+    assert "bits have flipped in the board (weights); frames 0 to 1 run again" in err
+    expected = golden.run(GRAPH, X, GRAPH.widths[0]).logits.tolist()
+    assert [frame["logits"] for frame in json.loads(out)["frames"]] == expected
 
 
 def test_people_see_a_table(run, files):

@@ -19,6 +19,7 @@ from downshift.hw.protocol import (
 from downshift.sim import golden
 from downshift.sim.random_networks import random_codes, random_network
 from downshift.sw.compile.compiler import compile_graph
+from downshift.sw.compile.image import Section
 from downshift.sw.device.driver import Accelerator, AcceleratorError
 from downshift.sw.device.frame_result import FrameCounters
 from downshift.sw.device.link import ATTEMPTS, FIRST_ATTEMPTS, LEAST_BYTES, SilentError
@@ -202,13 +203,39 @@ def test_an_accelerator_that_was_reset_is_loaded_again():
     accelerator = Accelerator(model)
     accelerator.load(IMAGE)
     model.loaded, model.last_tag = {}, 0
-    run = model.on_run
-    model.on_run = lambda payload: run(payload) if model.loaded else LinkError.NO_IMAGE
     x = random_codes(np.random.default_rng(0), GRAPH, 1)
     width = GRAPH.widths[0]
     expected = golden.run(GRAPH, x, width).logits[0]
     assert np.array_equal(accelerator.run(x[0], width).logits, expected)
     assert model.loaded == dict(IMAGE.sections())
+
+
+def test_what_flipped_in_memory_is_found_and_loaded_again():
+    model = Model()
+    accelerator = Accelerator(model)
+    with pytest.raises(DownshiftError, match="No image is loaded"):
+        accelerator.scrub()
+    accelerator.load(IMAGE)
+    assert accelerator.scrub() == ()
+    weights = bytearray(model.loaded[Section.WEIGHTS])
+    weights[5] ^= 4
+    model.loaded[Section.WEIGHTS] = bytes(weights)
+    assert accelerator.scrub() == (Section.WEIGHTS,)
+    x = random_codes(np.random.default_rng(0), GRAPH, 1)
+    width = GRAPH.widths[0]
+    expected = golden.run(GRAPH, x, width).logits[0]
+    assert np.array_equal(accelerator.run(x[0], width).logits, expected)
+    assert accelerator.scrub() == ()
+
+
+def test_accelerators_without_scrubbing_are_not_asked():
+    model = Model()
+    model.scrubbing = False
+    accelerator = Accelerator(model)
+    accelerator.load(IMAGE)
+    with pytest.raises(DownshiftError, match="cannot compare its memories"):
+        accelerator.scrub()
+    assert Command.SCRUB not in model.commands()
 
 
 def test_images_of_another_accelerator_are_refused_before_anything_is_lost():
@@ -249,7 +276,7 @@ def test_images_of_another_configuration_are_refused():
 def test_images_damaged_on_the_way_are_refused():
     model = Model()
     intact, model.on_data = model.on_data, lambda payload: intact(payload[:-1] + b"\x99")
-    with pytest.raises(AcceleratorError, match=r"a section fails its checksum; export it again$"):
+    with pytest.raises(AcceleratorError, match=r"fails its checksum; load it again, or export it again$"):
         Accelerator(model).load(IMAGE)
 
 

@@ -1,0 +1,88 @@
+"""Bits that flip in the memories of a simulated accelerator, as radiation flips them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from cocotb.task import resume
+
+from downshift.hw.errors import DownshiftError
+from downshift.hw.protocol import Command
+from downshift.sw.compile.image import Image, Section
+from downshift.sw.device.driver import Accelerator, AcceleratorError
+
+__all__ = ["STORES", "flipped_bits"]
+
+STORES = ("program", "weights", "parameters")
+"""Of an engine of the brick style; each has a ``memory``."""
+
+
+def flipped_bits(
+    accelerator: Accelerator, *, image: str, inputs: str, flips: Sequence[tuple[str, int, int]]
+) -> dict:
+    """Flip bits one after the other; after each, look for it, run a frame, and look again.
+
+    Parameters
+    ----------
+    accelerator : Accelerator
+        Simulated, with backdoors to its stores.
+    image, inputs : str
+        Files: an image; one input, uint8 of (height, width, channels).
+    flips : sequence of (str, int, int)
+        Of `STORES`, word, and bit of the word.
+
+    Returns
+    -------
+    dict
+        ``before``, names of the sections that are found damaged; ``flips``, for each: those
+        ``found``, the error of running a frame ``then``, ``logits`` of a frame, which loads the
+        image again, and those found ``after``; ``claims``: errors of comparing with what was not
+        loaded, by case; ``logits`` of a frame after all.
+    """
+    good, x = Image.load(Path(image)), np.load(inputs)
+    width = good.widths[0]
+    accelerator.load(good)
+    results = []
+    before = _names(accelerator.scrub())
+    for store, word, bit in flips:
+        _flip(accelerator.link.transport.port, store, word, bit)
+        found = _names(accelerator.scrub())
+        then = _error(accelerator, Command.RUN, bytes([width]))
+        logits = accelerator.run(x, width).logits.tolist()
+        after = _names(accelerator.scrub())
+        results.append({"found": found, "then": then, "logits": logits, "after": after})
+    other = bytes([Section.WEIGHTS]) + good.claim(Section.PROGRAM)
+    claims = {
+        "another section": _error(accelerator, Command.SCRUB, other),
+        "no section": _error(accelerator, Command.SCRUB, bytes(8)),
+        "beyond the memory": _error(accelerator, Command.SCRUB, bytes([1, 0, 0, 0, 0, 0, 0, 255])),
+        "data behind it": _error(accelerator, Command.DATA, b"x"),
+    }
+    return {
+        "before": before,
+        "flips": results,
+        "claims": claims,
+        "logits": accelerator.run(x, width).logits.tolist(),
+    }
+
+
+def _names(sections) -> list[str]:
+    return [section.name.lower() for section in sections]
+
+
+def _error(accelerator: Accelerator, command: Command, payload: bytes) -> str:
+    try:
+        accelerator.link.request(command, payload)
+    except AcceleratorError as error:
+        return error.error.name
+    except DownshiftError as error:
+        return str(error)
+    return "NONE"
+
+
+@resume
+async def _flip(port, store: str, word: int, bit: int) -> None:
+    """Flip a bit in a store of the accelerator."""
+    engine = port.dut.core.processor.executor.engine
+    memory = getattr(engine, store).memory
+    memory[word].value = int(memory[word].value) ^ 1 << bit
