@@ -1,6 +1,6 @@
 """The accelerator as an IP core: AXI4-Lite for control, AXI4-Stream for data."""
 
-from amaranth import Cat, ClockDomain, Const, Module, ResetInserter, Signal, Value
+from amaranth import Cat, ClockDomain, Const, DomainRenamer, Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
@@ -25,6 +25,7 @@ def _stream(prefix, forth, back):
     return members | {f"{prefix}tready": back(1)}
 
 
+in_bus = DomainRenamer("bus")
 _BEAT = {"tdata": 8, "tlast": 1, "tvalid": 1}
 
 
@@ -76,16 +77,25 @@ class AxiCore(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        # Ports and registers outlive a reset by command; all else is in the domain sync.
+        m.domains.bus = bus = ClockDomain()
         m.domains.sync = sync = ClockDomain()
-        m.d.comb += [sync.clk.eq(self.aclk), sync.rst.eq(~self.aresetn)]
+        reset = Signal()
+        m.d.comb += [
+            bus.clk.eq(self.aclk),
+            bus.rst.eq(~self.aresetn),
+            sync.clk.eq(self.aclk),
+            sync.rst.eq(~self.aresetn | reset),
+        ]
 
         # Ports.
-        m.submodules.port = self._port = port = AxiLitePort(address_width=ADDRESS_WIDTH)
+        self._port = port = AxiLitePort(address_width=ADDRESS_WIDTH)
+        m.submodules.port = in_bus(port)
         for name, member in axi_lite_members("", ADDRESS_WIDTH).items():
             ours, its = getattr(self, CONTROL + name), getattr(port, name)
             m.d.comb += its.eq(ours) if member.flow is In else ours.eq(its)
-        m.submodules.beats_in = beats_in = SkidBuffer(shape=Beat)
-        m.submodules.beats_out = beats_out = SkidBuffer(shape=Beat)
+        beats_in, beats_out = SkidBuffer(shape=Beat), SkidBuffer(shape=Beat)
+        m.submodules.beats_in, m.submodules.beats_out = in_bus(beats_in), in_bus(beats_out)
         m.d.comb += [
             beats_in.i.p.data.eq(getattr(self, f"{DATA_IN}tdata")),
             beats_in.i.p.last.eq(getattr(self, f"{DATA_IN}tlast")),
@@ -113,22 +123,23 @@ class AxiCore(wiring.Component):
                     elif entry.access == "read-write":
                         kept = self._kept[entry.name]
                         with m.If(port.write):
-                            m.d.sync += kept.eq(kept & ~strobe | fresh)
+                            m.d.bus += kept.eq(kept & ~strobe | fresh)
             with m.Default():
                 m.d.comb += port.write_refused.eq(1)
 
         # Commands.
         unit = StreamedExecutor(config=self.config, fabric=self.fabric, scrubbing=self.scrubbing)
-        m.submodules.unit = ResetInserter(self._written("RESET") & fresh[0])(unit)
+        m.submodules.unit = unit
+        m.d.bus += reset.eq(self._written("RESET") & fresh[0])
         connect(m, beats_in.o, unit.i)
         connect(m, unit.o, beats_out.i)
         command = Signal(8)
-        m.d.sync += unit.start.eq(0)
+        m.d.bus += unit.start.eq(0)
         with m.If(self._written("COMMAND") & port.write_strobe[0]):
             with m.If(unit.busy | unit.start):
                 m.d.comb += port.write_refused.eq(1)
             with m.Else():
-                m.d.sync += [command.eq(port.write_data), unit.start.eq(1)]
+                m.d.bus += [command.eq(port.write_data), unit.start.eq(1)]
         m.d.comb += [
             unit.command.eq(command),
             unit.arguments.eq(self._arguments(m, command)),
@@ -138,10 +149,10 @@ class AxiCore(wiring.Component):
         # Interrupt.
         happened = Signal()
         with m.If(unit.ended):
-            m.d.sync += happened.eq(1)
+            m.d.bus += happened.eq(1)
         with m.Elif(self._written("INTERRUPT_STATUS") & fresh[0]):
-            m.d.sync += happened.eq(0)
-        m.d.sync += self.interrupt.eq(happened & self._kept["INTERRUPT_ENABLE"])
+            m.d.bus += happened.eq(0)
+        m.d.bus += self.interrupt.eq(happened & self._kept["INTERRUPT_ENABLE"])
 
         self._read(m, unit, happened)
         return m

@@ -3,10 +3,12 @@
 from amaranth import Signal
 from amaranth.lib import data
 
-__all__ = ["Counters", "CycleUse", "count_events"]
+__all__ = ["MOST_CYCLES", "Counters", "CycleUse", "count_events", "over_time"]
 
 COUNTER_WIDTH = 24
 """Bits that count: 0.2 seconds at 80 MHz."""
+MOST_CYCLES = 1 << COUNTER_WIDTH - 1
+"""Of a frame; one that takes more is given up."""
 
 
 class CycleUse(data.Struct):
@@ -43,3 +45,8 @@ def count_events(m, counters, *, busy, start, events):
         m.d.sync += [step.eq(busy & event), count.eq(count + step)]
         with m.If(clear):
             m.d.sync += count.eq(0)
+
+
+def over_time(counters):
+    """Whether a frame has taken `MOST_CYCLES`."""
+    return counters.cycles[COUNTER_WIDTH - 1]

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out, connect
 
 from downshift.hw.checksum import Checksum
 from downshift.hw.config import AcceleratorConfig
-from downshift.hw.counters import Counters
+from downshift.hw.counters import Counters, over_time
 from downshift.hw.engine import Engine
 from downshift.hw.fabric import Fabric
 from downshift.hw.protocol import ONCE, Command, LinkError
@@ -28,7 +28,8 @@ class Executor(wiring.Component):
     """An engine, and what is needed to do one command at a time on it.
 
     A command that is refused changes nothing; one whose bytes turn out too many has written those
-    that fit.
+    that fit. A frame that does not end within `MOST_CYCLES` is given up, and no other runs until a
+    reset: the engine may still be at it.
 
     Parameters
     ----------
@@ -111,6 +112,7 @@ class Executor(wiring.Component):
         self._address = Signal(range(max(self._sizes.values()) + 1))
         self._beyond = Signal()  # no byte of the region is there
         self._loading = Signal()
+        hung = Signal()
         last = Signal.like(self._address)
         with m.Switch(self._region):
             for region, size in self._sizes.items():
@@ -174,6 +176,8 @@ class Executor(wiring.Component):
                 m.d.sync += settle.eq(RequestCheck.latency)
                 with m.If(check.refused):
                     self._end(m, check.error)
+                with m.Elif((self.command == Command.RUN) & hung):
+                    self._end(m, LinkError.HUNG)
                 with m.Elif(self.again & self.command.matches(*ONCE)):
                     self._end(m)
                 with m.Else():
@@ -204,10 +208,16 @@ class Executor(wiring.Component):
                         self.i.ready.eq(self._crc.i.ready),
                         write.enable.eq(self._crc.i.ready),
                     ]
-            with m.State("Frame"), m.If(engine.done):
-                self._end(m)
-                with m.If(engine.missing):
-                    self._end(m, LinkError.NO_WIDTH)
+            with m.State("Frame"):
+                with m.If(engine.done):
+                    self._end(m)
+                    with m.If(engine.missing):
+                        self._end(m, LinkError.NO_WIDTH)
+                with m.Elif(settle != 0):
+                    m.d.sync += settle.eq(settle - 1)  # the counters begin anew
+                with m.Elif(over_time(engine.counters)):
+                    m.d.sync += hung.eq(1)
+                    self._end(m, LinkError.HUNG)
             if self.scrubbing:
                 with m.State("Scrub"):
                     m.d.sync += [settle.eq(settle - 1), engine.section.enable.eq(1)]

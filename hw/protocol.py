@@ -89,6 +89,7 @@ class LinkError(IntEnum):
     NO_IMAGE = 8
     NO_WIDTH = 9
     BAD_ADDRESS = 10
+    HUNG = 11
 
 
 ERROR_SENTENCES = {
@@ -106,6 +107,10 @@ ERROR_SENTENCES = {
     LinkError.NO_IMAGE: "no complete image is loaded; load one first",
     LinkError.NO_WIDTH: "the loaded image does not run at this width; choose one it has",
     LinkError.BAD_ADDRESS: "the address is outside the memory",
+    LinkError.HUNG: (
+        "a frame did not end, perhaps because a bit of its program has flipped; reset the "
+        "accelerator, or load its bitstream again"
+    ),
 }
 """What each error tells a person."""
 

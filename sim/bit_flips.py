@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 from cocotb.task import resume
 
+from downshift.hw.counters import MOST_CYCLES
 from downshift.hw.errors import DownshiftError
 from downshift.hw.protocol import Command
 from downshift.sw.compile.image import Image, Section
 from downshift.sw.device.driver import Accelerator, AcceleratorError
 
-__all__ = ["STORES", "flipped_bits"]
+__all__ = ["STORES", "flipped_bits", "hung_frame"]
 
 STORES = ("program", "weights", "parameters")
 """Of an engine of the brick style; each has a ``memory``."""
@@ -64,6 +65,42 @@ def flipped_bits(
         "claims": claims,
         "logits": accelerator.run(x, width).logits.tolist(),
     }
+
+
+def hung_frame(
+    accelerator: Accelerator, *, image: str, inputs: str, flip: tuple[str, int, int]
+) -> dict:
+    """Flip a bit of the program so that a frame does not end, and ask for one.
+
+    Parameters
+    ----------
+    accelerator : Accelerator
+        Simulated, with backdoors to its stores.
+    image, inputs : str
+        Files: an image; one input, uint8 of (height, width, channels).
+    flip : (str, int, int)
+        Of `STORES`, word, and bit of the word.
+
+    Returns
+    -------
+    dict
+        ``errors`` of that frame, and of another with all as it should be; ``found``, the sections
+        that are damaged; ``logits`` of a frame after a reset.
+    """
+    good, x = Image.load(Path(image)), np.load(inputs)
+    width = good.widths[0]
+    transport = accelerator.link.transport
+    transport.timeout_cycles = 2 * MOST_CYCLES
+    accelerator.load(good)
+    _flip(transport.port, *flip)
+    errors = [_error(accelerator, Command.RUN, bytes([width]))]
+    found = _names(accelerator.scrub())
+    accelerator.load(good)
+    transport.timeout_cycles = MOST_CYCLES // 2
+    errors.append(_error(accelerator, Command.RUN, bytes([width])))
+    transport.reset(after_cycles=1)
+    logits = accelerator.run(x, width).logits.tolist()
+    return {"errors": errors, "found": found, "logits": logits}
 
 
 def _names(sections) -> list[str]:

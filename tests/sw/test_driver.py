@@ -276,7 +276,9 @@ def test_images_of_another_configuration_are_refused():
 def test_images_damaged_on_the_way_are_refused():
     model = Model()
     intact, model.on_data = model.on_data, lambda payload: intact(payload[:-1] + b"\x99")
-    with pytest.raises(AcceleratorError, match=r"fails its checksum; load it again, or export it again$"):
+    with pytest.raises(
+        AcceleratorError, match=r"fails its checksum; load it again, or export it again$"
+    ):
         Accelerator(model).load(IMAGE)
 
 
