@@ -80,7 +80,12 @@ class CommandProcessor(wiring.Component):
         self._damaged = Signal()
         last_tag, last_failed = Signal(), Signal()
         self._arguments = Signal(64)  # shifted in from the top
-        self._left = Signal(range(max(ARGUMENT_BYTES.values()) + 1))
+        self._argument_bytes = {
+            command: count
+            for command, count in ARGUMENT_BYTES.items()
+            if self.scrubbing or command != Command.SCRUB
+        }
+        self._left = Signal(range(max(self._argument_bytes.values()) + 1))
         m.d.comb += self.buffer_address.eq(self._at)
         m.d.sync += [
             self._byte.eq(self.buffer_data),
@@ -162,7 +167,7 @@ class CommandProcessor(wiring.Component):
             self._go_on(m)
             m.next = "Arguments"
             with m.Switch(self._byte):
-                for command, count in ARGUMENT_BYTES.items():
+                for command, count in self._argument_bytes.items():
                     with m.Case(command):
                         m.d.sync += self._left.eq(count)
                 with m.Default():

@@ -1,6 +1,6 @@
 """The request check: what a complete request asks for, judged before anything is done."""
 
-from amaranth import Cat, Const, Module, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -118,13 +118,9 @@ class RequestCheck(wiring.Component):
                 (found["incomplete"], LinkError.NO_IMAGE),
                 (found["no_profile"], LinkError.NO_WIDTH),
             ],
-            Command.SCRUB: [
-                (
-                    found["no_region"] if self.scrubbing else Const(1),
-                    LinkError.BAD_ADDRESS if self.scrubbing else LinkError.UNKNOWN_COMMAND,
-                )
-            ],
         }
+        if self.scrubbing:
+            matters[Command.SCRUB] = [(found["no_region"], LinkError.BAD_ADDRESS)]
         verdict = Signal(LinkError)
         m.d.sync += verdict.eq(LinkError.NONE)
         with m.Switch(self.command):

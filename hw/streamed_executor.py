@@ -123,7 +123,8 @@ class StreamedExecutor(wiring.Component):
 
             with m.State("Judge"):
                 m.next = "Execute"
-                with m.If(self.command >= len(Command)):
+                known = len(Command) if self.scrubbing else Command.SCRUB
+                with m.If(self.command >= known):
                     end(LinkError.UNKNOWN_COMMAND)
                 with m.Elif(reads & self.length[len(left) :].any()):
                     end(LinkError.BAD_LENGTH)
