@@ -1,16 +1,18 @@
-"""The accelerator with its host link, a UART."""
+"""The accelerator with its host link: a UART, or SPI."""
 
 from amaranth import Module
 from amaranth.lib import wiring
+from amaranth.lib.cdc import FFSynchronizer
 from amaranth.lib.wiring import In, Out, connect
 
 from downshift.hw.accelerator import Accelerator
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.fabric import Fabric
+from downshift.hw.spi import SpiPeripheral
 from downshift.hw.table_config import TableConfig
 from downshift.hw.uart import UartReceiver, UartTransmitter
 
-__all__ = ["Top"]
+__all__ = ["SpiTop", "Top"]
 
 
 class Top(wiring.Component):
@@ -60,4 +62,52 @@ class Top(wiring.Component):
         connect(m, receiver.o, core.i)
         connect(m, core.o, transmitter.i)
         m.d.comb += self.tx.eq(transmitter.tx)
+        return m
+
+
+class SpiTop(wiring.Component):
+    """Execute requests that arrive over SPI, and reply to them; see `protocol` and `SpiPeripheral`.
+
+    Parameters
+    ----------
+    config, fabric, scrubbing
+        As of `Top`.
+
+    Members
+    -------
+    sck, csn, copi, cipo : ``In(1)``, ``In(1)``, ``In(1)``, ``Out(1)``
+        The lines, which may change at any time.
+    """
+
+    sck: In(1)
+    csn: In(1, init=1)
+    copi: In(1)
+    cipo: Out(1)
+
+    def __init__(
+        self,
+        *,
+        config: AcceleratorConfig | TableConfig,
+        fabric: Fabric | None = None,
+        scrubbing: bool = True,
+    ):
+        self.config = config
+        self.fabric = fabric or Fabric()
+        self.scrubbing = scrubbing
+        super().__init__()
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.peripheral = peripheral = SpiPeripheral()
+        m.submodules.core = core = Accelerator(
+            config=self.config, fabric=self.fabric, scrubbing=self.scrubbing
+        )
+        connect(m, peripheral.o, core.i)
+        connect(m, core.o, peripheral.i)
+        for name in ("sck", "csn", "copi"):
+            line = getattr(peripheral, name)
+            m.submodules[f"{name}_synchronizer"] = FFSynchronizer(
+                getattr(self, name), line, init=line.init
+            )
+        m.d.comb += self.cipo.eq(peripheral.cipo)
         return m

@@ -9,7 +9,7 @@ from downshift.hw.errors import DownshiftError
 from downshift.sw.compile.image import Image
 from downshift.sw.device.driver import Accelerator, Transport
 
-__all__ = ["NoisyTransport", "noisy_frames"]
+__all__ = ["NoisyTransport", "damage", "noisy_frames"]
 
 MOST_BYTES = 600
 """That the port takes at once."""
@@ -21,10 +21,8 @@ class NoisyTransport:
     Parameters
     ----------
     transport : Transport
-    rate : float
-        The part of the bytes to which something happens: each is lost, doubled, has a bit flipped,
-        or gets another one before it, all as often.
-    rng : numpy.random.Generator
+    rate, rng
+        As of `damage`.
     """
 
     def __init__(self, transport: Transport, *, rate: float, rng: np.random.Generator):
@@ -48,21 +46,36 @@ class NoisyTransport:
         self.transport.drain()
 
     def _through(self, content: bytes) -> bytes:
-        out = bytearray()
-        fates = self.rng.random(len(content)) < self.rate
-        self.damaged += int(fates.sum())
-        for byte, damaged in zip(content, fates.tolist(), strict=True):
-            if not damaged:
-                out.append(byte)
-                continue
-            kind, other = self.rng.integers(4), int(self.rng.integers(256))
-            if kind == 1:
-                out += bytes([byte, byte])
-            elif kind == 2:
-                out.append(byte ^ 1 << other % 8)
-            elif kind == 3:
-                out += bytes([other, byte])
-        return bytes(out)
+        through, damaged = damage(content, rate=self.rate, rng=self.rng)
+        self.damaged += damaged
+        return through
+
+
+def damage(content: bytes, *, rate: float, rng: np.random.Generator) -> tuple[bytes, int]:
+    """Return what becomes of bytes on a bad line, and how many of them were damaged.
+
+    Parameters
+    ----------
+    content : bytes
+    rate : float
+        The part of the bytes to which something happens: each is lost, doubled, has a bit flipped,
+        or gets another one before it, all as often.
+    rng : numpy.random.Generator
+    """
+    out = bytearray()
+    fates = rng.random(len(content)) < rate
+    for byte, damaged in zip(content, fates.tolist(), strict=True):
+        if not damaged:
+            out.append(byte)
+            continue
+        kind, other = rng.integers(4), int(rng.integers(256))
+        if kind == 1:
+            out += bytes([byte, byte])
+        elif kind == 2:
+            out.append(byte ^ 1 << other % 8)
+        elif kind == 3:
+            out += bytes([other, byte])
+    return bytes(out), int(fates.sum())
 
 
 @dataclass(kw_only=True)

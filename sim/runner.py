@@ -5,19 +5,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from downshift.hw.axi_core import AxiCore
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.errors import DownshiftError
 from downshift.hw.generate import generate_verilog
 from downshift.hw.table_config import TableConfig
-from downshift.hw.top import Top
+from downshift.hw.top import SpiTop, Top
 from downshift.sim.serial_port import SerialPort
+from downshift.sim.spi_port import SpiPort
 from downshift.sim.verilator import check_tools, run_bench, verilate
 from downshift.sw.atomic_write import make_folder
 
-__all__ = ["AXI", "DIVISOR", "LINKS", "UART", "SimulatedLink", "Simulation", "build_simulation"]
+__all__ = [
+    "AXI",
+    "DIVISOR",
+    "LINKS",
+    "SPI",
+    "UART",
+    "SimulatedLink",
+    "Simulation",
+    "build_simulation",
+]
 
 DIVISOR = 2
 """Clock cycles per bit of the simulated UART: the fewest, since the link takes most of the time."""
+SPI_HALF = 4
+"""Clock cycles of half a period of the simulated SPI: the fewest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +71,13 @@ AXI = SimulatedLink(
     driven=("aclk", "aresetn", "*axi*"),
     seen=("interrupt",),
 )
-LINKS = {"uart": UART, "axi": AXI}
+SPI = SimulatedLink(
+    toplevel="spi_port",
+    bench="downshift.sim.spi_bench",
+    driven=("clk", "send*"),
+    seen=("done", "received_data"),
+)
+LINKS = {"uart": UART, "spi": SPI, "axi": AXI}
 """By name."""
 
 
@@ -150,18 +169,25 @@ def build_simulation(
     check_tools()
     make_folder(folder)
     folder = folder.resolve()
-    if link is AXI:
-        from downshift.hw.axi_core import AxiCore
-
-        core = generate_verilog(AxiCore(config=config), name=AXI.toplevel)
-        sources = {f"{AXI.toplevel}.v": core}
-    else:
-        sources = {
-            "accelerator.v": verilog
-            or generate_verilog(Top(config=config, divisor=DIVISOR), name="accelerator"),
-            "serial_port.v": generate_verilog(
-                SerialPort(divisor=DIVISOR, module="accelerator"), name="serial_port"
-            ),
-        }
-    verilate(sources | {"visible.vlt": link.control}, toplevel=link.toplevel, folder=folder)
+    components = _components(config, link)
+    if verilog is not None:
+        del components["accelerator"]
+    texts = {name: generate_verilog(each, name=name) for name, each in components.items()}
+    if verilog is not None:
+        texts["accelerator"] = verilog
+    sources = {f"{name}.v": text for name, text in texts.items()} | {"visible.vlt": link.control}
+    verilate(sources, toplevel=link.toplevel, folder=folder)
     return Simulation(config=config, folder=folder, link=link)
+
+
+def _components(config: AcceleratorConfig | TableConfig, link: SimulatedLink) -> dict[str, Any]:
+    """What is simulated, by name of the module."""
+    if link.toplevel == AXI.toplevel:
+        return {AXI.toplevel: AxiCore(config=config)}
+    if link.toplevel == SPI.toplevel:
+        core: Any = SpiTop(config=config)
+        port: Any = SpiPort(half=SPI_HALF, module="accelerator")
+    else:
+        core = Top(config=config, divisor=DIVISOR)
+        port = SerialPort(divisor=DIVISOR, module="accelerator")
+    return {"accelerator": core, link.toplevel: port}

@@ -35,7 +35,7 @@ __all__ = ["simulate"]
     help="Images at each width.",
 )  # fmt: skip
 @click.option(
-    "--link", type=click.Choice(["uart", "axi"]), default="uart", show_default=True,
+    "--link", type=click.Choice(["uart", "spi", "axi"]), default="uart", show_default=True,
     help="How the host reaches the accelerator; axi is that of `downshift ip`.",
 )  # fmt: skip
 @widths_option

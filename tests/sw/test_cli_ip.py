@@ -28,6 +28,19 @@ def test_ip_core_with_an_image_for_it(run, tmp_path):
     assert f"{config.fingerprint:x}" in (tmp_path / "core" / "downshift_axi.v").read_text()
 
 
+def test_core_behind_spi_with_a_host_in_c(run, tmp_path):
+    graph = random_network(np.random.default_rng(1))
+    save_graph(graph, tmp_path / "tiny.safetensors")
+    status, out, err = run("ip", "tiny.safetensors", "--link", "spi", "-o", "core")
+    assert status == 0, err
+    files = {file.name for file in (tmp_path / "core").iterdir()}
+    assert files == {
+        "config.json", "downshift.c", "downshift.h", "downshift_spi.v", "model.h", "model.img",
+        "model.safetensors",
+    }  # fmt: skip
+    assert "const downshift_model" in (tmp_path / "core" / "model.h").read_text()
+
+
 def test_default_accelerators(run, tmp_path):
     assert run("ip")[0] == run("ip", "--tables", "-o", "tables")[0] == 0
     assert read_config(tmp_path / "ip" / "config.json") == AcceleratorConfig()
