@@ -11,6 +11,7 @@ import numpy as np
 from downshift.boards.board import Resources
 from downshift.boards.fit_runs import read_runs
 from downshift.hw.config import AcceleratorConfig
+from downshift.hw.region import PARAMETER_BYTES
 
 __all__ = ["block_memories", "memories", "predict"]
 
@@ -88,7 +89,7 @@ def block_memories(family: str, config: AcceleratorConfig) -> tuple[int, int, in
     return blocks, large, LUT_RAM.get(family, 0) * lut_rams
 
 
-def predict(family: str, config: AcceleratorConfig) -> Resources:
+def predict(family: str, config: AcceleratorConfig, *, scrubbing: bool = False) -> Resources:
     """Predict the cells of a whole design, host link included.
 
     Look-up tables and flip-flops are those of accelerators that were packed, by least squares.
@@ -98,13 +99,15 @@ def predict(family: str, config: AcceleratorConfig) -> Resources:
     family : str
         As `Board.family`.
     config : AcceleratorConfig
+    scrubbing : bool
+        It can compare its memories with what was loaded.
 
     Returns
     -------
     Resources
     """
     bram, spram, lut_ram = block_memories(family, config)
-    sizes = _sizes(config)
+    sizes = _sizes(config, scrubbing)
     lut, ff = (round(float(sizes @ weights)) for weights in _weights(family))
     return Resources(lut=lut + lut_ram, ff=ff, bram=bram, dsp=2 * config.requantizers, spram=spram)
 
@@ -127,7 +130,7 @@ def _blocks_of(family: str, memory: Memory, width: int, words: int) -> int:
 def _weights(family: str) -> tuple[np.ndarray, np.ndarray]:
     """Least relative squares of the runs of a family, for look-up tables and flip-flops."""
     runs = read_runs()[family]
-    sizes = np.array([_sizes(_config(run)) for run in runs])
+    sizes = np.array([_sizes(_config(run), run["scrubbing"]) for run in runs])
     found = []
     for resource in ("lut", "ff"):
         counted = np.array([run[resource] for run in runs], float)
@@ -146,7 +149,7 @@ def _config(run: Mapping[str, Any]) -> AcceleratorConfig:
     return AcceleratorConfig(**{name: run[name] for name in names})
 
 
-def _sizes(config: AcceleratorConfig) -> np.ndarray:
+def _sizes(config: AcceleratorConfig, scrubbing: bool) -> np.ndarray:
     """What cells grow with."""
     rows, lanes, requantizers = config.rows, config.lanes, config.requantizers
     bricks = rows * lanes
@@ -164,4 +167,6 @@ def _sizes(config: AcceleratorConfig) -> np.ndarray:
         log2(config.weight_depth) + log2(config.program_depth) + log2(config.parameter_depth),
         log2(config.activation_bytes) * lanes,
         log2(config.partial_sum_depth),
+        float(scrubbing),
+        scrubbing * (rows + PARAMETER_BYTES * requantizers),
     ])

@@ -31,7 +31,7 @@ def test_ip_core_with_an_image_for_it(run, tmp_path):
 def test_core_behind_spi_with_a_host_in_c(run, tmp_path):
     graph = random_network(np.random.default_rng(1))
     save_graph(graph, tmp_path / "tiny.safetensors")
-    status, out, err = run("ip", "tiny.safetensors", "--link", "spi", "-o", "core")
+    status, _, err = run("ip", "tiny.safetensors", "--link", "spi", "-o", "core")
     assert status == 0, err
     files = {file.name for file in (tmp_path / "core").iterdir()}
     assert files == {
