@@ -32,6 +32,10 @@ public_flat_rd -module "serial_port" -var "frames"
 public_flat_rd -module "serial_port" -var "received_*"
 """
 """What Python may see; all else is left to the optimizer, which makes it ten times faster."""
+TRACED = """public_flat_rw -module "serial_port" -var "watch"
+tracing_off -scope "serial_port" -levels 1
+"""
+"""Of the bench, only its `trace_window` is traced."""
 APART = "table_row"
 """Module that stands many times in large accelerators: simulated as a model of its own."""
 TOOLS = {"g++": "g++", "make": "make", "perl": "perl"}
@@ -102,7 +106,11 @@ class Simulation:
 
 
 def build_simulation(
-    config: AcceleratorConfig | TableConfig, folder: Path, *, verilog: str | None = None
+    config: AcceleratorConfig | TableConfig,
+    folder: Path,
+    *,
+    verilog: str | None = None,
+    traced: bool = False,
 ) -> Simulation:
     """Generate the Verilog of an accelerator and build its simulator.
 
@@ -115,6 +123,8 @@ def build_simulation(
     verilog : str, optional
         What to simulate instead, such as a netlist: module ``accelerator``, with a UART of
         `DIVISOR` cycles a bit.
+    traced : bool
+        Let the simulator dump what changes in the accelerator, for `downshift.sim.traced_frames`.
 
     Raises
     ------
@@ -128,10 +138,12 @@ def build_simulation(
         "accelerator.v": verilog
         or generate_verilog(Top(config=config, divisor=DIVISOR), name="accelerator"),
         "serial_port.v": generate_verilog(
-            SerialPort(divisor=DIVISOR, module="accelerator"), name="serial_port"
+            SerialPort(divisor=DIVISOR, module="accelerator", traced=traced), name="serial_port"
         ),
-        "visible.vlt": VISIBLE,
+        "visible.vlt": VISIBLE + (TRACED if traced else ""),
     }
+    if traced:
+        sources["trace_window.v"] = Path(__file__).with_name("trace_window.v").read_text()
     apart = f"module {APART}(" in sources["accelerator.v"]
     if apart:
         sources["visible.vlt"] += f'hier_block -module "{APART}"\n'
@@ -161,7 +173,9 @@ def build_simulation(
                 hdl_toplevel="serial_port",
                 build_dir=folder / "build",
                 build_args=["-Wno-fatal", "-O3", "--x-assign", "fast",
-                            "--x-initial", "fast", "--no-assert"],
+                            "--x-initial", "fast", "--no-assert",
+                            *(["--no-trace-top"] if traced else [])],
+                waves=traced,
                 timescale=("1ns", "1ps"),
                 always=True,
                 log_file=log,

@@ -22,6 +22,7 @@ $scope module top $end
   $var wire 1 ab Q $end
   $var real 64 ac volts $end
  $upscope $end
+ $var wire 1 ad late $end
 $upscope $end
 $enddefinitions $end
 """
@@ -84,13 +85,14 @@ def test_all_of_a_dump():
         "top.bus": [[1, 2, 1, 2]],  # lowest bit first; of what was x, nothing
         "top.cell.C": clock,
         "top.cell.Q": output,
+        "top.late": [[0]],
     }
 
 
 def test_two_names_of_a_net_share_its_columns():
     toggles = count()
     assert toggles.bits["top.clk"] == toggles.bits["top.cell.C"]
-    assert toggles.counts.shape == (1, 1 + 1 + 4 + 1)
+    assert toggles.counts.shape == (1, 1 + 1 + 4 + 1 + 1)
 
 
 def test_windows():
@@ -101,6 +103,7 @@ def test_windows():
         "top.bus": [[0, 1, 0, 1], [0, 0, 0, 0]],
         "top.cell.C": [[2], [1]],
         "top.cell.Q": [[0], [1]],
+        "top.late": [[0], [0]],
     }
     assert toggles.of("top.bus").tolist() == [2, 0]
 
