@@ -125,7 +125,7 @@ class _Counter:
         # What each bit was before, and what it is.
         order = np.sort(columns << 40 | lines << 8 | values)
         columns, lines, values = order >> 40, order >> 8 & 0xFFFFFFFF, order & 0xFF
-        before = np.concatenate([[UNKNOWN], values[:-1]])
+        before = np.concatenate([[UNKNOWN], values])[:-1]
         new = np.diff(columns, prepend=-1) != 0
         before[new] = self.last[columns[new]]
         newest = np.append(new[1:], True)[: len(new)]

@@ -116,6 +116,12 @@ def test_any_cut_gives_the_same(monkeypatch, marker):
         assert np.array_equal(count(marker=marker).counts, whole)
 
 
+@pytest.mark.parametrize("marker", [None, "top.on"])
+@pytest.mark.parametrize("body", ["", "\n", "#0\n", "#0\n#5\n\n#10\n"])
+def test_nothing_changes(body, marker):
+    assert not count(body, marker=marker).counts.any()
+
+
 def test_many_nets():
     rng = np.random.default_rng(0)
     values = rng.integers(0, 2, (200, 10_000))
