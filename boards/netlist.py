@@ -1,6 +1,7 @@
 """The netlist of cells that is placed and routed, to simulate and to look into."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,22 +18,26 @@ __all__ = ["Net", "Netlist", "mapped_netlist"]
 
 MODULE = "accelerator"
 """As `downshift.sim.runner.build_simulation` wants it."""
-FLAT = f"""\
-read_json {TOP}.json
+FLATTEN = """\
 setattr -mod -unset keep_hierarchy *
 flatten
-delete t:$scopeinfo
 splitnets -ports
 opt_clean -purge
 rename -hide */w:* */c:*
 rename -enumerate -pattern n%
+"""
+"""As place and route does, and with one short name for each net."""
+SCRIPT = f"""\
+read_json {TOP}.json
+{{flatten}}delete t:$scopeinfo
 rename {TOP} {MODULE}
 write_verilog -noattr netlist.v
 write_json netlist.json
 """
-"""What place and route reads, flat as it makes it, with one short name for each net."""
+LIBRARY = {"blackbox", "whitebox"}
+"""Attributes of modules that are cells of the FPGA."""
 NAMING = Step(
-    title="Naming the nets of the netlist", tool="downshift.boards.synthesize",
+    title="Writing the netlist", tool="downshift.boards.synthesize",
     arguments=("netlist.ys",), log="netlist.log",
 )
 
@@ -52,15 +57,20 @@ class Netlist:
     """An accelerator as cells of an FPGA."""
 
     verilog: str
-    """Module ``accelerator``, flat, with models of the cells."""
+    """Module ``accelerator``, with models of the cells."""
     nets: Mapping[str, Net]
-    """By their names in the module: each net once."""
+    """By their names in the module, if it is flat: each net once."""
     cells: Mapping[str, int]
     """How many there are of each type."""
 
 
 def mapped_netlist(
-    board: Board, config: Config, folder: Path, progress: Progress = lambda line: None
+    board: Board,
+    config: Config,
+    folder: Path,
+    progress: Progress = lambda line: None,
+    *,
+    flat: bool = True,
 ) -> Netlist:
     """Synthesise an accelerator with the script of a board.
 
@@ -75,6 +85,9 @@ def mapped_netlist(
         For the files of the synthesis; must be there.
     progress : callable
         Called with a line before each step.
+    flat : bool
+        Dissolve all modules. Otherwise, modules that stand many times in large accelerators remain,
+        which Verilator compiles once instead of many times, and nets are not told.
 
     Raises
     ------
@@ -89,15 +102,15 @@ def mapped_netlist(
     fabric = FAMILIES[board.family].fabric() if is_table(config) else None
     core = Top(config=config, divisor=DIVISOR, fabric=fabric)
     (folder / f"{TOP}.v").write_text(plain_verilog(core, name=TOP))
-    (folder / "synthesis.ys").write_text(synthesis_script(board, config))
-    (folder / "netlist.ys").write_text(FLAT)
+    (folder / "synthesis.ys").write_text(synthesis_script(board, config if flat else None))
+    (folder / "netlist.ys").write_text(SCRIPT.format(flatten=FLATTEN if flat else ""))
     synthesis, *_ = synthesis_steps(board, config)
     run_steps(board, (synthesis, NAMING), folder, progress)
-    module = json.loads((folder / "netlist.json").read_text())["modules"][MODULE]
+    modules = json.loads((folder / "netlist.json").read_text())["modules"]
     return Netlist(
         verilog=with_cell_models((folder / "netlist.v").read_text(), board.family),
-        nets=_nets(module),
-        cells=_counted(module),
+        nets=_nets(modules[MODULE]) if flat else {},
+        cells=dict(sorted(_counted(modules, MODULE).items())),
     )
 
 
@@ -133,8 +146,13 @@ def _nets(module: dict[str, Any]) -> dict[str, Net]:
     }
 
 
-def _counted(module: dict[str, Any]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for cell in module["cells"].values():
-        counts[cell["type"]] = counts.get(cell["type"], 0) + 1
-    return dict(sorted(counts.items()))
+def _counted(modules: dict[str, Any], name: str) -> Counter[str]:
+    """Cells of a module and of those that it has parts of."""
+    counts: Counter[str] = Counter()
+    for cell in modules[name]["cells"].values():
+        kind = cell["type"]
+        if LIBRARY.isdisjoint(modules[kind]["attributes"]):
+            counts += _counted(modules, kind)
+        else:
+            counts[kind] += 1
+    return counts

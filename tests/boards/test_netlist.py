@@ -27,8 +27,8 @@ NETLISTS = {
 }
 
 
-def check(board, folder, cases):
-    netlist = mapped_netlist(board, board.config, folder)
+def check(board, folder, cases, **options):
+    netlist = mapped_netlist(board, board.config, folder, **options)
     assert set(NETLISTS[board.name]) <= set(netlist.cells)
     assert all(f"  wire {name};" in netlist.verilog for name in netlist.nets)
     simulation = build_simulation(board.config, folder, verilog=netlist.verilog)
@@ -52,7 +52,7 @@ def test_table_netlist_equals_golden(tmp_path):
     cases = [
         random_case(seed, TABLES, images=1, features=features) for seed, features in TABLE_CASES
     ]
-    check(board, tmp_path, cases)
+    check(board, tmp_path, cases, flat=False)
 
 
 def test_each_net_has_one_driver():
