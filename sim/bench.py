@@ -47,6 +47,11 @@ class SimulationTransport:
         self._frames = int(self.port.frames.value)
 
     @resume
+    async def watch(self, on: bool) -> None:
+        """Let the port watch the requests to come, if it is traced."""
+        self.port.watch.value = on
+
+    @resume
     async def read(self) -> bytes:
         """Wait for a whole frame; empty if none comes."""
         if int(self.port.frames.value) == self._frames:

@@ -1,7 +1,8 @@
 """The runner: an accelerator and a driver's work into a Verilator simulation."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ class SimulatedLink:
     ten times faster."""
     backdoors: tuple[tuple[str, str], ...] = ()
     """More that Python writes: patterns of a module and of what is in it."""
+    traced: bool = False
+    """The simulator dumps what changes in the accelerator, for `downshift.sim.traced_frames`."""
 
     @property
     def control(self) -> str:
@@ -65,6 +68,7 @@ UART = SimulatedLink(
     driven=("clk", "send*", "reset"),
     seen=("frames", "received_*"),
 )
+TRACED = replace(UART, driven=(*UART.driven, "watch"), traced=True)
 AXI = SimulatedLink(
     toplevel="downshift_axi",
     bench="downshift.sim.axi_bench",
@@ -169,25 +173,31 @@ def build_simulation(
     check_tools()
     make_folder(folder)
     folder = folder.resolve()
-    components = _components(config, link)
-    if verilog is not None:
-        del components["accelerator"]
-    texts = {name: generate_verilog(each, name=name) for name, each in components.items()}
-    if verilog is not None:
-        texts["accelerator"] = verilog
+    texts = {
+        name: verilog if name == "accelerator" and verilog else generate_verilog(make(), name=name)
+        for name, make in _components(config, link).items()
+    }
     sources = {f"{name}.v": text for name, text in texts.items()} | {"visible.vlt": link.control}
-    verilate(sources, toplevel=link.toplevel, folder=folder)
+    if link.traced:
+        sources["trace_window.v"] = Path(__file__).with_name("trace_window.v").read_text()
+    verilate(sources, toplevel=link.toplevel, folder=folder, traced=link.traced)
     return Simulation(config=config, folder=folder, link=link)
 
 
-def _components(config: AcceleratorConfig | TableConfig, link: SimulatedLink) -> dict[str, Any]:
+def _components(
+    config: AcceleratorConfig | TableConfig, link: SimulatedLink
+) -> dict[str, Callable[[], Any]]:
     """What is simulated, by name of the module."""
     if link.toplevel == AXI.toplevel:
-        return {AXI.toplevel: AxiCore(config=config)}
+        return {AXI.toplevel: lambda: AxiCore(config=config)}
     if link.toplevel == SPI.toplevel:
-        core: Any = SpiTop(config=config)
-        port: Any = SpiPort(half=SPI_HALF, module="accelerator")
-    else:
-        core = Top(config=config, divisor=DIVISOR)
-        port = SerialPort(divisor=DIVISOR, module="accelerator")
-    return {"accelerator": core, link.toplevel: port}
+        return {
+            "accelerator": lambda: SpiTop(config=config),
+            SPI.toplevel: lambda: SpiPort(half=SPI_HALF, module="accelerator"),
+        }
+    return {
+        "accelerator": lambda: Top(config=config, divisor=DIVISOR),
+        UART.toplevel: lambda: SerialPort(
+            divisor=DIVISOR, module="accelerator", traced=link.traced
+        ),
+    }

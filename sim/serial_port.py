@@ -25,6 +25,9 @@ class SerialPort(wiring.Component):
         Clock cycles per bit.
     module : str
         Module with the ports ``clk``, ``rst``, ``rx`` and ``tx``.
+    traced : bool
+        Open a module ``trace_window`` while the accelerator works on a request that is watched: one
+        was sent to the last bit, and of its reply not even the first is there.
 
     Members
     -------
@@ -39,11 +42,14 @@ class SerialPort(wiring.Component):
         Every change resets the accelerator again.
     received_data, received_count : ``Out(8 * PORT_BYTES)``, ``Out(16)``
         Bytes received since `send` last changed, the last in the high bits.
+    watch : ``In(1)``
+        The request that is sent is watched; only if traced.
     """
 
-    def __init__(self, *, divisor: int, module: str):
+    def __init__(self, *, divisor: int, module: str, traced: bool = False):
         self.divisor = divisor
         self.module = module
+        self.traced = traced
         super().__init__(
             {
                 "clk": In(1),
@@ -55,6 +61,7 @@ class SerialPort(wiring.Component):
                 "received_data": Out(8 * PORT_BYTES),
                 "received_count": Out(16),
             }
+            | ({"watch": In(1)} if traced else {})
         )
 
     def elaborate(self, platform):
@@ -103,5 +110,18 @@ class SerialPort(wiring.Component):
             ]
             with m.If(content & (receiver.o.payload == END)):
                 m.d.sync += self.frames.eq(self.frames + 1)
+
+        # Trace.
+        if self.traced:
+            sending, works = Signal(), Signal()
+            with m.If(self.send != sent):
+                m.d.sync += [sending.eq(1), works.eq(0)]
+            with m.Elif(sending & (left == 0) & transmitter.i.ready):
+                m.d.sync += [sending.eq(0), works.eq(1)]
+            with m.Elif(~receiver.rx):
+                m.d.sync += works.eq(0)
+            m.submodules.window = Instance(
+                "trace_window", i_clk=self.clk, i_open=works & self.watch & receiver.rx
+            )
 
         return m

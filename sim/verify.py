@@ -108,6 +108,7 @@ def verify(
     out: Path,
     *,
     progress: Path | None = None,
+    work: str = "downshift.sim.verify:run_frames",
 ) -> list[dict[int, WidthReport]]:
     """Run frames in simulation, through the host link, and compare all they give with golden.
 
@@ -119,6 +120,8 @@ def verify(
         Folder for files.
     progress : Path, optional
         File that always holds the number of frames run so far.
+    work : str
+        What runs the frames in the simulator, as `run_frames` does.
 
     Returns
     -------
@@ -135,7 +138,7 @@ def verify(
     arguments = {"folder": str(folder)}
     if progress is not None:
         arguments["progress"] = str(progress.resolve())
-    frames = iter(simulation.run("downshift.sim.verify:run_frames", arguments, out))
+    frames = iter(simulation.run(work, arguments, out))
     return [
         _compare(case, folder / f"{number}.out.npz", [next(frames) for _ in case.schedule])
         for number, case in enumerate(cases)

@@ -19,7 +19,9 @@ APART = "table_row"
 TOOLS = {"g++": "g++", "make": "make", "perl": "perl"}
 
 
-def verilate(sources: Mapping[str, str], *, toplevel: str, folder: Path) -> None:
+def verilate(
+    sources: Mapping[str, str], *, toplevel: str, folder: Path, traced: bool = False
+) -> None:
     """Build a simulator, unless one was built in the same folder from the same sources.
 
     Parameters
@@ -30,6 +32,8 @@ def verilate(sources: Mapping[str, str], *, toplevel: str, folder: Path) -> None
         Module.
     folder : Path
         For the sources and the simulator.
+    traced : bool
+        The simulator can dump what changes.
 
     Raises
     ------
@@ -66,7 +70,9 @@ def verilate(sources: Mapping[str, str], *, toplevel: str, folder: Path) -> None
                 hdl_toplevel=toplevel,
                 build_dir=folder / "build",
                 build_args=["-Wno-fatal", "-O3", "--x-assign", "fast",
-                            "--x-initial", "fast", "--no-assert"],
+                            "--x-initial", "fast", "--no-assert",
+                            *(["--no-trace-top"] if traced else [])],
+                waves=traced,
                 timescale=("1ns", "1ps"),
                 always=True,
                 log_file=log,

@@ -21,6 +21,9 @@ __all__ = ["TOP", "Config", "Family", "Step", "is_table", "unreachable"]
 TOP = "top"
 """Name of the top module, and of the files about it."""
 
+KINDS = {"memories": {"bram", "spram"}, "multipliers": {"dsp"}, "registers": {"ff"}}
+"""Resources that tell what a cell is."""
+
 Config = AcceleratorConfig | TableConfig
 
 
@@ -95,6 +98,24 @@ class Family(ABC):
     @abstractmethod
     def synthesis(self) -> tuple[str, ...]:
         """Yosys commands from Verilog that was read to a netlist of the family's cells."""
+
+    def kind(self, cell: str) -> str:
+        """Kind of a cell of the netlist: memories, multipliers, registers or logic.
+
+        Logic is what look-up tables are made into, small memories too, and what carries.
+
+        Examples
+        --------
+        >>> from downshift.boards.families import FAMILIES
+        >>> [FAMILIES["ice40"].kind(cell) for cell in ("SB_MAC16", "SB_DFFESR", "SB_CARRY")]
+        ['multipliers', 'registers', 'logic']
+        """
+        taken = self.costs.get(cell, {})
+        for kind, resources in KINDS.items():
+            if not resources.isdisjoint(taken):
+                return kind
+        named = self.registers is not None and cell.startswith(self.registers)
+        return "registers" if named else "logic"
 
     def after_synthesis(self, board: Board, config: Config) -> tuple[Step, ...]:
         """Tools that change the netlist before it is placed."""

@@ -13,7 +13,7 @@ COMMANDS = {
     name: name
     for name in (
         "demo", "train", "search", "import", "check", "export", "inspect", "generate", "simulate",
-        "build", "flash", "run", "policy", "ip", "bench", "boards",
+        "build", "flash", "run", "policy", "ip", "bench", "energy", "boards",
     )
 } | {"import": "import_model", "inspect": "inspect_file"}  # fmt: skip
 """In the order a user meets them, each with the module and the function in it."""
