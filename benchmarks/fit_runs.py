@@ -27,6 +27,7 @@ from downshift.boards.generate import generate
 from downshift.boards.tools import run_steps
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.errors import DownshiftError
+from downshift.hw.protocol import Feature
 from downshift.sw.atomic_write import write_atomically
 
 BOARDS = {"ecp5": "ulx3s-85f", "gowin": "tang-primer-20k", "ice40": "icebreaker"}
@@ -76,7 +77,7 @@ def scrubbed(family: str) -> list[AcceleratorConfig]:
 
 def measure(family: str, config: AcceleratorConfig, *, scrubbing: bool) -> dict[str, int]:
     """Cells that a board's design with this accelerator takes, as packed."""
-    board = replace(find(BOARDS[family]), scrubbing=scrubbing)
+    board = replace(find(BOARDS[family]), features=Feature.SCRUB if scrubbing else Feature.NONE)
     place = place_step(board, config, seed=1)
     place = replace(place, arguments=(*place.arguments, "--pack-only"))
     with tempfile.TemporaryDirectory() as name:
@@ -123,8 +124,8 @@ def main() -> None:
         waiting = []
         for family in arguments.family or BOARDS:
             known = read_runs().get(family, [])
-            wanted = [(size, False) for size in sizes(family)]
-            wanted += [(size, True) for size in scrubbed(family)]
+            wanted = [(size, True) for size in scrubbed(family)]
+            wanted += [(size, False) for size in sizes(family)]
             for config, scrubbing in wanted:
                 fields = {**asdict(config), "scrubbing": scrubbing}
                 if not any(fields.items() <= run.items() for run in known):

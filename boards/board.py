@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from downshift.hw.config import AcceleratorConfig
+from downshift.hw.protocol import Feature
 
 __all__ = ["Board", "Chip", "Pin", "Resources"]
 
@@ -83,9 +84,8 @@ class Board:
     """Bits a second of the serial port."""
     config: AcceleratorConfig
     """The accelerator built unless another is asked for."""
-    scrubbing: bool = True
-    """Whether the accelerator can compare its memories with what was loaded; takes a few hundred
-    look-up tables."""
+    features: Feature = Feature.SCRUB
+    """Commands that the accelerator knows besides; each takes a few hundred look-up tables."""
     program_command: str
     """Shell command that loads the bitstream ``{bitstream}``."""
     program_hint: str

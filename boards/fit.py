@@ -96,7 +96,7 @@ def fit(
     ended = time.monotonic() + SECONDS
     sizes = [
         size for size in _sizes(board)
-        if _held(board, predict(board.family, size, scrubbing=board.scrubbing), memories=False)
+        if _held(board, predict(board.family, size, features=board.features), memories=False)
     ]
     found: list[Candidate] = []
     for done, size in enumerate(sizes):
@@ -138,7 +138,7 @@ def _candidate(board: Board, graph: IntegerGraph, size: AcceleratorConfig) -> Ca
     return Candidate(
         config=image.config,
         cycles={width: cycles(image, width).total for width in graph.widths},
-        needs=predict(board.family, image.config, scrubbing=board.scrubbing),
+        needs=predict(board.family, image.config, features=board.features),
     )
 
 

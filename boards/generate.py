@@ -14,7 +14,7 @@ from downshift.sw.atomic_write import atomic_folder
 __all__ = ["Core", "generate", "source_files"]
 
 Core = Callable[..., Any]
-"""Makes the accelerator from ``config``, ``divisor``, ``scrubbing``, with a `TableConfig` also
+"""Makes the accelerator from ``config``, ``divisor``, ``features``, with a `TableConfig` also
 ``fabric``; see `downshift.hw.top.Top`."""
 
 
@@ -62,7 +62,7 @@ def generate(
     config = config or board.config
     dividers(board)
     arguments: dict[str, Any] = {
-        "config": config, "divisor": board.divisor, "scrubbing": board.scrubbing
+        "config": config, "divisor": board.divisor, "features": board.features
     }
     if isinstance(config, TableConfig):
         arguments["fabric"] = FAMILIES[board.family].fabric()

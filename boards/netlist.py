@@ -101,7 +101,7 @@ def mapped_netlist(
     check_cell_models(board.family)
     fabric = FAMILIES[board.family].fabric() if is_table(config) else None
     core = Top(
-        config=config, divisor=DIVISOR, fabric=fabric, scrubbing=board.scrubbing
+        config=config, divisor=DIVISOR, fabric=fabric, features=board.features
     )
     (folder / f"{TOP}.v").write_text(plain_verilog(core, name=TOP))
     (folder / "synthesis.ys").write_text(synthesis_script(board, config if flat else None))

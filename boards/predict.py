@@ -11,6 +11,7 @@ import numpy as np
 from downshift.boards.board import Resources
 from downshift.boards.fit_runs import read_runs
 from downshift.hw.config import AcceleratorConfig
+from downshift.hw.protocol import Feature
 from downshift.hw.region import PARAMETER_BYTES
 
 __all__ = ["block_memories", "memories", "predict"]
@@ -89,7 +90,9 @@ def block_memories(family: str, config: AcceleratorConfig) -> tuple[int, int, in
     return blocks, large, LUT_RAM.get(family, 0) * lut_rams
 
 
-def predict(family: str, config: AcceleratorConfig, *, scrubbing: bool = False) -> Resources:
+def predict(
+    family: str, config: AcceleratorConfig, *, features: Feature = Feature.NONE
+) -> Resources:
     """Predict the cells of a whole design, host link included.
 
     Look-up tables and flip-flops are those of accelerators that were packed, by least squares.
@@ -99,15 +102,15 @@ def predict(family: str, config: AcceleratorConfig, *, scrubbing: bool = False) 
     family : str
         As `Board.family`.
     config : AcceleratorConfig
-    scrubbing : bool
-        It can compare its memories with what was loaded.
+    features : Feature
+        Commands that it knows besides.
 
     Returns
     -------
     Resources
     """
     bram, spram, lut_ram = block_memories(family, config)
-    sizes = _sizes(config, scrubbing)
+    sizes = _sizes(config, Feature.SCRUB in features)
     lut, ff = (round(float(sizes @ weights)) for weights in _weights(family))
     return Resources(lut=lut + lut_ram, ff=ff, bram=bram, dsp=2 * config.requantizers, spram=spram)
 

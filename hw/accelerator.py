@@ -8,7 +8,7 @@ from downshift.hw.command_processor import CommandProcessor
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.fabric import Fabric
 from downshift.hw.frame import FrameReceiver, FrameTransmitter
-from downshift.hw.protocol import MAX_FRAME
+from downshift.hw.protocol import ALL_FEATURES, MAX_FRAME, Feature
 from downshift.hw.skid_buffer import SkidBuffer
 from downshift.hw.slip import SlipDecoder, SlipEncoder, Symbol
 from downshift.hw.table_config import TableConfig
@@ -24,8 +24,8 @@ class Accelerator(wiring.Component):
     config : AcceleratorConfig or TableConfig
     fabric : Fabric
         What an accelerator of the table style is made of.
-    scrubbing : bool
-        SCRUB is known.
+    features : Feature
+        Commands that it knows besides.
 
     Members
     -------
@@ -41,11 +41,11 @@ class Accelerator(wiring.Component):
         *,
         config: AcceleratorConfig | TableConfig,
         fabric: Fabric | None = None,
-        scrubbing: bool = True,
+        features: Feature = ALL_FEATURES,
     ):
         self.config = config
         self.fabric = fabric or Fabric()
-        self.scrubbing = scrubbing
+        self.features = features
         super().__init__({"i": In(stream.Signature(8)), "o": Out(stream.Signature(8))})
 
     def elaborate(self, platform):
@@ -55,7 +55,7 @@ class Accelerator(wiring.Component):
         m.submodules.decoder = decoder = SlipDecoder()
         m.submodules.requests = requests = FrameReceiver(size=MAX_FRAME)
         m.submodules.processor = processor = CommandProcessor(
-            config=self.config, fabric=self.fabric, scrubbing=self.scrubbing
+            config=self.config, fabric=self.fabric, features=self.features
         )
         connect(m, flipped(self.i), decoder.i)
         connect(m, decoder.o, requests.i)

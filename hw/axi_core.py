@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, connect
 from downshift.hw.axi_lite import AxiLitePort, axi_lite_members
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.fabric import Fabric
-from downshift.hw.protocol import IMAGE_FORMAT, SCRUBBING, Command
+from downshift.hw.protocol import ALL_FEATURES, IMAGE_FORMAT, Command, Feature
 from downshift.hw.register_map import IDENTITY, MAP_BYTES, MAP_VERSION, REGISTERS, register
 from downshift.hw.skid_buffer import SkidBuffer
 from downshift.hw.streamed_executor import Beat, StreamedExecutor
@@ -40,8 +40,8 @@ class AxiCore(wiring.Component):
     config : AcceleratorConfig or TableConfig
     fabric : Fabric
         What an accelerator of the table style is made of.
-    scrubbing : bool
-        SCRUB is known.
+    features : Feature
+        Commands that it knows besides.
 
     Members
     -------
@@ -59,11 +59,11 @@ class AxiCore(wiring.Component):
         *,
         config: AcceleratorConfig | TableConfig,
         fabric: Fabric | None = None,
-        scrubbing: bool = True,
+        features: Feature = ALL_FEATURES,
     ):
         self.config = config
         self.fabric = fabric or Fabric()
-        self.scrubbing = scrubbing
+        self.features = features
         super().__init__(
             {
                 "aclk": In(1),
@@ -128,7 +128,7 @@ class AxiCore(wiring.Component):
                 m.d.comb += port.write_refused.eq(1)
 
         # Commands.
-        unit = StreamedExecutor(config=self.config, fabric=self.fabric, scrubbing=self.scrubbing)
+        unit = StreamedExecutor(config=self.config, fabric=self.fabric, features=self.features)
         m.submodules.unit = unit
         m.d.bus += reset.eq(self._written("RESET") & fresh[0])
         connect(m, beats_in.o, unit.i)
@@ -165,7 +165,7 @@ class AxiCore(wiring.Component):
         values = {
             **self._kept,
             "ID": IDENTITY,
-            "VERSION": MAP_VERSION | IMAGE_FORMAT << 8 | SCRUBBING * self.scrubbing << 16,
+            "VERSION": MAP_VERSION | IMAGE_FORMAT << 8 | self.features << 16,
             "FINGERPRINT": self.config.fingerprint,
             "COMMAND": 0,
             "STATUS": Cat(
@@ -179,6 +179,7 @@ class AxiCore(wiring.Component):
             "TILE_LOAD_CYCLES": unit.counters.tile_load,
             "FETCH_CYCLES": unit.counters.fetch,
             "WEIGHT_WORDS": unit.counters.weight_words,
+            "CASCADED": Cat(unit.first_cycles, unit.raised),
         }  # fmt: skip
         with m.Switch(self._port.read_address):
             for entry in REGISTERS:
@@ -197,6 +198,7 @@ class AxiCore(wiring.Component):
             Command.SECTION: [kept["SECTION"]],
             Command.CHECK: [kept["CHECKSUM"], kept["LENGTH"]],
             Command.RUN: [kept["WIDTH"]],
+            Command.CASCADE: [kept["CASCADE"], kept["ADDRESS"], kept["LENGTH"][:8]],
             Command.SCRUB: [kept["SECTION"], kept["CHECKSUM"], kept["LENGTH"]],
         }
         arguments = Signal(64)

@@ -8,7 +8,15 @@ from downshift.hw.config import AcceleratorConfig
 from downshift.hw.executor import Executor
 from downshift.hw.fabric import Fabric
 from downshift.hw.frame import Frame
-from downshift.hw.protocol import ARGUMENT_BYTES, MAX_FRAME, SCRUBBING, Command, LinkError
+from downshift.hw.protocol import (
+    ALL_FEATURES,
+    ARGUMENT_BYTES,
+    FEATURE_OF,
+    MAX_FRAME,
+    Command,
+    Feature,
+    LinkError,
+)
 from downshift.hw.reply import Reply
 from downshift.hw.slip import Symbol
 from downshift.hw.table_config import TableConfig
@@ -29,8 +37,8 @@ class CommandProcessor(wiring.Component):
     config : AcceleratorConfig or TableConfig
     fabric : Fabric
         What an engine of the table style is made of.
-    scrubbing : bool
-        SCRUB is known.
+    features : Feature
+        Commands that it knows besides.
 
     Members
     -------
@@ -49,11 +57,11 @@ class CommandProcessor(wiring.Component):
         *,
         config: AcceleratorConfig | TableConfig,
         fabric: Fabric | None = None,
-        scrubbing: bool = True,
+        features: Feature = ALL_FEATURES,
     ):
         self.config = config
         self.fabric = fabric or Fabric()
-        self.scrubbing = scrubbing
+        self.features = features
         super().__init__(
             {
                 "i": In(stream.Signature(Frame)),
@@ -66,9 +74,9 @@ class CommandProcessor(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.executor = executor = Executor(
-            config=self.config, fabric=self.fabric, scrubbing=self.scrubbing
+            config=self.config, fabric=self.fabric, features=self.features
         )
-        m.submodules.reply = reply = Reply(config=self.config, features=SCRUBBING * self.scrubbing)
+        m.submodules.reply = reply = Reply(config=self.config, features=self.features)
         connect(m, reply.o, flipped(self.o))
 
         # Request: `byte` is the one at `at`, and `ended` says that none is there, when settled.
@@ -83,7 +91,7 @@ class CommandProcessor(wiring.Component):
         self._argument_bytes = {
             command: count
             for command, count in ARGUMENT_BYTES.items()
-            if self.scrubbing or command != Command.SCRUB
+            if command not in FEATURE_OF or FEATURE_OF[command] in self.features
         }
         self._left = Signal(range(max(self._argument_bytes.values()) + 1))
         m.d.comb += self.buffer_address.eq(self._at)
@@ -110,6 +118,8 @@ class CommandProcessor(wiring.Component):
             reply.count.eq(self._arguments[48:]),
             reply.loaded.eq(executor.loaded),
             reply.counters.eq(executor.counters),
+            reply.first_cycles.eq(executor.first_cycles),
+            reply.raised.eq(executor.raised),
             reply.read_data.eq(executor.read_data),
             executor.read_enable.eq(reply.read_enable),
         ]

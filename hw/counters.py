@@ -3,7 +3,7 @@
 from amaranth import Signal
 from amaranth.lib import data
 
-__all__ = ["MOST_CYCLES", "Counters", "CycleUse", "count_events", "over_time"]
+__all__ = ["COUNTER_WIDTH", "MOST_CYCLES", "Counters", "CycleUse", "count_events", "over_time"]
 
 COUNTER_WIDTH = 24
 """Bits that count: 0.2 seconds at 80 MHz."""

@@ -6,10 +6,11 @@ from amaranth.lib.wiring import In, Out, connect
 
 from downshift.hw.checksum import Checksum
 from downshift.hw.config import AcceleratorConfig
-from downshift.hw.counters import Counters, over_time
+from downshift.hw.counters import COUNTER_WIDTH, Counters
 from downshift.hw.engine import Engine
 from downshift.hw.fabric import Fabric
-from downshift.hw.protocol import ONCE, Command, LinkError
+from downshift.hw.frame_runner import FrameRunner
+from downshift.hw.protocol import ALL_FEATURES, ONCE, Command, Feature, LinkError
 from downshift.hw.region import Region
 from downshift.hw.reply import SETTLE
 from downshift.hw.request_check import RequestCheck
@@ -28,8 +29,7 @@ class Executor(wiring.Component):
     """An engine, and what is needed to do one command at a time on it.
 
     A command that is refused changes nothing; one whose bytes turn out too many has written those
-    that fit. A frame that does not end within `MOST_CYCLES` is given up, and no other runs until a
-    reset: the engine may still be at it.
+    that fit.
 
     Parameters
     ----------
@@ -39,8 +39,8 @@ class Executor(wiring.Component):
     checksum_bits : int
         Bits of a section that its checksum takes in a cycle: with 8, a byte is taken every cycle,
         with 1 every ninth.
-    scrubbing : bool
-        SCRUB is known.
+    features : Feature
+        Commands that it knows besides.
 
     Members
     -------
@@ -58,6 +58,8 @@ class Executor(wiring.Component):
         The command has ended, and how; for one cycle.
     loaded, counters : ``Out(4)``, ``Out(Counters)``
         Sections that are loaded; counts of the last frame.
+    first_cycles, raised : ``Out(COUNTER_WIDTH)``, ``Out(1)``
+        What CASCADE tells besides.
     read_enable, read_data : ``In(1)``, ``Out(8)``
         The next byte from the address of READ on, `SETTLE` cycles of `Reply` later.
     """
@@ -70,12 +72,12 @@ class Executor(wiring.Component):
         config: AcceleratorConfig | TableConfig,
         fabric: Fabric | None = None,
         checksum_bits: int = 1,
-        scrubbing: bool = True,
+        features: Feature = ALL_FEATURES,
     ):
         self.config = config
         self.fabric = fabric or Fabric()
         self.checksum_bits = checksum_bits
-        self.scrubbing = scrubbing
+        self.features = features
         self._sizes = {
             region: word_bytes * depth for region, (word_bytes, depth) in config.regions.items()
         }
@@ -91,6 +93,8 @@ class Executor(wiring.Component):
                 "error": Out(LinkError),
                 "loaded": Out(4),
                 "counters": Out(Counters),
+                "first_cycles": Out(COUNTER_WIDTH),
+                "raised": Out(1),
                 "read_enable": In(1),
                 "read_data": Out(8),
             }
@@ -100,19 +104,20 @@ class Executor(wiring.Component):
         m = Module()
         c = self.config
         m.submodules.crc = self._crc = Checksum(bits=self.checksum_bits)
-        m.submodules.check = check = RequestCheck(config=c, scrubbing=self.scrubbing)
+        m.submodules.check = check = RequestCheck(config=c, features=self.features)
+        scrubbing, cascading = (each in self.features for each in (Feature.SCRUB, Feature.CASCADE))
         if isinstance(c, TableConfig):
-            engine = TableEngine(config=c, fabric=self.fabric, scrubbing=self.scrubbing)
+            engine = TableEngine(config=c, fabric=self.fabric, scrubbing=scrubbing)
         else:
-            engine = Engine(config=c, scrubbing=self.scrubbing)
+            engine = Engine(config=c, scrubbing=scrubbing)
         m.submodules.engine = engine
+        m.submodules.frames = frames = FrameRunner(cascading=cascading)
 
         # What is written, and where the next byte goes.
         self._region = Signal(Region)
         self._address = Signal(range(max(self._sizes.values()) + 1))
         self._beyond = Signal()  # no byte of the region is there
         self._loading = Signal()
-        hung = Signal()
         last = Signal.like(self._address)
         with m.Switch(self._region):
             for region, size in self._sizes.items():
@@ -120,7 +125,7 @@ class Executor(wiring.Component):
                     m.d.sync += last.eq(size - 1)
         write = ByteWrite.create()
         scrubbed = Signal()
-        with m.If(write.enable | self.read_enable | scrubbed):
+        with m.If(write.enable | engine.read.enable | scrubbed):
             m.d.sync += self._address.eq(self._address + 1)
         with m.If(write.enable | scrubbed):
             m.d.sync += self._beyond.eq(self._address == last)
@@ -141,13 +146,29 @@ class Executor(wiring.Component):
             write.data.eq(self.i.p.data),
             engine.region.eq(self._region),
             engine.read.address.eq(self._address),
-            engine.read.enable.eq(self.read_enable),
-            engine.profile.eq(self.arguments[-8:]),
+            engine.read.enable.eq(self.read_enable | frames.read_enable),
             engine.section.start.eq(begin[Command.SCRUB]),
             engine.section.next.eq(scrubbed),
             self.read_data.eq(engine.read.data),
             self.counters.eq(engine.counters),
         ]
+
+        # Frames.
+        m.d.comb += [
+            frames.start.eq(begin[Command.RUN] | begin[Command.CASCADE]),
+            frames.cascade.eq(self.command == Command.CASCADE),
+            frames.arguments.eq(self.arguments),
+            engine.start.eq(frames.engine_start),
+            engine.profile.eq(frames.profile),
+            frames.engine_done.eq(engine.done),
+            frames.missing.eq(engine.missing),
+            frames.counters.eq(engine.counters),
+            frames.read_data.eq(engine.read.data),
+            self.first_cycles.eq(frames.first_cycles),
+            self.raised.eq(frames.raised),
+        ]
+        with m.If(frames.read_start):
+            m.d.sync += self._address.eq(self.arguments[32:56])
 
         # What is known of the command.
         m.d.comb += [
@@ -176,8 +197,6 @@ class Executor(wiring.Component):
                 m.d.sync += settle.eq(RequestCheck.latency)
                 with m.If(check.refused):
                     self._end(m, check.error)
-                with m.Elif((self.command == Command.RUN) & hung):
-                    self._end(m, LinkError.HUNG)
                 with m.Elif(self.again & self.command.matches(*ONCE)):
                     self._end(m)
                 with m.Else():
@@ -185,9 +204,9 @@ class Executor(wiring.Component):
                     with m.Switch(self.command):
                         with m.Case(*BODIES):
                             m.next = "Settle"
-                        with m.Case(Command.RUN):
+                        with m.Case(Command.RUN, Command.CASCADE):
                             m.next = "Frame"
-                        if self.scrubbing:
+                        if scrubbing:
                             with m.Case(Command.SCRUB):
                                 m.d.sync += settle.eq(SETTLE)
                                 m.next = "Scrub"
@@ -208,17 +227,9 @@ class Executor(wiring.Component):
                         self.i.ready.eq(self._crc.i.ready),
                         write.enable.eq(self._crc.i.ready),
                     ]
-            with m.State("Frame"):
-                with m.If(engine.done):
-                    self._end(m)
-                    with m.If(engine.missing):
-                        self._end(m, LinkError.NO_WIDTH)
-                with m.Elif(settle != 0):
-                    m.d.sync += settle.eq(settle - 1)  # the counters begin anew
-                with m.Elif(over_time(engine.counters)):
-                    m.d.sync += hung.eq(1)
-                    self._end(m, LinkError.HUNG)
-            if self.scrubbing:
+            with m.State("Frame"), m.If(frames.done):
+                self._end(m, frames.error)
+            if scrubbing:
                 with m.State("Scrub"):
                     m.d.sync += [settle.eq(settle - 1), engine.section.enable.eq(1)]
                     with m.If(settle == 0):
@@ -248,11 +259,10 @@ class Executor(wiring.Component):
         """What each command sets, a cycle after a bit says that it begins."""
         argument, region, address = self.arguments, self._region, self._address
         m.d.comb += [
-            engine.start.eq(begin[Command.RUN]),
             self._crc.start.eq(begin[Command.SECTION] | begin[Command.SCRUB]),
             self._crc.i.payload.eq(self.i.p.data),
         ]
-        if self.scrubbing:
+        if Feature.SCRUB in self.features:
             with m.If(self.command == Command.SCRUB):
                 m.d.comb += self._crc.i.payload.eq(engine.section.data)
             with m.If(begin[Command.SCRUB]):

@@ -1,25 +1,25 @@
 """The link protocol: frames, commands and errors, as the host and the gateware know them."""
 
 import zlib
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 
 __all__ = [
+    "ALL_FEATURES",
     "ARGUMENT_BYTES",
     "ERROR_SENTENCES",
+    "FEATURE_OF",
     "IMAGE_FORMAT",
     "MAX_FRAME",
     "ONCE",
     "PROTOCOL_VERSION",
     "REPLY_BYTES",
-    "SCRUBBING",
     "Command",
+    "Feature",
     "LinkError",
     "decode_frame",
     "encode_frame",
 ]
 
-SCRUBBING = 0b1
-"""Feature: the accelerator knows SCRUB."""
 IMAGE_FORMAT = 1
 """Version of the image that an accelerator loads."""
 PROTOCOL_VERSION = 3
@@ -32,8 +32,8 @@ class Command(IntEnum):
     """What the host can ask for. Integers are little-endian."""
 
     INFO = 0
-    """-> protocol version u8, image format version u8, sections loaded u8, features u8 (bit 0:
-    SCRUB), fingerprint u32."""
+    """-> protocol version u8, image format version u8, sections loaded u8, features u8,
+    fingerprint u32."""
     WRITE = 1
     """address u24, bytes: write to activation memory."""
     READ = 2
@@ -52,7 +52,23 @@ class Command(IntEnum):
     SCRUB = 8
     """section u8, CRC-32 u32, length u24: compare the section as it lies in memory, which counts as
     not loaded if either disagrees."""
+    CASCADE = 9
+    """first width u4, second width u4, threshold u24, address u24, count u8: run a frame at the
+    first width, and at the second if the two best of so many logits at the address are closer to
+    each other than the threshold -> as RUN, of the last of them; cycles u24 of the first, if it
+    was run twice; 1 u8 if it was."""
 
+
+class Feature(IntFlag):
+    """Commands that an accelerator knows or does not."""
+
+    NONE = 0
+    SCRUB = 1
+    CASCADE = 2
+
+
+ALL_FEATURES = Feature.SCRUB | Feature.CASCADE
+FEATURE_OF = {Command.SCRUB: Feature.SCRUB, Command.CASCADE: Feature.CASCADE}
 
 ARGUMENT_BYTES = {
     Command.INFO: 0,
@@ -64,14 +80,15 @@ ARGUMENT_BYTES = {
     Command.CHECK: 7,
     Command.RUN: 1,
     Command.SCRUB: 8,
+    Command.CASCADE: 8,
 }
 """Bytes of the fixed arguments."""
 
-ONCE = {Command.DATA, Command.RUN}
+ONCE = {Command.DATA, Command.RUN, Command.CASCADE}
 """What the accelerator does not do again for a request that has the lowest bit of its tag in common
 with the one before, unless that failed."""
 
-REPLY_BYTES = {Command.INFO: 8, Command.RUN: 20}
+REPLY_BYTES = {Command.INFO: 8, Command.RUN: 20, Command.CASCADE: 24}
 """Bytes that a reply carries; READ has as many as it asks for, the others none."""
 
 

@@ -67,7 +67,7 @@ REGISTERS = (
         (
             Field("MAP", 0, 8, "Version of this register map."),
             Field("IMAGE_FORMAT", 8, 8, "Version of the images that it loads."),
-            Field("FEATURES", 16, 8, "Bit 0: it knows SCRUB."),
+            Field("FEATURES", 16, 8, "It knows SCRUB, bit 0; CASCADE, bit 1."),
         ),
     ),
     _whole("FINGERPRINT", 0x08, "read-only", "Of its configuration; an image must have the same."),
@@ -85,10 +85,11 @@ REGISTERS = (
                   "3 parameters."),
         ),
     ),
-    _whole("ADDRESS", 0x14, "read-write", "Byte of activation memory, for WRITE and READ.",
+    _whole("ADDRESS", 0x14, "read-write", "Byte of activation memory, for WRITE, READ and CASCADE.",
            width=24),
     _whole("LENGTH", 0x18, "read-write",
-           "Bytes, for READ (65,535 at most), CHECK and SCRUB (those of the section).", width=24),
+           "Bytes, for READ (65,535 at most), CHECK and SCRUB (those of the section); "
+           "logits, for CASCADE (255 at most).", width=24),
     _whole("WIDTH", 0x1C, "read-write", "Width of the frame in bits, for RUN.", width=8, reset=8),
     _whole("SECTION", 0x20, "read-write",
            "1 program, 2 weights or 3 parameters, for SECTION and SCRUB.", width=8),
@@ -108,6 +109,14 @@ REGISTERS = (
         "RESET", 0x38, "write-only", "Starts the core anew.",
         (Field("NOW", 0, 1, "1: forget the command being done, and the image."),),
     ),
+    Register(
+        "CASCADE", 0x3C, "read-write", "For CASCADE, beside ADDRESS and LENGTH of the logits.",
+        (
+            Field("FIRST", 0, 4, "Width that is tried."),
+            Field("SECOND", 4, 4, "Width for frames whose two best logits are too close."),
+            Field("THRESHOLD", 8, 24, "Too close: less than this apart."),
+        ),
+    ),
     _whole("CYCLES", 0x40, "read-only", "Clock cycles of the last frame."),
     _whole("BUSY_CYCLES", 0x44, "read-only", "Those of them with multipliers at work."),
     _whole("TILE_LOAD_CYCLES", 0x48, "read-only",
@@ -115,6 +124,13 @@ REGISTERS = (
     _whole("FETCH_CYCLES", 0x4C, "read-only",
            "Those in which they wait for the map that enters, or a pool reads it."),
     _whole("WEIGHT_WORDS", 0x50, "read-only", "Words read from the weight store."),
+    Register(
+        "CASCADED", 0x54, "read-only", "What became of CASCADE.",
+        (
+            Field("FIRST_CYCLES", 0, 24, "Cycles at the first width, if the frame ran twice."),
+            Field("TWICE", 24, 1, "It did."),
+        ),
+    ),
 )  # fmt: skip
 """In the order of their offsets."""
 

@@ -7,8 +7,15 @@ from amaranth.utils import ceil_log2
 
 from downshift.hw.block_ram import BlockRam
 from downshift.hw.config import AcceleratorConfig
-from downshift.hw.counters import Counters
-from downshift.hw.protocol import IMAGE_FORMAT, PROTOCOL_VERSION, REPLY_BYTES, Command, LinkError
+from downshift.hw.counters import COUNTER_WIDTH, Counters
+from downshift.hw.protocol import (
+    IMAGE_FORMAT,
+    PROTOCOL_VERSION,
+    REPLY_BYTES,
+    Command,
+    Feature,
+    LinkError,
+)
 from downshift.hw.slip import Symbol
 from downshift.hw.table_config import TableConfig
 
@@ -24,8 +31,8 @@ class Reply(wiring.Component):
     Parameters
     ----------
     config : AcceleratorConfig or TableConfig
-    features : int
-        That INFO tells.
+    features : Feature
+        As of `CommandProcessor`.
 
     Members
     -------
@@ -38,6 +45,8 @@ class Reply(wiring.Component):
         Bytes that READ asks for.
     loaded, counters : ``In(4)``, ``In(Counters)``
         What INFO and RUN ask for.
+    first_cycles, raised : ``In(COUNTER_WIDTH)``, ``In(1)``
+        What CASCADE tells besides.
     read_enable, read_data : ``Out(1)``, ``In(8)``
         The next byte that READ asks for; in `SETTLE` cycles.
     o : ``Out(stream.Signature(Symbol))``
@@ -45,7 +54,7 @@ class Reply(wiring.Component):
 
     o: stream.Interface
 
-    def __init__(self, *, config: AcceleratorConfig | TableConfig, features: int):
+    def __init__(self, *, config: AcceleratorConfig | TableConfig, features: Feature):
         self.config = config
         self.features = features
         super().__init__(
@@ -58,6 +67,8 @@ class Reply(wiring.Component):
                 "count": In(16),
                 "loaded": In(4),
                 "counters": In(Counters),
+                "first_cycles": In(COUNTER_WIDTH),
+                "raised": In(1),
                 "read_enable": Out(1),
                 "read_data": In(8),
                 "o": Out(stream.Signature(Symbol)),
@@ -69,24 +80,32 @@ class Reply(wiring.Component):
 
         # Bytes of what the command asks for, and how many are left.
         left, over = Signal(16), Signal()
-        index = Signal(ceil_log2(REPLY_BYTES[Command.RUN]))
+        index = Signal(ceil_log2(REPLY_BYTES[Command.CASCADE]))
         info = [
             *(PROTOCOL_VERSION, IMAGE_FORMAT, self.loaded, self.features),
             *self.config.fingerprint.to_bytes(4, "little"),
         ]
         counted, body = Signal(8), Signal(8)
         # The index ends with the last byte that there may be.
-        before = Const(0, (8 << len(index)) - Counters.as_shape().size)
+        counts = {Command.RUN: self.counters.as_value()}
+        if Feature.CASCADE in self.features:
+            counts[Command.CASCADE] = Cat(
+                self.counters, self.first_cycles, self.raised, Const(0, 7)
+            )
         m.d.sync += [
             over.eq((self.error != LinkError.NONE) | (left == 0)),
             index.eq(-left),
-            counted.eq(Cat(before, self.counters).word_select(index, 8)),
             self.read_enable.eq(0),
         ]
         with m.Switch(self.command):
+            for command, value in counts.items():
+                with m.Case(command):
+                    whole = Cat(Const(0, (8 << len(index)) - len(value)), value)
+                    m.d.sync += counted.eq(whole.word_select(index, 8))
+        with m.Switch(self.command):
             with m.Case(Command.INFO):
                 m.d.sync += body.eq(Array(info)[index[:3]])
-            with m.Case(Command.RUN):
+            with m.Case(*counts):
                 m.d.sync += body.eq(counted)
             with m.Default():
                 m.d.sync += body.eq(self.read_data)

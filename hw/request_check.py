@@ -7,7 +7,7 @@ from amaranth.utils import exact_log2
 
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.descriptor import PROFILES
-from downshift.hw.protocol import IMAGE_FORMAT, Command, LinkError
+from downshift.hw.protocol import ALL_FEATURES, IMAGE_FORMAT, Command, Feature, LinkError
 from downshift.hw.region import Region
 from downshift.hw.table_config import TableConfig
 
@@ -22,8 +22,8 @@ class RequestCheck(wiring.Component):
     Parameters
     ----------
     config : AcceleratorConfig or TableConfig
-    scrubbing : bool
-        SCRUB is known.
+    features : Feature
+        Commands that it knows besides.
 
     Members
     -------
@@ -44,9 +44,11 @@ class RequestCheck(wiring.Component):
 
     latency = 3
 
-    def __init__(self, *, config: AcceleratorConfig | TableConfig, scrubbing: bool = True):
+    def __init__(
+        self, *, config: AcceleratorConfig | TableConfig, features: Feature = ALL_FEATURES
+    ):
         self.config = config
-        self.scrubbing = scrubbing
+        self.features = features
         super().__init__(
             {
                 "command": In(Command),
@@ -85,6 +87,8 @@ class RequestCheck(wiring.Component):
             "other_length": argument[40:] != self.address,
             "incomplete": self.loaded != ALL_SECTIONS,
             "no_profile": argument[-8:] >= PROFILES,
+            "no_profiles": (argument[:4] >= PROFILES) | (argument[4:8] >= PROFILES),
+            "logits_beyond": argument[32:56][within:].any(),
             "no_region": (argument[:8] == 0) | (argument[:8] >= len(Region)),
         }
         found = {name: Signal(name=name) for name in faults}
@@ -119,8 +123,14 @@ class RequestCheck(wiring.Component):
                 (found["no_profile"], LinkError.NO_WIDTH),
             ],
         }
-        if self.scrubbing:
+        if Feature.SCRUB in self.features:
             matters[Command.SCRUB] = [(found["no_region"], LinkError.BAD_ADDRESS)]
+        if Feature.CASCADE in self.features:
+            matters[Command.CASCADE] = [
+                (found["incomplete"], LinkError.NO_IMAGE),
+                (found["no_profiles"], LinkError.NO_WIDTH),
+                (found["logits_beyond"], LinkError.BAD_ADDRESS),
+            ]
         verdict = Signal(LinkError)
         m.d.sync += verdict.eq(LinkError.NONE)
         with m.Switch(self.command):

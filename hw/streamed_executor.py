@@ -5,10 +5,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from downshift.hw.config import AcceleratorConfig
-from downshift.hw.counters import Counters
+from downshift.hw.counters import COUNTER_WIDTH, Counters
 from downshift.hw.executor import BODIES, Executor
 from downshift.hw.fabric import Fabric
-from downshift.hw.protocol import Command, LinkError
+from downshift.hw.protocol import ALL_FEATURES, FEATURE_OF, Command, Feature, LinkError
 from downshift.hw.reply import SETTLE
 from downshift.hw.table_config import TableConfig
 
@@ -34,8 +34,8 @@ class StreamedExecutor(wiring.Component):
     config : AcceleratorConfig or TableConfig
     fabric : Fabric
         What an engine of the table style is made of.
-    scrubbing : bool
-        SCRUB is known.
+    features : Feature
+        Commands that it knows besides.
 
     Members
     -------
@@ -47,7 +47,7 @@ class StreamedExecutor(wiring.Component):
         Bytes that READ is to give.
     busy, ended, error : ``Out(1)``, ``Out(1)``, ``Out(LinkError)``
         A command is being done; it ended in the cycle before; how the last one did.
-    loaded, counters : ``Out(4)``, ``Out(Counters)``
+    loaded, counters, first_cycles, raised
         As of `Executor`.
     i, o : ``In(stream.Signature(Beat))``, ``Out(stream.Signature(Beat))``
     """
@@ -60,11 +60,11 @@ class StreamedExecutor(wiring.Component):
         *,
         config: AcceleratorConfig | TableConfig,
         fabric: Fabric | None = None,
-        scrubbing: bool = True,
+        features: Feature = ALL_FEATURES,
     ):
         self.config = config
         self.fabric = fabric or Fabric()
-        self.scrubbing = scrubbing
+        self.features = features
         super().__init__(
             {
                 "start": In(1),
@@ -76,6 +76,8 @@ class StreamedExecutor(wiring.Component):
                 "error": Out(LinkError),
                 "loaded": Out(4),
                 "counters": Out(Counters),
+                "first_cycles": Out(COUNTER_WIDTH),
+                "raised": Out(1),
                 "i": In(stream.Signature(Beat)),
                 "o": Out(stream.Signature(Beat)),
             }
@@ -87,7 +89,7 @@ class StreamedExecutor(wiring.Component):
             config=self.config,
             fabric=self.fabric,
             checksum_bits=8,
-            scrubbing=self.scrubbing,
+            features=self.features,
         )
         body, over = Signal(), Signal()  # bytes come; the last of them has
         reads, left = Signal(), Signal(16)
@@ -103,6 +105,8 @@ class StreamedExecutor(wiring.Component):
             executor.i.valid.eq(over | self.i.valid),
             self.loaded.eq(executor.loaded),
             self.counters.eq(executor.counters),
+            self.first_cycles.eq(executor.first_cycles),
+            self.raised.eq(executor.raised),
         ]
         m.d.sync += self.ended.eq(0)
         with m.If(self.i.valid & self.i.ready):
@@ -123,8 +127,12 @@ class StreamedExecutor(wiring.Component):
 
             with m.State("Judge"):
                 m.next = "Execute"
-                known = len(Command) if self.scrubbing else Command.SCRUB
-                with m.If(self.command >= known):
+                known = [
+                    command
+                    for command in Command
+                    if command not in FEATURE_OF or FEATURE_OF[command] in self.features
+                ]
+                with m.If(~self.command.matches(*known)):
                     end(LinkError.UNKNOWN_COMMAND)
                 with m.Elif(reads & self.length[len(left) :].any()):
                     end(LinkError.BAD_LENGTH)

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out, connect
 from downshift.hw.accelerator import Accelerator
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.fabric import Fabric
+from downshift.hw.protocol import ALL_FEATURES, Feature
 from downshift.hw.spi import SpiPeripheral
 from downshift.hw.table_config import TableConfig
 from downshift.hw.uart import UartReceiver, UartTransmitter
@@ -25,8 +26,8 @@ class Top(wiring.Component):
         Clock cycles per bit of the UART, at least 2; on a board at least 8.
     fabric : Fabric
         What an accelerator of the table style is made of.
-    scrubbing : bool
-        SCRUB is known.
+    features : Feature
+        Commands that it knows besides.
 
     Members
     -------
@@ -43,19 +44,19 @@ class Top(wiring.Component):
         config: AcceleratorConfig | TableConfig,
         divisor: int,
         fabric: Fabric | None = None,
-        scrubbing: bool = True,
+        features: Feature = ALL_FEATURES,
     ):
         self.config = config
         self.divisor = divisor
         self.fabric = fabric or Fabric()
-        self.scrubbing = scrubbing
+        self.features = features
         super().__init__()
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.receiver = receiver = UartReceiver(divisor=self.divisor)
         m.submodules.core = core = Accelerator(
-            config=self.config, fabric=self.fabric, scrubbing=self.scrubbing
+            config=self.config, fabric=self.fabric, features=self.features
         )
         m.submodules.transmitter = transmitter = UartTransmitter(divisor=self.divisor)
         m.d.comb += receiver.rx.eq(self.rx)
@@ -70,7 +71,7 @@ class SpiTop(wiring.Component):
 
     Parameters
     ----------
-    config, fabric, scrubbing
+    config, fabric, features
         As of `Top`.
 
     Members
@@ -89,18 +90,18 @@ class SpiTop(wiring.Component):
         *,
         config: AcceleratorConfig | TableConfig,
         fabric: Fabric | None = None,
-        scrubbing: bool = True,
+        features: Feature = ALL_FEATURES,
     ):
         self.config = config
         self.fabric = fabric or Fabric()
-        self.scrubbing = scrubbing
+        self.features = features
         super().__init__()
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.peripheral = peripheral = SpiPeripheral()
         m.submodules.core = core = Accelerator(
-            config=self.config, fabric=self.fabric, scrubbing=self.scrubbing
+            config=self.config, fabric=self.fabric, features=self.features
         )
         connect(m, peripheral.o, core.i)
         connect(m, core.o, peripheral.i)

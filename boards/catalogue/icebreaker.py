@@ -2,6 +2,7 @@
 
 from downshift.boards.board import Board
 from downshift.boards.chips import ICE40UP5K, UP5K_CORE
+from downshift.hw.protocol import Feature
 
 __all__ = ["ICEBREAKER"]
 
@@ -16,7 +17,7 @@ ICEBREAKER = Board(
     oscillator_hz=12_000_000,
     clock_hz=24_000_000,
     config=UP5K_CORE,
-    scrubbing=False,
+    features=Feature.NONE,
     program_command="openFPGALoader -b ice40_generic {bitstream}",
     program_hint="openFPGALoader comes with most Linux distributions; iceprog works as well",
 )

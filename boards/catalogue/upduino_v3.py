@@ -2,6 +2,7 @@
 
 from downshift.boards.board import Board, Pin
 from downshift.boards.chips import ICE40UP5K, UP5K_CORE
+from downshift.hw.protocol import Feature
 
 __all__ = ["UPDUINO_V3"]
 
@@ -19,7 +20,7 @@ UPDUINO_V3 = Board(
     held_high=("flash_select_n",),
     clock_hz=24_000_000,
     config=UP5K_CORE,
-    scrubbing=False,
+    features=Feature.NONE,
     program_command="iceprog {bitstream}",
     program_hint="iceprog comes with Project IceStorm; close the solder jumper OSC of the board",
 )

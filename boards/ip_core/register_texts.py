@@ -32,6 +32,7 @@ errors are those of the [link protocol](protocol.md).
 | CHECK | CHECKSUM, LENGTH | |
 | WRITE | ADDRESS | from the input stream, up to the one with TLAST |
 | RUN | WIDTH | |
+| CASCADE | CASCADE, ADDRESS, LENGTH | |
 | READ | ADDRESS, LENGTH | to the output stream; the last has TLAST |
 | SCRUB | SECTION, CHECKSUM, LENGTH | |
 

@@ -1,7 +1,7 @@
 """`downshift build`."""
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -32,6 +32,10 @@ SHOWN = 8
 @widths_file_options
 @folder_option("bitstream")
 @click.option(
+    "--cascade", is_flag=True,
+    help="Let the accelerator choose between the two widths of a cascade by itself.",
+)  # fmt: skip
+@click.option(
     "--clock", type=click.FloatRange(min=0, min_open=True), metavar="MHZ",
     help="Of the accelerator.  [default: the highest that routing reaches]",
 )  # fmt: skip
@@ -49,7 +53,7 @@ SHOWN = 8
 )  # fmt: skip
 @json_option
 def build(
-    model, board, tables, config_path, widths_file, dataset, data, out, clock, seeds, jobs,
+    model, board, tables, config_path, widths_file, dataset, data, out, cascade, clock, seeds, jobs,
     scheduler, as_json,
 ):  # fmt: skip
     """Synthesise, place and route a board's accelerator, down to the bitstream.
@@ -62,9 +66,12 @@ def build(
     from downshift.boards import find
     from downshift.boards.build import build as build_bitstream
     from downshift.boards.fit import can_fit, fit
+    from downshift.hw.protocol import Feature
     from downshift.sw.compile.model_files import model_files
 
     chosen, found = find(board), None
+    if cascade:
+        chosen = replace(chosen, features=chosen.features | Feature.CASCADE)
     graph = optional_graph(model, widths_file=widths_file, dataset=dataset, data=data)
     if graph is None or tables or config_path or not can_fit(chosen):
         config = accelerator_config(board, tables=tables, graph=graph, path=config_path)

@@ -82,7 +82,10 @@ class AxiLink(Requester):
             self._do(command, SECTION=number(0, 1), CHECKSUM=number(1, 5), LENGTH=number(5, 8))
         elif command == Command.RUN:
             self._do(command, WIDTH=number(0, 1))
-            return b"".join(self._read(name).to_bytes(4, "little") for name in COUNTERS)
+            return self._counters()
+        elif command == Command.CASCADE:
+            self._do(command, CASCADE=number(0, 4), ADDRESS=number(4, 7), LENGTH=number(7, 8))
+            return self._counters() + self._read("CASCADED").to_bytes(4, "little")
         elif command == Command.WRITE:
             self._do(command, content=payload[3:], ADDRESS=number(0, 3))
         else:
@@ -144,6 +147,9 @@ class AxiLink(Requester):
             self._write(name, value)
         self._write("INTERRUPT_STATUS", 1)
         self._write("COMMAND", command)
+
+    def _counters(self) -> bytes:
+        return b"".join(self._read(name).to_bytes(4, "little") for name in COUNTERS)
 
     def _meet(self) -> None:
         """Refuse what is no core of ours, or one of another release."""

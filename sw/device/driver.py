@@ -8,13 +8,15 @@ import numpy as np
 
 from downshift.hw.errors import DownshiftError
 from downshift.hw.protocol import (
+    ALL_FEATURES,
     IMAGE_FORMAT,
     PROTOCOL_VERSION,
-    SCRUBBING,
     Command,
+    Feature,
     LinkError,
 )
 from downshift.sw.compile.image import Image, Section
+from downshift.sw.device.cascade import PolicyResult, can_cascade, cascade_request
 from downshift.sw.device.frame_result import FrameCounters, FrameResult
 from downshift.sw.device.link import AcceleratorError, Link, SilentError, Transport
 from downshift.sw.device.requester import Requester
@@ -37,8 +39,8 @@ class Information:
     protocol_version: int
     image_format: int
     image_loaded: bool
-    scrubbing: bool
-    """It can compare its memories with what was loaded."""
+    features: Feature
+    """What it knows besides."""
     fingerprint: int
 
 
@@ -62,7 +64,7 @@ class Accelerator:
             protocol_version=reply[0],
             image_format=reply[1],
             image_loaded=reply[2] & 0xF == 0b1110,
-            scrubbing=bool(reply[3] & SCRUBBING),
+            features=Feature(reply[3] & ALL_FEATURES),
             fingerprint=int.from_bytes(reply[4:8], "little"),
         )
 
@@ -127,16 +129,50 @@ class Accelerator:
             have = ", ".join(map(str, image.widths))
             raise DownshiftError(f"The image runs at widths {have}, not {width!r}")
         content = image.encode_input(codes, width)
-        try:
-            counters = self._run(image, content, width)
-        except AcceleratorError as error:
-            if error.error != LinkError.NO_IMAGE:
-                raise
-            # It was reset, or lost its power for a moment.
-            self.load(image)
-            counters = self._run(image, content, width)
+        request = (Command.RUN, bytes([width]))
+        reply = self._loaded(image, lambda: self._ask(image, content, width, request))
+        counters = FrameCounters.from_reply(reply)
         logits = self.read_map(image.maps[width][-1].name, width).reshape(-1)
         return FrameResult(logits=logits, counters=counters)
+
+    def can_cascade(self, first: int, second: int) -> bool:
+        """Whether the accelerator can choose between two widths of the image by itself.
+
+        It can, if it was built so, and the input of both lies in the same place, where the first
+        leaves it.
+        """
+        image = self._image()
+        if Feature.CASCADE not in self.information().features:
+            return False
+        return can_cascade(image, first, second)
+
+    def cascade(self, codes: np.ndarray, first: int, second: int, threshold: int) -> PolicyResult:
+        """Run one frame at a width, and at another if its two best logits are too close.
+
+        The accelerator decides: there is no turn-around by the host. Ask `can_cascade` before.
+
+        Parameters
+        ----------
+        codes : uint8 array, shape (height, width, channels)
+            Input codes.
+        first, second : int
+            Widths of the image.
+        threshold : int
+            Too close: less than this apart.
+
+        Raises
+        ------
+        DownshiftError
+            As of `run`.
+        """
+        image = self._image()
+        content = image.encode_input(codes, first)
+        request = cascade_request(image, first, second, threshold)
+        reply = self._loaded(image, lambda: self._ask(image, content, first, request))
+        width = second if reply[-1] else first
+        logits = self.read_map(image.maps[width][-1].name, width).reshape(-1)
+        result = FrameResult(logits=logits, counters=FrameCounters.from_reply(reply[:-4]))
+        return PolicyResult.of(result, first, second, reply[-4:])
 
     def scrub(self) -> tuple[Section, ...]:
         """Compare the accelerator's memories with the image: bits may flip in the field.
@@ -155,7 +191,7 @@ class Accelerator:
             If no image is loaded, or the accelerator was built without this.
         """
         image = self._image()
-        if not self.information().scrubbing:
+        if Feature.SCRUB not in self.information().features:
             raise DownshiftError(
                 "The accelerator cannot compare its memories; build it with scrubbing"
             )
@@ -172,10 +208,23 @@ class Accelerator:
         entry = image.map(name, width)
         return entry.decode(self.link.read(entry.base, entry.size))
 
-    def _run(self, image: Image, content: bytes, width: int) -> FrameCounters:
+    def _ask(
+        self, image: Image, content: bytes, width: int, request: tuple[Command, bytes]
+    ) -> bytes:
         """Write the input, and run."""
         self.link.write(image.maps[width][0].base, content)
-        return FrameCounters.from_reply(self.link.request(Command.RUN, bytes([width])))
+        return self.link.request(*request)
+
+    def _loaded(self, image: Image, action: Callable[[], bytes]) -> bytes:
+        """Do something that needs the image; load it again if it is gone."""
+        try:
+            return action()
+        except AcceleratorError as error:
+            if error.error != LinkError.NO_IMAGE:
+                raise
+        # It was reset, or lost its power for a moment.
+        self.load(image)
+        return action()
 
     def _is_intact(self, image: Image, section: Section) -> bool:
         """Ask whether a section lies in memory as it was loaded."""

@@ -1,31 +1,17 @@
 """Frames on an accelerator, at the widths that a policy chooses: `PolicyRunner`."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from downshift.hw.errors import DownshiftError
+from downshift.sw.device.cascade import MOST_THRESHOLD, PolicyResult
 from downshift.sw.device.driver import Accelerator
-from downshift.sw.device.frame_result import FrameResult
-from downshift.sw.policy.policies import Policy
+from downshift.sw.policy.policies import Cascade, Policy
 
-__all__ = ["PolicyResult", "PolicyRunner"]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PolicyResult:
-    """One frame."""
-
-    result: FrameResult
-    """Of its last run, whose logits count."""
-    widths: tuple[int, ...]
-    """Of its runs, in order."""
-    cycles: int
-    """Of all of them."""
+__all__ = ["PolicyRunner"]
 
 
 class PolicyRunner:
-    """Run frames under a policy.
+    """Run frames under a policy; a cascade of two widths in the accelerator, if it can.
 
     Parameters
     ----------
@@ -51,6 +37,12 @@ class PolicyRunner:
             )
         self.accelerator = accelerator
         self.policy = policy
+        self.within = (
+            isinstance(policy, Cascade)
+            and len(policy.steps) == 2
+            and policy.steps[0][1] <= MOST_THRESHOLD
+            and accelerator.can_cascade(*policy.widths)
+        )
 
     def run(self, codes: np.ndarray, *, seconds_left: float | None = None) -> PolicyResult:
         """Run one frame, once or more often.
@@ -62,6 +54,10 @@ class PolicyRunner:
         seconds_left : float, optional
             Until the result is due.
         """
+        if self.within:
+            assert isinstance(self.policy, Cascade)
+            (first, threshold), (second, _) = self.policy.steps
+            return self.accelerator.cascade(codes, first, second, threshold)
         widths: list[int] = []
         cycles = 0
         width: int | None = self.policy.first(seconds_left)

@@ -14,6 +14,7 @@ from downshift.boards.fit_runs import read_runs
 from downshift.boards.predict import predict
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.errors import DownshiftError
+from downshift.hw.protocol import Feature
 from downshift.sim import golden
 from downshift.sim.cycles import cycles
 from downshift.sim.random_networks import random_network
@@ -32,7 +33,7 @@ def config_of(run):
 def test_memories_and_multipliers_are_predicted_exactly(family):
     assert len(RUNS[family]) > 12
     for run in RUNS[family]:
-        predicted = predict(family, config_of(run), scrubbing=run["scrubbing"])
+        predicted = predict(family, config_of(run), features=Feature(run["scrubbing"]))
         found = (run["bram"], run["dsp"], run.get("spram", 0))
         assert (predicted.bram, predicted.dsp, predicted.spram) == found, run
 
@@ -44,7 +45,7 @@ def test_runs_that_were_left_out_are_predicted(family, monkeypatch):
         others = {family: RUNS[family][:number] + RUNS[family][number + 1 :]}
         monkeypatch.setattr(predict_module, "read_runs", lambda others=others: others)
         predict_module._weights.cache_clear()
-        predicted = predict(family, config_of(run), scrubbing=run["scrubbing"])
+        predicted = predict(family, config_of(run), features=Feature(run["scrubbing"]))
         assert abs(predicted.lut / run["lut"] - 1) <= 0.05, run
         assert abs(predicted.ff / run["ff"] - 1) <= 0.05, run
     predict_module._weights.cache_clear()
@@ -62,7 +63,7 @@ def test_what_is_chosen_runs_the_network_on_the_board(name, graph):
     chosen = found.chosen
     image = compile_graph(graph, chosen.config)
     assert chosen.cycles == {width: cycles(image, width).total for width in graph.widths}
-    assert chosen.needs == predict(board.family, chosen.config, scrubbing=board.scrubbing)
+    assert chosen.needs == predict(board.family, chosen.config, features=board.features)
     for resource in ("lut", "ff", "bram", "dsp", "spram"):
         assert getattr(chosen.needs, resource) <= getattr(board.resources, resource)
     assert all(chosen.mean_cycles <= other.mean_cycles for other in found.others)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from downshift.hw.config import AcceleratorConfig
-from downshift.hw.protocol import IMAGE_FORMAT, SCRUBBING
+from downshift.hw.protocol import ALL_FEATURES, IMAGE_FORMAT
 from downshift.hw.register_map import IDENTITY, MAP_BYTES, MAP_VERSION, REGISTERS
 from downshift.hw.table_config import TableConfig
 from downshift.sim import golden
@@ -55,7 +55,7 @@ def test_registers_keep_what_is_written(bricks, tmp_path):
     found = bricks.run("downshift.sim.axi_faults:registers", {}, tmp_path)
     values = {entry.name: entry.reset for entry in REGISTERS} | {
         "ID": IDENTITY,
-        "VERSION": MAP_VERSION | IMAGE_FORMAT << 8 | SCRUBBING << 16,
+        "VERSION": MAP_VERSION | IMAGE_FORMAT << 8 | ALL_FEATURES << 16,
         "FINGERPRINT": BRICKS.fingerprint,
     }
     assert found["values"] == values

@@ -9,8 +9,8 @@ from downshift.hw.protocol import (
     MAX_FRAME,
     ONCE,
     PROTOCOL_VERSION,
-    SCRUBBING,
     Command,
+    Feature,
     LinkError,
     decode_frame,
     encode_frame,
@@ -28,7 +28,7 @@ class DeviceModel:
         self.graph, self.image = graph, image
         self.config, self.faults, self.error = config or image.config, faults or {}, error
         self.protocol = protocol or PROTOCOL_VERSION
-        self.scrubbing = True
+        self.features = Feature.SCRUB
         self.memory = bytearray(self.config.activation_bytes)
         self.loaded, self.section, self.body = {}, 0, b""
         self.last_tag, self.last_failed, self.done = 0, False, []
@@ -70,8 +70,7 @@ class DeviceModel:
 
     def on_info(self, _):
         loaded = sum(1 << section for section in self.loaded)
-        features = SCRUBBING * self.scrubbing
-        return bytes([self.protocol, 1, loaded, features]) + self.config.fingerprint.to_bytes(
+        return bytes([self.protocol, 1, loaded, self.features]) + self.config.fingerprint.to_bytes(
             4, "little"
         )
 

@@ -12,6 +12,7 @@ from downshift.hw.protocol import (
     ERROR_SENTENCES,
     PROTOCOL_VERSION,
     Command,
+    Feature,
     LinkError,
     decode_frame,
     encode_frame,
@@ -230,7 +231,7 @@ def test_what_flipped_in_memory_is_found_and_loaded_again():
 
 def test_accelerators_without_scrubbing_are_not_asked():
     model = Model()
-    model.scrubbing = False
+    model.features = Feature.NONE
     accelerator = Accelerator(model)
     accelerator.load(IMAGE)
     with pytest.raises(DownshiftError, match="cannot compare its memories"):
