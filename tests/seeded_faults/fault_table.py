@@ -45,6 +45,11 @@ PASSES = "tests/hw/test_pass_queue.py"
 OPERATORS = "tests/sw/test_onnx_operators.py"
 WIDE_NETWORKS = "tests/sim/test_table_networks.py::test_wider_multipliers"
 TABLE_NETWORKS = "tests/sim/test_table_networks.py"
+AXI = "tests/sim/test_axi_core.py"
+SPI = "tests/sim/test_spi.py"
+SCRUB = "tests/sim/test_scrubbing.py"
+CASCADE = "tests/sim/test_cascade.py"
+MARGIN = "tests/hw/test_logit_margin.py"
 BRICK_NETWORKS = "tests/sim/test_random_networks.py"
 FROZEN_CODE = "sw/quantization/freeze.py"
 ROUNDING_CODE = "sw/quantization/double_rounding.py"
@@ -184,6 +189,34 @@ SUBSTITUTIONS = {
         ("hw/partial_sums.py", "known.eq(~on_its_way)", "known.eq(1)", SUMS),
         ("hw/tile.py", "(in_use ^ self.swap) << 2", "in_use << 2", BRICK),
         ("hw/checksum.py", "self.i.ready.eq(left == 0)", "self.i.ready.eq(1)", CHECKSUM),
+    ],
+    "commands that do too much or too little": [
+        ("hw/streamed_executor.py", "with m.If(body & ~over):", "with m.If(0):", AXI),
+        ("hw/axi_core.py", "kept & ~strobe | fresh", "fresh", AXI),
+        ("hw/axi_core.py", "sync.rst.eq(~self.aresetn | reset)", "sync.rst.eq(~self.aresetn)", AXI),
+        ("hw/axi_lite.py", "self.read.eq(asked & ~self.rvalid)", "self.read.eq(asked)", AXI),
+        ("hw/executor.py", "self._beyond.eq(self._address == last)", "self._beyond.eq(0)", AXI),
+        ("hw/spi.py", "is_byte.eq(self.i.valid)", "is_byte.eq(0)", SPI),
+        ("hw/spi.py", "((left != 8) | ~is_byte)", "~is_byte", SPI),
+        ("sw/device/c/downshift.c", "    host->tag++;\n", "", SPI),
+        ("sw/device/c/downshift.c", "status == 0 && host->content[2] != BAD_FRAME &&",
+         "status == 0 &&", SPI),
+    ],
+    "a flipped bit overlooked": [
+        ("hw/section_reader.py", "with m.If(byte == last):", "with m.If(byte == 3):", SCRUB),
+        ("hw/executor.py", "with m.If(check.other_crc):", "with m.If(0):", SCRUB),
+        ("hw/executor.py", "self.loaded.bit_select(self._region, 1).eq(0)",
+         "self.loaded.eq(self.loaded)", SCRUB),
+        ("hw/frame_runner.py", "(clear == 0) & over_time(self.counters)", "0", SCRUB),
+        ("hw/frame_runner.py", "with m.If(hung):", "with m.If(0):", SCRUB),
+    ],
+    "a frame run again or not": [
+        ("hw/logit_margin.py", "whole & (value > second)", "whole & (value > best)", MARGIN),
+        ("hw/logit_margin.py", "~margin[MARGIN_WIDTH:].any() & ", "", MARGIN),
+        ("hw/frame_runner.py", "Mux(self.raised, second, first)", "first", CASCADE),
+        ("hw/frame_runner.py", "self.first_cycles.eq(self.counters.cycles)",
+         "self.first_cycles.eq(0)", CASCADE),
+        ("sw/device/cascade.py", "if image.maps[second][0] != entering:", "if False:", CASCADE),
     ],
     "another map than the one named": [
         ("sim/golden.py", "maps[graph.source_of(layer)]", "maps[list(maps)[-1]]", GOLDEN),
