@@ -77,7 +77,7 @@ class AxiCore(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        # Ports and registers outlive a reset by command; all else is in the domain sync.
+        # Registers and what is offered outlive a reset by command; all else is in the domain sync.
         m.domains.bus = bus = ClockDomain()
         m.domains.sync = sync = ClockDomain()
         reset = Signal()
@@ -94,8 +94,9 @@ class AxiCore(wiring.Component):
         for name, member in axi_lite_members("", ADDRESS_WIDTH).items():
             ours, its = getattr(self, CONTROL + name), getattr(port, name)
             m.d.comb += its.eq(ours) if member.flow is In else ours.eq(its)
-        beats_in, beats_out = SkidBuffer(shape=Beat), SkidBuffer(shape=Beat)
-        m.submodules.beats_in, m.submodules.beats_out = in_bus(beats_in), in_bus(beats_out)
+        m.submodules.beats_in = beats_in = SkidBuffer(shape=Beat)
+        beats_out = SkidBuffer(shape=Beat)
+        m.submodules.beats_out = in_bus(beats_out)  # what is offered stays so
         m.d.comb += [
             beats_in.i.p.data.eq(getattr(self, f"{DATA_IN}tdata")),
             beats_in.i.p.last.eq(getattr(self, f"{DATA_IN}tlast")),

@@ -44,7 +44,7 @@ class StreamedExecutor(wiring.Component):
     command, arguments : ``In(8)``, ``In(64)``
         As of `Executor`, but that any number may be a command.
     length : ``In(24)``
-        Bytes that READ is to give.
+        Bytes that READ is to give; logits of CASCADE.
     busy, ended, error : ``Out(1)``, ``Out(1)``, ``Out(LinkError)``
         A command is being done; it ended in the cycle before; how the last one did.
     loaded, counters, first_cycles, raised
@@ -135,6 +135,8 @@ class StreamedExecutor(wiring.Component):
                 with m.If(~self.command.matches(*known)):
                     end(LinkError.UNKNOWN_COMMAND)
                 with m.Elif(reads & self.length[len(left) :].any()):
+                    end(LinkError.BAD_LENGTH)
+                with m.Elif((self.command == Command.CASCADE) & self.length[8:].any()):
                     end(LinkError.BAD_LENGTH)
                 with m.Else():
                     m.d.comb += executor.start.eq(1)

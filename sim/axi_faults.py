@@ -68,6 +68,7 @@ def wrong_commands(accelerator: Accelerator) -> dict:
         "read beyond": _error(lambda: link._do(Command.READ, ADDRESS=0xFFFFFF, LENGTH=1)),
         "run without an image": _error(lambda: link.request(Command.RUN, b"\x08")),
         "section without an image": _error(lambda: link.request(Command.SECTION, b"\x01")),
+        "too many logits": _error(lambda: link._do(Command.CASCADE, ADDRESS=0, LENGTH=256)),
         "other format": _error(lambda: link.request(Command.LOAD, bytes([99, 0, 0, 0, 0]))),
         "other configuration": _error(lambda: link.request(Command.LOAD, bytes([1, 0, 0, 0, 0]))),
     }
@@ -108,7 +109,8 @@ def wrong_bytes(accelerator: Accelerator, *, image: str, inputs: str) -> dict:
     -------
     dict
         ``errors``, by case; ``memory``: what lies at the end of activation memory, and at its
-        beginning, after bytes that reach beyond; ``logits`` of a frame then.
+        beginning, after bytes that reach beyond, and after some that came for nothing; ``logits``
+        of a frame then.
     """
     good, x = Image.load(Path(image)), np.load(inputs)
     link = accelerator.link
@@ -119,6 +121,12 @@ def wrong_bytes(accelerator: Accelerator, *, image: str, inputs: str) -> dict:
         "write beyond": _error(lambda: link.write(end - 3, b"abcdefgh")),
     }
     memory = [link.read(end - 3, 3).decode(), link.read(0, 5).decode()]
+    # Bytes that came for nothing are forgotten by a reset.
+    link.port.send(b"zz")
+    link._read("STATUS")
+    link.reset()
+    link.write(0, b"third")
+    memory.append(link.read(0, 5).decode())
     # Bytes that never come: the core is told to forget it.
     accelerator.load(good)
     link._start(Command.WRITE, ADDRESS=0)

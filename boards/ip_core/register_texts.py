@@ -40,7 +40,9 @@ errors are those of the [link protocol](protocol.md).
 - A frame: WRITE the input, RUN, READ the logits. Another width is another WIDTH, nothing else.
 - DATA and WRITE take one byte a cycle, and all bytes up to TLAST, also if they are refused. READ
   gives a byte every 12 cycles, or slower.
-- Bytes that never come are given up with RESET; a byte that is already offered stays offered.
+- Bytes that never come are given up with RESET. Stop what feeds the input stream before; bytes
+  of it that the core has taken are forgotten. Up to two of the output stream stay offered, as AXI
+  has it: take them.
 - The streams are 8 bits wide: let the width converter of your tool, or the DMA engine, make them
   so.
 """

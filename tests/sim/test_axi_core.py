@@ -77,6 +77,7 @@ def test_wrong_commands_are_refused(bricks, tmp_path, monkeypatch):
         "read beyond": "BAD_ADDRESS",
         "run without an image": "NO_IMAGE",
         "section without an image": "BAD_ADDRESS",
+        "too many logits": "BAD_LENGTH",
         "other format": "WRONG_FORMAT",
         "other configuration": "WRONG_CONFIGURATION",
         "command while busy": "refused",
@@ -106,7 +107,7 @@ def test_wrong_bytes_go_nowhere(bricks, tmp_path, files):
         "write beyond": "BAD_ADDRESS",
         "run after a reset": "NO_IMAGE",
     }
-    assert found["memory"] == ["abc", "first"]
+    assert found["memory"] == ["abc", "first", "third"]
     assert found["logits"] == logits
 
 
