@@ -11,11 +11,11 @@ from downshift.hw.frame import Frame
 from downshift.hw.protocol import (
     ALL_FEATURES,
     ARGUMENT_BYTES,
-    FEATURE_OF,
     MAX_FRAME,
     Command,
     Feature,
     LinkError,
+    commands_of,
 )
 from downshift.hw.reply import Reply
 from downshift.hw.slip import Symbol
@@ -28,9 +28,9 @@ class CommandProcessor(wiring.Component):
     """Execute one request at a time and reply to it.
 
     A request that is damaged, unknown or malformed changes nothing but what bytes of it were
-    already written in their place, and is answered with an error. DATA and RUN are not done again
-    if the lowest bit of their tag is that of the request before, which did not fail: they are that
-    request, whose reply was lost.
+    already written in their place, and is answered with an error. DATA, RUN and CASCADE are not
+    done again if the lowest bit of their tag is that of the request before, which did not fail:
+    they are that request, whose reply was lost.
 
     Parameters
     ----------
@@ -89,9 +89,7 @@ class CommandProcessor(wiring.Component):
         last_tag, last_failed = Signal(), Signal()
         self._arguments = Signal(64)  # shifted in from the top
         self._argument_bytes = {
-            command: count
-            for command, count in ARGUMENT_BYTES.items()
-            if command not in FEATURE_OF or FEATURE_OF[command] in self.features
+            command: ARGUMENT_BYTES[command] for command in commands_of(self.features)
         }
         self._left = Signal(range(max(self._argument_bytes.values()) + 1))
         m.d.comb += self.buffer_address.eq(self._at)

@@ -7,7 +7,7 @@ __all__ = ["COUNTER_WIDTH", "MOST_CYCLES", "Counters", "CycleUse", "count_events
 
 COUNTER_WIDTH = 24
 """Bits that count: 0.2 seconds at 80 MHz."""
-MOST_CYCLES = 1 << COUNTER_WIDTH - 1
+MOST_CYCLES = 1 << COUNTER_WIDTH
 """Of a frame; one that takes more is given up."""
 
 
@@ -40,7 +40,9 @@ def count_events(m, counters, *, busy, start, events):
     clear = Signal()
     m.d.sync += clear.eq(start)
     for name, event in events.items():
-        count, step = Signal(COUNTER_WIDTH, name=f"count_{name}"), Signal(name=f"count_{name}_step")
+        # One bit more tells that there are too many cycles.
+        width = COUNTER_WIDTH + (name == "cycles")
+        count, step = Signal(width, name=f"count_{name}"), Signal(name=f"count_{name}_step")
         m.d.comb += counters[name].eq(count)
         m.d.sync += [step.eq(busy & event), count.eq(count + step)]
         with m.If(clear):
@@ -49,4 +51,4 @@ def count_events(m, counters, *, busy, start, events):
 
 def over_time(counters):
     """Whether a frame has taken `MOST_CYCLES`."""
-    return counters.cycles[COUNTER_WIDTH - 1]
+    return counters.cycles[COUNTER_WIDTH]

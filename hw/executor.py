@@ -45,7 +45,7 @@ class Executor(wiring.Component):
     Members
     -------
     start : ``In(1)``
-        Begin a command. What it says must not change until `done`.
+        Begin a command. What it says must not change until the cycle after `done`.
     command, arguments : ``In(Command)``, ``In(64)``
         The arguments end at the top.
     bare : ``In(1)``
@@ -168,7 +168,10 @@ class Executor(wiring.Component):
             self.raised.eq(frames.raised),
         ]
         with m.If(frames.read_start):
-            m.d.sync += self._address.eq(self.arguments[32:56])
+            m.d.sync += [
+                self._region.eq(Region.ACTIVATIONS),
+                self._address.eq(self.arguments[32:56]),
+            ]
 
         # What is known of the command.
         m.d.comb += [
@@ -237,6 +240,7 @@ class Executor(wiring.Component):
                         with m.If(~check.other_length):
                             m.next = "Judge"
                         with m.Elif(self._beyond):
+                            m.d.sync += self._region.eq(Region.ACTIVATIONS)
                             self._end(m, LinkError.BAD_ADDRESS)
                         with m.Elif(self._crc.i.ready):
                             m.d.comb += [self._crc.i.valid.eq(1), scrubbed.eq(1)]

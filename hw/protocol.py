@@ -7,7 +7,6 @@ __all__ = [
     "ALL_FEATURES",
     "ARGUMENT_BYTES",
     "ERROR_SENTENCES",
-    "FEATURE_OF",
     "IMAGE_FORMAT",
     "MAX_FRAME",
     "ONCE",
@@ -16,6 +15,7 @@ __all__ = [
     "Command",
     "Feature",
     "LinkError",
+    "commands_of",
     "decode_frame",
     "encode_frame",
 ]
@@ -69,6 +69,22 @@ class Feature(IntFlag):
 
 ALL_FEATURES = Feature.SCRUB | Feature.CASCADE
 FEATURE_OF = {Command.SCRUB: Feature.SCRUB, Command.CASCADE: Feature.CASCADE}
+
+
+def commands_of(features: Feature) -> tuple[Command, ...]:
+    """Return what an accelerator with some features knows.
+
+    Examples
+    --------
+    >>> [command.name for command in commands_of(Feature.SCRUB)][-2:]
+    ['RUN', 'SCRUB']
+    """
+    return tuple(
+        command
+        for command in Command
+        if command not in FEATURE_OF or FEATURE_OF[command] in features
+    )
+
 
 ARGUMENT_BYTES = {
     Command.INFO: 0,

@@ -1,6 +1,6 @@
 """The request check: what a complete request asks for, judged before anything is done."""
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -74,6 +74,10 @@ class RequestCheck(wiring.Component):
         # What can be wrong, each on its own.
         more = (self.command == Command.WRITE) | (self.command == Command.DATA)
         read_from, read_count = argument[24:48], argument[48:]
+        if Feature.CASCADE in self.features:
+            cascade = self.command == Command.CASCADE
+            read_from = Mux(cascade, argument[32:56], read_from)
+            read_count = Mux(cascade, argument[56:] << 2, read_count)
         read_end = Signal(within + 2)
         faults = {
             "trailing": ~self.ended & ~more,
@@ -88,7 +92,6 @@ class RequestCheck(wiring.Component):
             "incomplete": self.loaded != ALL_SECTIONS,
             "no_profile": argument[-8:] >= PROFILES,
             "no_profiles": (argument[:4] >= PROFILES) | (argument[4:8] >= PROFILES),
-            "logits_beyond": argument[32:56][within:].any(),
             "no_region": (argument[:8] == 0) | (argument[:8] >= len(Region)),
         }
         found = {name: Signal(name=name) for name in faults}
@@ -129,7 +132,7 @@ class RequestCheck(wiring.Component):
             matters[Command.CASCADE] = [
                 (found["incomplete"], LinkError.NO_IMAGE),
                 (found["no_profiles"], LinkError.NO_WIDTH),
-                (found["logits_beyond"], LinkError.BAD_ADDRESS),
+                (found["read_beyond"] | beyond_end, LinkError.BAD_ADDRESS),
             ]
         verdict = Signal(LinkError)
         m.d.sync += verdict.eq(LinkError.NONE)

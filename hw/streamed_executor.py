@@ -8,7 +8,7 @@ from downshift.hw.config import AcceleratorConfig
 from downshift.hw.counters import COUNTER_WIDTH, Counters
 from downshift.hw.executor import BODIES, Executor
 from downshift.hw.fabric import Fabric
-from downshift.hw.protocol import ALL_FEATURES, FEATURE_OF, Command, Feature, LinkError
+from downshift.hw.protocol import ALL_FEATURES, Command, Feature, LinkError, commands_of
 from downshift.hw.reply import SETTLE
 from downshift.hw.table_config import TableConfig
 
@@ -127,12 +127,7 @@ class StreamedExecutor(wiring.Component):
 
             with m.State("Judge"):
                 m.next = "Execute"
-                known = [
-                    command
-                    for command in Command
-                    if command not in FEATURE_OF or FEATURE_OF[command] in self.features
-                ]
-                with m.If(~self.command.matches(*known)):
+                with m.If(~self.command.matches(*commands_of(self.features))):
                     end(LinkError.UNKNOWN_COMMAND)
                 with m.Elif(reads & self.length[len(left) :].any()):
                     end(LinkError.BAD_LENGTH)

@@ -94,6 +94,12 @@ class SimulatedAxiPort:
         return bytes(coming.result().tdata)
 
     @resume
+    async def stop(self) -> None:
+        """Stop sending what is left of `send`, and forget what was received."""
+        self.source.clear()
+        self.sink.clear()
+
+    @resume
     async def wait(self) -> bool:
         """Wait for the interrupt, a while; return whether it came."""
         if self.dut.interrupt.value == 1:

@@ -10,6 +10,7 @@ from downshift.hw.counters import MOST_CYCLES
 from downshift.hw.errors import DownshiftError
 from downshift.hw.protocol import Command
 from downshift.sw.compile.image import Image, Section
+from downshift.sw.device.cascade import cascade_request
 from downshift.sw.device.driver import Accelerator, AcceleratorError
 
 __all__ = ["STORES", "flipped_bits", "hung_frame"]
@@ -54,6 +55,8 @@ def flipped_bits(
         results.append({"found": found, "then": then, "logits": logits, "after": after})
     other = bytes([Section.WEIGHTS]) + good.claim(Section.PROGRAM)
     claims = {
+        "logits beyond the memory": _logits_beyond(accelerator, good),
+        "data without a section": _data_after_cascade(accelerator, good),
         "another section": _error(accelerator, Command.SCRUB, other),
         "no section": _error(accelerator, Command.SCRUB, bytes(8)),
         "beyond the memory": _error(accelerator, Command.SCRUB, bytes([1, 0, 0, 0, 0, 0, 0, 255])),
@@ -101,6 +104,23 @@ def hung_frame(
     transport.reset(after_cycles=1)
     logits = accelerator.run(x, width).logits.tolist()
     return {"errors": errors, "found": found, "logits": logits}
+
+
+def _logits_beyond(accelerator: Accelerator, good: Image) -> str:
+    """Ask for a cascade that looks at two logits where one has room."""
+    width = good.widths[0]
+    last = (good.config.activation_bytes - 4).to_bytes(3, "little")
+    payload = bytes([width | width << 4, 0, 0, 0]) + last
+    assert _error(accelerator, Command.CASCADE, payload + b"\1") == "NONE"
+    return _error(accelerator, Command.CASCADE, payload + b"\2")
+
+
+def _data_after_cascade(accelerator: Accelerator, good: Image) -> str:
+    """Ask for a cascade, which fails or not, and send data that no section waits for."""
+    width = good.widths[0]
+    command, payload = cascade_request(good, width, width, 0)
+    accelerator.link.request(command, payload)
+    return _error(accelerator, Command.DATA, bytes(16))
 
 
 def _names(sections) -> list[str]:

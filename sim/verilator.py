@@ -128,7 +128,7 @@ def run_bench(
 
 
 def _runner(*, apart: bool):
-    """Cocotb's Verilator runner, without making every signal visible: `VISIBLE` says which are.
+    """Cocotb's Verilator runner, where only what the control file names is visible.
 
     With `apart`, Verilator builds the model and those that are apart by itself.
     """

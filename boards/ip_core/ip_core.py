@@ -61,7 +61,9 @@ def write_ip_core(
             "registers.md": documentation(),
         }
     else:
-        texts = {f"{name}.v": plain_verilog(SpiTop(config=config), name=name), **driver_texts()}
+        texts = {f"{name}.v": plain_verilog(SpiTop(config=config), name=name)}
+        if isinstance(config, AcceleratorConfig):  # it lays out inputs of no other style
+            texts |= driver_texts()
     texts[CONFIG] = config_text(config)
     contents = {name: text.encode() for name, text in texts.items()} | dict(files or {})
     with atomic_folder(out) as folder:

@@ -22,7 +22,7 @@ AFTER = """
 
 A command is started by writing its number to COMMAND, after its arguments to their registers. It
 has ended when BUSY is 0 again, or at the interrupt, if enabled; then ERROR says how. Commands and
-errors are those of the [link protocol](protocol.md).
+errors are those of the link protocol, `docs/protocol.md`. Registers must not be written meanwhile.
 
 | command | registers | bytes |
 |---|---|---|

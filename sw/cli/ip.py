@@ -28,12 +28,13 @@ def ip(model, link, tables, config_path, widths_file, dataset, data, out, as_jso
 
     For a system on chip, AXI4-Lite for control and AXI4-Stream for data: Verilog, its description
     in IP-XACT, which Vivado and other tools read, a C header and documentation of its registers.
-    Beside a microcontroller, SPI: Verilog, and a host in C.
+    Beside a microcontroller, SPI: Verilog, and a host in C, unless for the large accelerator.
 
     With MODEL, a checkpoint of `downshift train` or an integer graph (.safetensors), also the image
     for it; for the host in C, as model.h.
     """
     from downshift.boards.ip_core.ip_core import write_ip_core
+    from downshift.hw.config import AcceleratorConfig
     from downshift.sw.compile.image import Image
     from downshift.sw.compile.model_files import IMAGE, model_files
     from downshift.sw.exporting.host_model import host_model
@@ -41,7 +42,7 @@ def ip(model, link, tables, config_path, widths_file, dataset, data, out, as_jso
     graph = optional_graph(model, widths_file=widths_file, dataset=dataset, data=data)
     config = accelerator_config(None, tables=tables, graph=graph, path=config_path)
     files = {} if graph is None else model_files(graph, config)
-    if files and link == "spi":
+    if files and link == "spi" and isinstance(config, AcceleratorConfig):
         image = Image.from_bytes(files[IMAGE])
         files["model.h"] = host_model(image, name=image.network).encode()
     names = write_ip_core(config, out, link=link, files=files)

@@ -13,6 +13,8 @@ from downshift.sw.cli.options import board_option, config_option, json_option, t
 
 __all__ = ["run"]
 
+AGAIN = 3
+"""Runs of the same frames, at most, while bits flip."""
 SHOWN = 20
 """Frames that are shown, at most."""
 
@@ -94,7 +96,7 @@ def run(
         accelerator = Accelerator(transport)
         accelerator.load(image, progress=lambda *at: bars.report("load", *at))
         runner = PolicyRunner(accelerator, policy)
-        results = []
+        results, again = [], 0
         while len(results) < len(x):
             start, end = len(results), min(len(x), len(results) + (scrub or len(x)))
             for codes in x[start:end]:
@@ -108,6 +110,14 @@ def run(
                     err=True,
                 )
                 del results[start:]
+                again += 1
+                if again == AGAIN:
+                    raise DownshiftError(
+                        f"The board's memory ({names}) is wrong after {AGAIN} times of loading; is "
+                        "its power steady, and the clock of its bitstream met?"
+                    )
+            else:
+                again = 0
     if out:
         write_atomically(out, _npy(np.stack([each.result.logits for each in results])))
     if as_json:

@@ -6,7 +6,7 @@ from typing import Protocol
 from downshift.hw.errors import DownshiftError
 from downshift.hw.protocol import PROTOCOL_VERSION, Command, LinkError
 from downshift.hw.register_map import IDENTITY, MAP_VERSION, register
-from downshift.sw.device.link import AcceleratorError, SilentError
+from downshift.sw.device.link import AcceleratorError, SilentError, unknown_error
 from downshift.sw.device.requester import Requester
 
 __all__ = ["AxiLink", "AxiPort"]
@@ -34,6 +34,10 @@ class AxiPort(Protocol):
 
     def receive(self, size: int) -> bytes:
         """Return `size` bytes of the stream, the last of which is a `last`; empty if none come."""
+        ...
+
+    def stop(self) -> None:
+        """Stop sending what is left of `send`, and forget what was received."""
         ...
 
     def wait(self) -> bool:
@@ -116,6 +120,7 @@ class AxiLink(Requester):
 
     def reset(self) -> None:
         """Start the core anew: whatever it does ends, and no image is loaded."""
+        self.port.stop()
         self._write("RESET", 1)
         self._write("INTERRUPT_STATUS", 1)
 
@@ -128,9 +133,11 @@ class AxiLink(Requester):
             self.port.send(content)
         taken = self.port.receive(take) if take else b""
         ended = self.port.wait()
-        error = LinkError(self._read("STATUS") >> 8 & 0xFF)
+        error = self._read("STATUS") >> 8 & 0xFF
+        if error not in set(LinkError):
+            raise unknown_error(command, error)
         if ended and error != LinkError.NONE:
-            raise AcceleratorError(error)
+            raise AcceleratorError(LinkError(error))
         if not ended or len(taken) != take:
             self.reset()
             raise SilentError(
@@ -143,10 +150,9 @@ class AxiLink(Requester):
     def _start(self, command: Command, **registers: int) -> None:
         if not self._known:
             self._meet()
+        registers |= {"INTERRUPT_ENABLE": 1, "INTERRUPT_STATUS": 1, "COMMAND": command}
         for name, value in registers.items():
             self._write(name, value)
-        self._write("INTERRUPT_STATUS", 1)
-        self._write("COMMAND", command)
 
     def _counters(self) -> bytes:
         return b"".join(self._read(name).to_bytes(4, "little") for name in COUNTERS)
@@ -166,7 +172,6 @@ class AxiLink(Requester):
                 f"{MAP_VERSION}; update its bitstream"
             )
         self._known = True
-        self._write("INTERRUPT_ENABLE", 1)
 
     def _read(self, name: str) -> int:
         return self.port.read_register(register(name).offset)

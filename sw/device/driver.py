@@ -177,7 +177,7 @@ class Accelerator:
     def scrub(self) -> tuple[Section, ...]:
         """Compare the accelerator's memories with the image: bits may flip in the field.
 
-        Takes about 20 cycles a byte. What is damaged counts as not loaded: the next frame loads the
+        Takes 11 cycles a byte. What is damaged counts as not loaded: the next frame loads the
         image again.
 
         Returns

@@ -16,7 +16,7 @@ from downshift.hw.protocol import (
 )
 from downshift.sw.device.requester import Requester
 
-__all__ = ["AcceleratorError", "Link", "SilentError", "Transport"]
+__all__ = ["AcceleratorError", "Link", "SilentError", "Transport", "unknown_error"]
 
 MOST_BYTES, LEAST_BYTES = 256, 16
 """Of data in a request or reply: fewer while the line is bad, since long frames seldom survive."""
@@ -25,6 +25,8 @@ GOOD_IN_A_ROW = 8
 FIRST_ATTEMPTS = 3
 """While nothing has ever been heard: perhaps there is nobody."""
 ATTEMPTS = 16
+MOST_HEARD = 1 << 14
+"""Bytes that are looked at for a reply: what goes on longer is noise, or a line that is stuck."""
 FEW_ATTEMPTS = 3
 """For what may be shorter."""
 
@@ -57,6 +59,14 @@ class AcceleratorError(DownshiftError):
     def __init__(self, error: LinkError):
         super().__init__(f"The accelerator refused ({error.name}): {ERROR_SENTENCES[error]}")
         self.error = error
+
+
+def unknown_error(command: Command, error: int) -> DownshiftError:
+    """What to raise for an error of a later release."""
+    return DownshiftError(
+        f"The accelerator answers {command.name} with error {error}, which this release does not "
+        "know; update it"
+    )
 
 
 class SilentError(DownshiftError):
@@ -179,10 +189,7 @@ class Link(Requester):
         if self._good == GOOD_IN_A_ROW:
             self._good, self._most = 0, min(MOST_BYTES, 2 * self._most)
         if reply[2] not in set(LinkError):
-            raise DownshiftError(
-                f"The accelerator answers {command.name} with error {reply[2]}, which this "
-                "release does not know; update it"
-            )
+            raise unknown_error(command, reply[2])
         error = LinkError(reply[2])
         if error != LinkError.NONE:
             raise AcceleratorError(error)
@@ -207,7 +214,8 @@ class Link(Requester):
 
     def _reply(self) -> bytes | None:
         """The reply to the last request; None if none comes."""
-        while True:
+        heard = 0
+        while heard < MOST_HEARD:
             before, end, after = self._received.partition(bytes([END]))
             if end:
                 self._received = after
@@ -219,6 +227,8 @@ class Link(Requester):
                 continue
             arrived = self.transport.read()
             if not arrived:
-                self._received = b""
-                return None
+                break
+            heard += len(arrived)
             self._received += arrived
+        self._received = b""
+        return None

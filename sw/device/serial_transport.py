@@ -6,6 +6,8 @@ from downshift.hw.errors import DownshiftError
 
 __all__ = ["SerialTransport"]
 
+MOST_DRAINED = 1 << 16
+"""Bytes: more than can be on their way."""
 QUIET_SECONDS = 0.02
 """More than a USB adapter keeps bytes back."""
 
@@ -73,11 +75,12 @@ class SerialTransport:
             raise self._lost(error) from None
 
     def drain(self) -> None:
-        """Forget what arrives until nothing comes for `QUIET_SECONDS`."""
+        """Forget what arrives until nothing comes for `QUIET_SECONDS`, or it does not end."""
         waited, self._serial.timeout = self._serial.timeout, QUIET_SECONDS
+        drained = 0
         try:
-            while self.read():
-                pass
+            while (arrived := self.read()) and drained < MOST_DRAINED:
+                drained += len(arrived)
         finally:
             self._serial.timeout = waited
 

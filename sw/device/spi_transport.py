@@ -12,6 +12,8 @@ CHUNK = 64
 """Bytes exchanged at once."""
 QUIET_CHUNKS = 16
 """Without a byte: nothing is on its way any more."""
+MOST_CHUNKS = 256
+"""More than can be on its way."""
 
 
 class SpiTransport:
@@ -31,6 +33,7 @@ class SpiTransport:
         self.transfer = transfer
         self.patience = patience
         self._received = b""
+        self._open = False  # what was read last goes on
 
     def write(self, content: bytes) -> None:
         """Send all of `content`."""
@@ -40,17 +43,20 @@ class SpiTransport:
     def read(self) -> bytes:
         """Return what has arrived, waiting for at least a byte; empty if none comes."""
         for _ in range(max(1, self.patience // CHUNK)):
-            if self._received.strip(IDLE):
+            if self._received.strip(IDLE) or (self._open and self._received):
                 break
             self._received = self.transfer(IDLE * CHUNK)
         else:
             self._received = b""
         arrived, self._received = self._received, b""
+        self._open = bool(arrived) and not arrived.endswith(IDLE)
         return arrived
 
     def drain(self) -> None:
-        """Forget what arrives until nothing comes for `QUIET_CHUNKS`."""
-        self._received = b""
+        """Forget what arrives until nothing comes for `QUIET_CHUNKS`, or the line is stuck."""
+        self._received, self._open = b"", False
         quiet = 0
-        while quiet < QUIET_CHUNKS:
+        for _ in range(MOST_CHUNKS):
             quiet = 0 if self.transfer(IDLE * CHUNK).strip(IDLE) else quiet + 1
+            if quiet == QUIET_CHUNKS:
+                break

@@ -31,7 +31,7 @@ def host_model(image: Image, *, name: str) -> str:
     image : Image
         For an accelerator of the brick style, with one pixel of logits.
     name : str
-        Of the model; what C does not allow in names becomes an underscore.
+        Of the model, behind ``model_``; what C does not allow in names becomes an underscore.
 
     Raises
     ------
@@ -42,14 +42,14 @@ def host_model(image: Image, *, name: str) -> str:
         raise DownshiftError(
             "The C driver lays out inputs of the brick style only; compile for an AcceleratorConfig"
         )
-    name = re.sub(r"\W|^(?=\d)", "_", name)
+    name = "model_" + re.sub(r"[^A-Za-z0-9_]", "_", name)
     height, columns, channels = image.input_shape
     classes = image.maps[image.widths[0]][-1].shape
     if classes[:2] != (1, 1):
         raise DownshiftError(f"The C driver reads one pixel of logits, not {classes[:2]}")
-    guard = f"{name.upper()}_MODEL_H"
+    guard = f"{name.upper()}_H"
     lines = [
-        f"/* {image.network}, compiled for the accelerator {image.config.fingerprint:08x}. */",
+        f"/* Compiled for the accelerator {image.config.fingerprint:08x}. */",
         f"#ifndef {guard}", f"#define {guard}", "", '#include "downshift.h"',
     ]  # fmt: skip
     sections, gears = [], []

@@ -64,6 +64,8 @@ def test_a_single_flipped_bit_is_found(simulation, tmp_path, network):
         assert result["logits"] == logits
         assert result["after"] == []
     assert found["claims"] == {
+        "logits beyond the memory": "BAD_ADDRESS",
+        "data without a section": "BAD_ADDRESS",
         "another section": "BAD_CHECKSUM",
         "no section": "BAD_ADDRESS",
         "beyond the memory": "BAD_ADDRESS",

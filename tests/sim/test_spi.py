@@ -28,18 +28,19 @@ int load(downshift_transfer transfer)
     downshift_init(&host, transfer, NULL);
     host.patience = 20000;
     host.attempts = 16;
-    return downshift_load(&host, &the_model);
+    return downshift_load(&host, &model_mine);
 }
 int run(int width, const uint8_t *codes, int32_t *logits, uint32_t *cycles)
 {
     downshift_counters counters = {0, 0, 0, 0, 0};
-    int status = downshift_run_counted(&host, &the_model, (uint8_t)width, codes, logits, &counters);
+    int status = downshift_run_counted(&host, &model_mine, (uint8_t)width, codes,
+                                       logits, &counters);
     *cycles = counters.cycles;
     return status;
 }
 int scrub(void)
 {
-    return downshift_scrub(&host, &the_model);
+    return downshift_scrub(&host, &model_mine);
 }
 """
 
@@ -51,7 +52,7 @@ def simulation(tmp_path_factory):
 
 def compiled_host(image, folder):
     """The host in C for one model, as a library."""
-    texts = {**driver_texts(), "model.h": host_model(image, name="the model"), "shim.c": SHIM}
+    texts = {**driver_texts(), "model.h": host_model(image, name="mine"), "shim.c": SHIM}
     for name, text in texts.items():
         (folder / name).write_text(text)
     flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wconversion", "-O1"]

@@ -12,7 +12,7 @@ import pytest
 from device_model import DeviceModel
 
 from downshift.boards import find
-from downshift.hw.protocol import Command
+from downshift.hw.protocol import Command, LinkError
 from downshift.sim import golden
 from downshift.sim.random_networks import random_codes, random_network
 from downshift.sw.compile.compiler import compile_graph
@@ -95,6 +95,17 @@ def test_frames_run_again_where_a_bit_flipped(run, files):
     assert "bits have flipped in the board (weights); frames 0 to 1 run again" in err
     expected = golden.run(GRAPH, X, GRAPH.widths[0]).logits.tolist()
     assert [frame["logits"] for frame in json.loads(out)["frames"]] == expected
+
+
+def test_memory_that_stays_wrong_is_given_up(run, files):
+    device = DeviceModel(GRAPH, IMAGE)
+    device.on_scrub = lambda payload: LinkError.BAD_CHECKSUM
+    with board(device) as port:
+        status, out, err = run(
+            "run", "model.img", "--port", port, "--input", "x.npy", "--scrub", 2, "--json"
+        )
+    assert (status, out) == (1, "")
+    assert "memory (program, weights, parameters) is wrong after 3 times of loading" in err
 
 
 def test_people_see_a_table(run, files):

@@ -5,7 +5,7 @@
 enum { END = 0xC0, ESC = 0xDB, ESC_END = 0xDC, ESC_ESC = 0xDD };
 enum { INFO, WRITE, READ, LOAD, SECTION, DATA, CHECK, RUN, SCRUB };
 enum { BAD_FRAME = 1, WRONG_CONFIGURATION = 5 };
-enum { PART = 256, CHUNK = 64, QUIET_CHUNKS = 16 };
+enum { PART = 256, CHUNK = 64, QUIET_CHUNKS = 16, MOST_CHUNKS = 256 };
 
 static uint32_t crc32(const uint8_t *bytes, size_t count)
 {
@@ -116,17 +116,16 @@ static int exchange(downshift_host *host)
     return DOWNSHIFT_SILENT;
 }
 
-/* Waits until nothing comes any more. */
+/* Waits until nothing comes any more, or the line turns out to be stuck. */
 static int drain(downshift_host *host)
 {
     uint8_t idle[CHUNK], in[CHUNK];
+    int quiet = 0;
     memset(idle, END, sizeof idle);
-    for (int quiet = 0; quiet < QUIET_CHUNKS; quiet++) {
+    for (int k = 0; k < MOST_CHUNKS && quiet < QUIET_CHUNKS; k++) {
         if (host->transfer(host->context, idle, in, CHUNK))
             return DOWNSHIFT_TRANSFER_FAILED;
-        for (size_t k = 0; k < CHUNK; k++)
-            if (in[k] != END)
-                quiet = -1;
+        quiet = memcmp(idle, in, CHUNK) ? 0 : quiet + 1;
     }
     return 0;
 }
@@ -160,8 +159,10 @@ static int request(downshift_host *host, uint8_t command, const uint8_t *head, s
         }
         if (status == 0)
             status = host->content[2] == BAD_FRAME ? BAD_FRAME : DOWNSHIFT_STRANGE;
-        if (status == DOWNSHIFT_TRANSFER_FAILED || drain(host))
-            return DOWNSHIFT_TRANSFER_FAILED;
+        if (status == DOWNSHIFT_TRANSFER_FAILED || drain(host)) {
+            status = DOWNSHIFT_TRANSFER_FAILED;
+            break;
+        }
     }
     host->in_step = 0;
     return status;

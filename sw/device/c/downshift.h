@@ -5,8 +5,8 @@
  *
  *     downshift_host host;
  *     downshift_init(&host, transfer, NULL);
- *     downshift_load(&host, &digits);                      // of model.h
- *     downshift_run(&host, &digits, 4, codes, logits);     // at 4 bits
+ *     downshift_load(&host, &model_digits);                   // of model.h
+ *     downshift_run(&host, &model_digits, 4, codes, logits);  // at 4 bits
  *
  * C99, no heap, no other library. One host must not be used from several threads at once.
  */
@@ -75,8 +75,8 @@ void downshift_init(downshift_host *host, downshift_transfer transfer, void *con
 /* Loads an image, which the accelerator checks for itself. */
 int downshift_load(downshift_host *host, const downshift_model *model);
 
-/* Runs a frame: `codes` are pixels * channels bytes, `logits` takes classes numbers. Another width
- * than before costs nothing. Error 8 (NO_IMAGE): the accelerator was reset; load again. */
+/* Runs a frame: `codes` are pixels * channels bytes, each within input_bits of the width's gear;
+ * `logits` takes classes numbers. Another width than before costs nothing. Error 8 (NO_IMAGE): the accelerator was reset; load again. */
 int downshift_run(downshift_host *host, const downshift_model *model, uint8_t width,
                   const uint8_t *codes, int32_t *logits);
 
