@@ -12,7 +12,6 @@ from downshift.hw.protocol import (
     ALL_FEATURES,
     ARGUMENT_BYTES,
     MAX_FRAME,
-    Command,
     Feature,
     LinkError,
     commands_of,
@@ -84,7 +83,9 @@ class CommandProcessor(wiring.Component):
         self._byte = Signal(8)
         self._ended = Signal()
         self._unsettled = Signal(3)
-        self._tag, self._command, self._error = Signal(8), Signal(Command), Signal(LinkError)
+        # No wider than the commands that are known.
+        self._command = Signal(range(max(commands_of(self.features)) + 1))
+        self._tag, self._error = Signal(8), Signal(LinkError)
         self._damaged = Signal()
         last_tag, last_failed = Signal(), Signal()
         self._arguments = Signal(64)  # shifted in from the top

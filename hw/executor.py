@@ -131,7 +131,7 @@ class Executor(wiring.Component):
             m.d.sync += self._beyond.eq(self._address == last)
 
         # The engine.
-        settle = Signal(range(SETTLE + 1))
+        settle = Signal(range((SETTLE if scrubbing else RequestCheck.latency) + 1))
         begin = Signal(len(Command))
         if c.pipelined:
             m.d.sync += [

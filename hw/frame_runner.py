@@ -11,9 +11,6 @@ from downshift.hw.protocol import LinkError
 
 __all__ = ["FrameRunner"]
 
-CLEAR = 3
-"""Cycles from the start of a frame until its counters begin anew, and then some."""
-
 
 class FrameRunner(wiring.Component):
     """Do RUN and CASCADE.
@@ -67,10 +64,8 @@ class FrameRunner(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        hung, clear = Signal(), Signal(range(CLEAR + 1))
+        hung = Signal()
         m.d.comb += self.profile.eq(self.arguments[-8:])
-        with m.If(clear != 0):
-            m.d.sync += clear.eq(clear - 1)
         if self.cascading:
             m.submodules.reader = reader = MarginReader()
             m.d.comb += [
@@ -91,15 +86,14 @@ class FrameRunner(wiring.Component):
         with m.FSM():
             with m.State("Idle"), m.If(self.start):
                 m.d.sync += [self.raised.eq(0), self.first_cycles.eq(0)]
-                m.next = "Start"
-
-            with m.State("Start"):
-                m.d.sync += clear.eq(CLEAR)
                 with m.If(hung):
                     end(LinkError.HUNG)
                 with m.Else():
-                    m.d.comb += self.engine_start.eq(1)
-                    m.next = "Frame"
+                    m.next = "Start"
+
+            with m.State("Start"):
+                m.d.comb += self.engine_start.eq(1)
+                m.next = "Frame"
 
             with m.State("Frame"):
                 with m.If(self.engine_done & self.missing):
@@ -113,7 +107,7 @@ class FrameRunner(wiring.Component):
                             end()
                     else:
                         end()
-                with m.Elif((clear == 0) & over_time(self.counters)):
+                with m.Elif(over_time(self.counters)):
                     m.d.sync += hung.eq(1)
                     end(LinkError.HUNG)
 

@@ -6,7 +6,7 @@ import pytest
 from downshift.boards import floorplan
 from downshift.boards.floorplan import ROWS, place_hard_blocks
 
-ENGINE = "accelerator.engine."
+ENGINE = "accelerator.core.processor.executor.engine."
 BLOCKS = {
     "DP16KD": [
         *(
@@ -19,7 +19,7 @@ BLOCKS = {
             for s in range(4) for k in range(8)
         ),
         f"{ENGINE}program.ram.slice_0.bank_0_0.cell",
-        "accelerator.requests.memory.0.0",
+        "accelerator.core.requests.memory.0.0",
         "something_else",
     ],
     "MULT18X18D": [

@@ -40,7 +40,7 @@ def tools(monkeypatch):
             else:
                 ran.append("synthesis")
                 assert (folder / "top.v").read_text().startswith("top.v of ")
-                cells = {"accelerator.engine.array.x": {"type": "SB_LUT4"}}
+                cells = {"accelerator.core.processor.executor.engine.array.x": {"type": "SB_LUT4"}}
                 module = {"attributes": {}, "cells": cells}
                 (folder / "top.json").write_text(json.dumps({"modules": {"top": module}}))
                 stat = {"design": {"num_cells_by_type": {"SB_DFF": 5}}}

@@ -207,7 +207,7 @@ SUBSTITUTIONS = {
         ("hw/executor.py", "with m.If(check.other_crc):", "with m.If(0):", SCRUB),
         ("hw/executor.py", "self.loaded.bit_select(self._region, 1).eq(0)",
          "self.loaded.eq(self.loaded)", SCRUB),
-        ("hw/frame_runner.py", "(clear == 0) & over_time(self.counters)", "0", SCRUB),
+        ("hw/frame_runner.py", "m.Elif(over_time(self.counters))", "m.Elif(0)", SCRUB),
         ("hw/frame_runner.py", "with m.If(hung):", "with m.If(0):", SCRUB),
     ],
     "a frame run again or not": [
