@@ -66,11 +66,12 @@ def test_the_table_style_is_made_of_what_the_family_has(tmp_path, name, fabric, 
 
     def make(**arguments):
         given.update(arguments)
-        return make_stand_in(config, given["divisor"])
+        return make_stand_in(config, given["divisor"], given["features"])
 
     generate(find(name), config, tmp_path, core=make)
     assert given["config"] == config
     assert type(given["fabric"]) is fabric
+    assert given["features"] == find(name).features
     script = (tmp_path / "build.sh").read_text()
     assert "--placer static --router router2" in script
     assert ("downshift.boards.floorplan" in script) == (name == "ulx3s-85f")
