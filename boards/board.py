@@ -38,6 +38,8 @@ class Chip:
     """Options of nextpnr that select it."""
     resources: Resources
     """What it has, as place and route counts it."""
+    gate_from_global: bool = True
+    """Place and route finds a way from a global net to a clock gate."""
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,12 @@ __all__ = [
 ECP5_25 = Resources(lut=24_288, ff=24_288, bram=56, dsp=28)
 ECP5_45 = Resources(lut=43_848, ff=43_848, bram=108, dsp=72)
 ECP5_85 = Resources(lut=83_640, ff=83_640, bram=208, dsp=156)
-LFE5U_12F = Chip(family="ecp5", name="LFE5U-12F", options=("--12k",), resources=ECP5_25)
-LFE5U_25F = Chip(family="ecp5", name="LFE5U-25F", options=("--25k",), resources=ECP5_25)
+LFE5U_12F = Chip(
+    family="ecp5", name="LFE5U-12F", options=("--12k",), resources=ECP5_25, gate_from_global=False
+)
+LFE5U_25F = Chip(
+    family="ecp5", name="LFE5U-25F", options=("--25k",), resources=ECP5_25, gate_from_global=False
+)
 LFE5U_45F = Chip(family="ecp5", name="LFE5U-45F", options=("--45k",), resources=ECP5_45)
 LFE5U_85F = Chip(family="ecp5", name="LFE5U-85F", options=("--85k",), resources=ECP5_85)
 LFE5UM5G_45F = Chip(family="ecp5", name="LFE5UM5G-45F", options=("--um5g-45k",), resources=ECP5_45)

@@ -56,7 +56,9 @@ class Clocking(Elaboratable):
         family = FAMILIES[self.board.family]
         domain = "ungated" if family.gated else "sync"
         if family.gated:
-            m.domains.ungated = ClockDomain(reset_less=True, local=True)
+            m.domains.ungated = ungated = ClockDomain(reset_less=True, local=True)
+            if not self.board.chip.gate_from_global:
+                ungated.clk.attrs["noglobal"] = 1
 
         # Clock.
         pll_locked = Signal()

@@ -1,4 +1,5 @@
 # amaranth: UnusedElaboratable=no
+import re
 from dataclasses import replace
 
 import pytest
@@ -7,6 +8,7 @@ from amaranth.hdl import Fragment
 from downshift.boards import find
 from downshift.boards.clocking import Clocking
 from downshift.boards.families import FAMILIES
+from downshift.boards.verilog import board_verilog
 from downshift.hw.errors import DownshiftError
 
 ECP5, ICE40, GOWIN, XILINX = (
@@ -70,3 +72,11 @@ def test_a_board_at_its_oscillator_needs_no_pll(name):
     for clocked, plls in ((board, 1), (at_oscillator, 0)):
         fragment = Fragment.get(Clocking(clocked), None)
         assert [subname for _, subname, _ in fragment.subfragments].count("pll") == plls
+
+
+@pytest.mark.parametrize(("name", "count"), [("ulx3s-25f", 1), ("ulx3s-12f", 1), ("ulx3s-85f", 0)])
+def test_the_smallest_ecp5_keeps_the_gates_clock_off_global_nets(name, count, make_stand_in):
+    """Nextpnr finds no way from there to the gate."""
+    board = find(name)
+    text = board_verilog(board, make_stand_in(board.config, board.divisor, board.features))
+    assert len(re.findall(r"\(\* noglobal = .*1 \*\)\s+wire ungated_clk;", text)) == count
