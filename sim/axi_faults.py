@@ -86,9 +86,11 @@ def wrong_commands(accelerator: Accelerator) -> dict:
     interrupts = []
     for enable in (0, 1):
         link._write("INTERRUPT_ENABLE", enable)
-        link._start(Command.INFO)
+        link._write("INTERRUPT_STATUS", 1)
+        link._write("COMMAND", Command.INFO)
         while link._read("STATUS") & 1:
             pass
+        link._read("STATUS")  # the line follows some cycles later
         interrupts.append(port.interrupt())
     link._write("INTERRUPT_STATUS", 1)
     link._read("STATUS")
