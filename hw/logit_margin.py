@@ -55,7 +55,7 @@ class LogitMargin(wiring.Component):
         m.d.sync += [
             whole.eq(self.enable & (count == 3)),
             margin.eq(best - second),
-            self.close.eq(~margin[MARGIN_WIDTH:].any() & (margin < self.threshold)),
+            self.close.eq(margin < self.threshold),
         ]
         with m.If(self.enable):
             m.d.sync += [logit.eq(Cat(logit[8:], self.byte)), count.eq(count + 1)]

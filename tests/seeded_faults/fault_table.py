@@ -212,7 +212,7 @@ SUBSTITUTIONS = {
     ],
     "a frame run again or not": [
         ("hw/logit_margin.py", "whole & (value > second)", "whole & (value > best)", MARGIN),
-        ("hw/logit_margin.py", "~margin[MARGIN_WIDTH:].any() & ", "", MARGIN),
+        ("hw/logit_margin.py", "margin < self.threshold", "margin <= self.threshold", MARGIN),
         ("hw/frame_runner.py", "Mux(self.raised, second, first)", "first", CASCADE),
         ("hw/frame_runner.py", "self.first_cycles.eq(self.counters.cycles)",
          "self.first_cycles.eq(0)", CASCADE),
