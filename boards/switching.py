@@ -153,11 +153,11 @@ def _width(
     totals = sum(by_frame["driven_by", group] for group in DRIVERS)
     entry: dict[str, Any] = {
         "cycles": round(float(np.mean(report.cycles))),
-        "toggles": round(float(np.mean(totals))),
+        "toggles": float(np.mean(totals)),
         "toggles_by_frame": np.asarray(totals).tolist(),
         "driven_by": {}, "at_ports_of": {},
         "values_compared": report.logits_compared + report.codes_compared,
     }
     for (key, group), values in by_frame.items():
-        entry[key][group] = round(float(np.mean(values)))
+        entry[key][group] = float(np.mean(values))
     return entry

@@ -80,8 +80,9 @@ def _show(report) -> None:
          *(f"At {group}" for group in ports)],
         [
             [
-                width, entry["cycles"], f"{entry['relative_cycles']:.1%}", entry["toggles"],
-                f"{entry['relative_toggles']:.1%}", *entry["driven_by"].values(),
+                width, entry["cycles"], f"{entry['relative_cycles']:.1%}",
+                round(entry["toggles"]),
+                f"{entry['relative_toggles']:.1%}", *map(round, entry["driven_by"].values()),
                 *entry["at_ports_of"].values(),
             ]
             for width, entry in report["widths"].items()
