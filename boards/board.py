@@ -86,7 +86,7 @@ class Board:
     """Bits a second of the serial port."""
     config: AcceleratorConfig
     """The accelerator built unless another is asked for."""
-    features: Feature = Feature.SCRUB
+    features: Feature = Feature.SCRUB | Feature.QUEUE
     """Commands that the accelerator knows besides; each takes a few hundred look-up tables."""
     program_command: str
     """Shell command that loads the bitstream ``{bitstream}``."""

@@ -8,7 +8,7 @@ from downshift.hw.command_processor import CommandProcessor
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.fabric import Fabric
 from downshift.hw.frame import FrameReceiver, FrameTransmitter
-from downshift.hw.protocol import ALL_FEATURES, MAX_FRAME, Feature
+from downshift.hw.protocol import ALL_FEATURES, MAX_FRAME, QUEUE_BYTES, Feature
 from downshift.hw.skid_buffer import SkidBuffer
 from downshift.hw.slip import SlipDecoder, SlipEncoder, Symbol
 from downshift.hw.table_config import TableConfig
@@ -53,7 +53,9 @@ class Accelerator(wiring.Component):
 
         # Requests.
         m.submodules.decoder = decoder = SlipDecoder()
-        m.submodules.requests = requests = FrameReceiver(size=MAX_FRAME)
+        m.submodules.requests = requests = FrameReceiver(
+            size=MAX_FRAME, queue=QUEUE_BYTES if Feature.QUEUE in self.features else 0
+        )
         m.submodules.processor = processor = CommandProcessor(
             config=self.config, fabric=self.fabric, features=self.features
         )

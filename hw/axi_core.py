@@ -63,7 +63,7 @@ class AxiCore(wiring.Component):
     ):
         self.config = config
         self.fabric = fabric or Fabric()
-        self.features = features
+        self.features = features & ~Feature.QUEUE
         super().__init__(
             {
                 "aclk": In(1),

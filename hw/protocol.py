@@ -11,6 +11,8 @@ __all__ = [
     "MAX_FRAME",
     "ONCE",
     "PROTOCOL_VERSION",
+    "QUEUE_BYTES",
+    "QUEUE_FRAMES",
     "REPLY_BYTES",
     "Command",
     "Feature",
@@ -26,6 +28,9 @@ PROTOCOL_VERSION = 3
 MAX_FRAME = 512
 """Bytes of the largest request: tag, command, payload, checksum."""
 CRC_BYTES = 4
+QUEUE_BYTES, QUEUE_FRAMES = 2047, 16
+"""Bytes of requests, with their checksums, and requests, that wait where there is a queue; what
+comes besides is lost."""
 
 
 class Command(IntEnum):
@@ -60,14 +65,18 @@ class Command(IntEnum):
 
 
 class Feature(IntFlag):
-    """Commands that an accelerator knows or does not."""
+    """What an accelerator has or has not."""
 
     NONE = 0
     SCRUB = 1
+    """The command."""
     CASCADE = 2
+    """The command."""
+    QUEUE = 4
+    """Requests may be sent before others are answered: `QUEUE_FRAMES` and `QUEUE_BYTES` of them."""
 
 
-ALL_FEATURES = Feature.SCRUB | Feature.CASCADE
+ALL_FEATURES = Feature.SCRUB | Feature.CASCADE | Feature.QUEUE
 FEATURE_OF = {Command.SCRUB: Feature.SCRUB, Command.CASCADE: Feature.CASCADE}
 
 

@@ -32,19 +32,24 @@ class SimulationTransport:
     def __init__(self, port, *, timeout_cycles: int = 2_000_000):
         self.port = port
         self.timeout_cycles = timeout_cycles
+        self._send = 0  # its level
         self._frames = 0  # seen so far
-        self._bytes = 0  # returned since the last write
+        self._count = 0  # of bytes, at the last look
+        self._held = b""  # what came, and was not asked for yet
 
     @resume
     async def write(self, content: bytes) -> None:
-        """Hand all of `content` to the port."""
+        """Hand all of `content` to the port, once it has sent what came before."""
         if len(content) > PORT_BYTES:
             raise ValueError(f"At most {PORT_BYTES} bytes can be sent at once, not {len(content)}")
+        while int(self.port.done.value) != self._send:
+            await First(ValueChange(self.port.done), ValueChange(self.port.frames))
+            self._held += self._fresh()
         self.port.send_data.value = int.from_bytes(content, "little")
         self.port.send_count.value = len(content)
-        self.port.send.value = not self.port.send.value
-        self._bytes = 0
-        self._frames = int(self.port.frames.value)
+        # The port sees it later; until then it still tells what it had.
+        self._send ^= 1
+        self.port.send.value = self._send
 
     @resume
     async def watch(self, on: bool) -> None:
@@ -54,26 +59,23 @@ class SimulationTransport:
     @resume
     async def read(self) -> bytes:
         """Wait for a whole frame; empty if none comes."""
-        if int(self.port.frames.value) == self._frames:
+        if not self._held and int(self.port.frames.value) == self._frames:
             timeout = Timer(self.timeout_cycles * CLOCK_NS, "ns")
             if await First(ValueChange(self.port.frames), timeout) is timeout:
                 return b""
-        self._frames = int(self.port.frames.value)
-        count = int(self.port.received_count.value)
-        whole = self.port.received_data.value.to_unsigned().to_bytes(PORT_BYTES, "little")
-        fresh = whole[PORT_BYTES - count + self._bytes :]
-        self._bytes = count
-        return fresh
+        arrived, self._held = self._held + self._fresh(), b""
+        return arrived
 
     @resume
     async def drain(self) -> None:
         """Forget what arrives until nothing comes for `QUIET_CYCLES`."""
         while True:
-            self._frames = int(self.port.frames.value)
+            self._fresh()
             quiet = Timer(QUIET_CYCLES * CLOCK_NS, "ns")
             if await First(ValueChange(self.port.frames), quiet) is quiet:
                 break
-        self._bytes = int(self.port.received_count.value)
+        self._fresh()
+        self._held = b""
 
     @resume
     async def reset(self, *, after_cycles: int) -> None:
@@ -81,6 +83,15 @@ class SimulationTransport:
         await Timer(after_cycles * CLOCK_NS, "ns")
         self.port.reset.value = not self.port.reset.value
         await Timer(RESET_CYCLES * CLOCK_NS, "ns")
+
+    def _fresh(self) -> bytes:
+        """What has come since the last look."""
+        self._frames = int(self.port.frames.value)
+        count = int(self.port.received_count.value)
+        fresh = min((count - self._count) % (1 << 16), PORT_BYTES)
+        self._count = count
+        whole = self.port.received_data.value.to_unsigned().to_bytes(PORT_BYTES, "little")
+        return whole[PORT_BYTES - fresh :]
 
 
 @cocotb.test()

@@ -102,6 +102,7 @@ def noisy_frames(
     rate: float,
     seed: int,
     timeout_cycles: int,
+    batch: int = 1,
 ) -> dict:
     """Load an image over a bad line and run frames of random inputs at random widths.
 
@@ -118,6 +119,8 @@ def noisy_frames(
     seed : int
     timeout_cycles : int
         How long a reply is waited for: more than a frame takes.
+    batch : int
+        Frames at one width that are run ahead of each other, if more than one.
 
     Returns
     -------
@@ -139,17 +142,22 @@ def noisy_frames(
         except DownshiftError as error:
             outcome.refused += 1
             outcome.sentences.append(str(error))
-    for _ in range(frames):
-        index, width = int(rng.integers(len(x))), int(rng.choice(good.widths))
-        try:
-            logits = accelerator.run(x[index], width).logits
-        except DownshiftError as error:
-            outcome.refused += 1
-            outcome.sentences.append(str(error))
-            continue
-        if np.array_equal(logits, expected[width][index]):
-            outcome.correct += 1
+    for _ in range(frames // batch):
+        chosen, width = rng.integers(len(x), size=batch), int(rng.choice(good.widths))
+        if batch == 1:
+            results = map(accelerator.run, x[chosen], [width])
         else:
-            outcome.wrong += 1
+            results = accelerator.run_all(x[chosen], width)
+        ended = 0
+        try:
+            for result in results:
+                right = np.array_equal(result.logits, expected[width][chosen[ended]])
+                outcome.correct += int(right)
+                outcome.wrong += int(not right)
+                ended += 1
+        except DownshiftError as error:
+            # Those behind it were not run.
+            outcome.refused += batch - ended
+            outcome.sentences.append(str(error))
     outcome.damaged, outcome.requests_bytes = line.damaged, accelerator.link.bytes_sent
     return asdict(outcome)

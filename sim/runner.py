@@ -66,7 +66,7 @@ UART = SimulatedLink(
     toplevel="serial_port",
     bench="downshift.sim.bench",
     driven=("clk", "send*", "reset"),
-    seen=("frames", "received_*"),
+    seen=("done", "frames", "received_*"),
 )
 TRACED = replace(UART, driven=(*UART.driven, "watch"), traced=True)
 AXI = SimulatedLink(

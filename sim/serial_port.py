@@ -35,13 +35,15 @@ class SerialPort(wiring.Component):
     send_data, send_count : ``In(8 * PORT_BYTES)``, ``In(16)``
         Bytes to send, the first in the low bits.
     send : ``In(1)``
-        Every change sends the bytes.
+        Every change sends the bytes; there must be none before `done`.
+    done : ``Out(1)``
+        The level of `send` when the last of the bytes began to be sent.
     frames : ``Out(16)``
         Frames received so far; empty ones do not count.
     reset : ``In(1)``
         Every change resets the accelerator again.
     received_data, received_count : ``Out(8 * PORT_BYTES)``, ``Out(16)``
-        Bytes received since `send` last changed, the last in the high bits.
+        Bytes received, the last in the high bits; how many, modulo their width.
     watch : ``In(1)``
         The request that is sent is watched; only if traced.
     """
@@ -56,6 +58,7 @@ class SerialPort(wiring.Component):
                 "send_data": In(8 * PORT_BYTES),
                 "send_count": In(16),
                 "send": In(1),
+                "done": Out(1),
                 "reset": In(1),
                 "frames": Out(16),
                 "received_data": Out(8 * PORT_BYTES),
@@ -94,10 +97,11 @@ class SerialPort(wiring.Component):
                 sent.eq(self.send),
                 left.eq(self.send_count),
                 shift.eq(self.send_data),
-                self.received_count.eq(0),
             ]
         with m.Elif(transmitter.i.valid & transmitter.i.ready):
             m.d.sync += [left.eq(left - 1), shift.eq(shift >> 8)]
+        with m.Elif(left == 0):
+            m.d.sync += self.done.eq(sent)
 
         # Receive.
         content = Signal()  # the frame is not empty

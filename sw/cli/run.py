@@ -99,8 +99,8 @@ def run(
         results, again = [], 0
         while len(results) < len(x):
             start, end = len(results), min(len(x), len(results) + (scrub or len(x)))
-            for codes in x[start:end]:
-                results.append(runner.run(codes))
+            for result in runner.run_all(x[start:end]):
+                results.append(result)
                 bars.report("run", len(results), len(x))
             if damaged := accelerator.scrub() if scrub else ():
                 names = ", ".join(section.name.lower() for section in damaged)

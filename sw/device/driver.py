@@ -1,6 +1,6 @@
 """The driver: an accelerator behind any link that carries bytes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,16 @@ from downshift.hw.protocol import (
 )
 from downshift.sw.compile.image import Image, Section
 from downshift.sw.device.cascade import PolicyResult, can_cascade, cascade_request
+from downshift.sw.device.frame_requests import (
+    FrameRequests,
+    Result,
+    cascade_requests,
+    run_requests,
+)
 from downshift.sw.device.frame_result import FrameCounters, FrameResult
 from downshift.sw.device.link import AcceleratorError, Link, SilentError, Transport
 from downshift.sw.device.requester import Requester
+from downshift.sw.device.run_ahead import run_ahead
 
 __all__ = [
     "Accelerator",
@@ -125,15 +132,55 @@ class Accelerator:
             accelerator does not answer.
         """
         image = self._image()
-        if width not in image.widths:
-            have = ", ".join(map(str, image.widths))
-            raise DownshiftError(f"The image runs at widths {have}, not {width!r}")
+        self._check_width(image, width)
         content = image.encode_input(codes, width)
         request = (Command.RUN, bytes([width]))
         reply = self._loaded(image, lambda: self._ask(image, content, width, request))
         counters = FrameCounters.from_reply(reply)
         logits = self.read_map(image.maps[width][-1].name, width).reshape(-1)
         return FrameResult(logits=logits, counters=counters)
+
+    def run_all(self, frames: Iterable[np.ndarray], width: int) -> Iterator[FrameResult]:
+        """Run frames, the next ones on their way to the accelerator while it runs one.
+
+        That takes an accelerator with a queue for requests; with others, and over bad lines, frames
+        follow each other.
+
+        Parameters
+        ----------
+        frames : iterable of uint8 array, shape (height, width, channels)
+            Input codes, taken a few ahead.
+        width : int
+            One of the image's widths.
+
+        Yields
+        ------
+        FrameResult
+            In the order of the frames.
+
+        Raises
+        ------
+        DownshiftError
+            As of `run`, after the results of the frames before.
+        """
+        image = self._image()
+        self._check_width(image, width)
+        return self._ahead(
+            frames,
+            lambda codes: run_requests(image, codes, width),
+            lambda codes: self.run(codes, width),
+        )
+
+    def cascade_all(
+        self, frames: Iterable[np.ndarray], first: int, second: int, threshold: int
+    ) -> Iterator[PolicyResult]:
+        """Run frames as `cascade` does, ahead of each other as `run_all` does."""
+        image = self._image()
+        return self._ahead(
+            frames,
+            lambda codes: cascade_requests(image, codes, first, second, threshold),
+            lambda codes: self.cascade(codes, first, second, threshold),
+        )
 
     def can_cascade(self, first: int, second: int) -> bool:
         """Whether the accelerator can choose between two widths of the image by itself.
@@ -208,6 +255,16 @@ class Accelerator:
         entry = image.map(name, width)
         return entry.decode(self.link.read(entry.base, entry.size))
 
+    def _ahead(
+        self,
+        frames: Iterable[np.ndarray],
+        asked: Callable[[np.ndarray], FrameRequests[Result]],
+        alone: Callable[[np.ndarray], Result],
+    ) -> Iterator[Result]:
+        if Feature.QUEUE in self.information().features:
+            return run_ahead(self.link, frames, asked, alone)
+        return map(alone, frames)
+
     def _ask(
         self, image: Image, content: bytes, width: int, request: tuple[Command, bytes]
     ) -> bytes:
@@ -246,6 +303,11 @@ class Accelerator:
             )
         if told.fingerprint != image.config.fingerprint:
             raise AcceleratorError(LinkError.WRONG_CONFIGURATION)
+
+    def _check_width(self, image: Image, width: int) -> None:
+        if width not in image.widths:
+            have = ", ".join(map(str, image.widths))
+            raise DownshiftError(f"The image runs at widths {have}, not {width!r}")
 
     def _image(self) -> Image:
         if self.image is None:

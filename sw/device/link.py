@@ -1,6 +1,6 @@
 """The host's end of the link: requests that arrive exactly once, whatever the line does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from downshift.hw.errors import DownshiftError
@@ -14,12 +14,19 @@ from downshift.hw.protocol import (
     decode_frame,
     encode_frame,
 )
+from downshift.sw.device.memory_requests import (
+    MOST_BYTES,
+    Request,
+    read_request,
+    write_request,
+)
+from downshift.sw.device.pipeline import Pipeline
 from downshift.sw.device.requester import Requester
 
 __all__ = ["AcceleratorError", "Link", "SilentError", "Transport", "unknown_error"]
 
-MOST_BYTES, LEAST_BYTES = 256, 16
-"""Of data in a request or reply: fewer while the line is bad, since long frames seldom survive."""
+LEAST_BYTES = 16
+"""Of data in a request or reply while the line is bad, since long frames seldom survive."""
 GOOD_IN_A_ROW = 8
 """Requests that arrive at once, until they become longer again."""
 FIRST_ATTEMPTS = 3
@@ -88,7 +95,7 @@ class Link(Requester):
         self._received = b""
         self._heard = False
         # The accelerator knows which request came last, as it must before what is done but once.
-        self._in_step = False
+        self.in_step = False
         self._damaged = False  # the last request
         self._most = MOST_BYTES
         self._good = 0
@@ -100,7 +107,7 @@ class Link(Requester):
         which tells the accelerator that it is the same one. While nothing was ever heard, that is
         not done as often as `attempts` says.
         """
-        if command in ONCE and not self._in_step:
+        if command in ONCE and not self.in_step:
             self.request(Command.INFO)
         self.tag = (self.tag + 1) & 0xFF
         for _ in range(min(attempts, self._attempts)):
@@ -112,20 +119,12 @@ class Link(Requester):
     def write(self, address: int, content: bytes) -> None:
         """Write to activation memory."""
         self._in_parts(
-            Command.WRITE,
-            len(content),
-            lambda start, end: (address + start).to_bytes(3, "little") + content[start:end],
+            len(content), lambda start, end: write_request(address + start, content[start:end])
         )
 
     def read(self, address: int, size: int) -> bytes:
         """Read from activation memory."""
-        return self._in_parts(
-            Command.READ,
-            size,
-            lambda start, end: (
-                (address + start).to_bytes(3, "little") + (end - start).to_bytes(2, "little")
-            ),
-        )
+        return self._in_parts(size, lambda start, end: read_request(address + start, end - start))
 
     def load_section(
         self, section: int, body: bytes, progress: Callable[[int], None] = lambda sent: None
@@ -150,13 +149,78 @@ class Link(Requester):
                 if length == LEAST_BYTES or not damaged:
                     raise
 
-    def _in_parts(self, command: Command, size: int, payload: Callable[[int, int], bytes]) -> bytes:
+    def pipeline(self) -> Pipeline | None:
+        """Return what sends requests ahead; None while the line is bad."""
+        if self._most < MOST_BYTES:
+            return None
+        if not self.in_step:
+            self.request(Command.INFO)
+        return Pipeline(self)
+
+    def send(self, command: Command, payload: bytes) -> int:
+        """Send a request once, and return its tag."""
+        self.tag = (self.tag + 1) & 0xFF
+        self._send(command, payload)
+        return self.tag
+
+    def receive(self, tags: Iterable[int]) -> bytes | None:
+        """Return the next reply to requests with some tags, or to a damaged one.
+
+        Tag, command, error, and what it carries; None if none comes.
+        """
+        wanted = set(tags)
+        heard = 0
+        while heard < MOST_HEARD:
+            before, end, after = self._received.partition(bytes([END]))
+            if end:
+                self._received = after
+                content = decode_frame(before) if before else None
+                # A reply to a damaged request has no tag to tell.
+                if content and len(content) >= 3:
+                    if content[0] in wanted or content[2] == LinkError.BAD_FRAME:
+                        return content
+                continue
+            arrived = self.transport.read()
+            if not arrived:
+                break
+            heard += len(arrived)
+            self._received += arrived
+        self._received = b""
+        return None
+
+    def carried(self, command: Command, payload: bytes, reply: bytes) -> bytes:
+        """Return what a reply without an error carries; raise if that cannot be."""
+        body, due = reply[3:], REPLY_BYTES.get(command, 0)
+        if command == Command.READ:
+            due = int.from_bytes(payload[3:], "little")
+        if len(body) != due:
+            raise DownshiftError(
+                f"The accelerator answers {command.name} with {len(body)} bytes instead of "
+                f"{due}; update its bitstream"
+            )
+        return body
+
+    def shorten(self) -> None:
+        """Make requests shorter, since one did not get through."""
+        self._good, self._most = 0, max(LEAST_BYTES, self._most // 2)
+
+    def forget(self) -> None:
+        """Drop what may still come of what was sent.
+
+        Noise may end frames and begin others: more replies may come, and a request that the
+        accelerator does not see whole, busy with them, would only make another one.
+        """
+        self._received = b""
+        self.transport.drain()
+
+    def _in_parts(self, size: int, part: Callable[[int, int], Request]) -> bytes:
         """Ask for parts of `size` bytes, as long as the line allows; any may be asked for twice."""
         got, start, failed = [], 0, 0
         while start < size:
             end = min(size, start + self._most)
             self.tag = (self.tag + 1) & 0xFF
-            body = self._attempt(command, payload(start, end))
+            command, payload = part(start, end)
+            body = self._attempt(command, payload)
             if body is not None:
                 got.append(body)
                 start, failed = end, 0
@@ -172,19 +236,14 @@ class Link(Requester):
 
     def _attempt(self, command: Command, payload: bytes) -> bytes | None:
         """Send a request once; return what its reply carries, None if there is none."""
-        content = bytes([self.tag, command]) + payload
-        self.transport.write(encode_frame(content))
-        self.bytes_sent += len(content)
-        reply = self._reply()
+        self._send(command, payload)
+        reply = self.receive([self.tag])
         self._damaged = reply is not None and reply[2] == LinkError.BAD_FRAME
         if reply is None or self._damaged:
-            self._good, self._most = 0, max(LEAST_BYTES, self._most // 2)
-            # Noise may end frames and begin others: more replies may come, and a request that the
-            # accelerator does not see whole, busy with them, would only make another one.
-            self._received = b""
-            self.transport.drain()
+            self.shorten()
+            self.forget()
             return None
-        self._heard = self._in_step = True
+        self._heard = self.in_step = True
         self._good += 1
         if self._good == GOOD_IN_A_ROW:
             self._good, self._most = 0, min(MOST_BYTES, 2 * self._most)
@@ -193,42 +252,19 @@ class Link(Requester):
         error = LinkError(reply[2])
         if error != LinkError.NONE:
             raise AcceleratorError(error)
-        body, due = reply[3:], REPLY_BYTES.get(command, 0)
-        if command == Command.READ:
-            due = int.from_bytes(payload[3:], "little")
-        if len(body) != due:
-            raise DownshiftError(
-                f"The accelerator answers {command.name} with {len(body)} bytes instead of "
-                f"{due}; update its bitstream"
-            )
-        return body
+        return self.carried(command, payload, reply)
+
+    def _send(self, command: Command, payload: bytes) -> None:
+        """Send a request with the tag that is due."""
+        content = bytes([self.tag, command]) + payload
+        self.transport.write(encode_frame(content))
+        self.bytes_sent += len(content)
 
     def _gone(self, command: Command) -> DownshiftError:
         """What to raise when no attempt succeeded."""
-        self._in_step = False
+        self.in_step = False
         if self._damaged:
             return AcceleratorError(LinkError.BAD_FRAME)
         return SilentError(
             f"The accelerator does not answer {command.name}; check port, speed and bitstream"
         )
-
-    def _reply(self) -> bytes | None:
-        """The reply to the last request; None if none comes."""
-        heard = 0
-        while heard < MOST_HEARD:
-            before, end, after = self._received.partition(bytes([END]))
-            if end:
-                self._received = after
-                content = decode_frame(before) if before else None
-                # A reply to a damaged request has no tag to tell.
-                if content and len(content) >= 3:
-                    if content[0] == self.tag or content[2] == LinkError.BAD_FRAME:
-                        return content
-                continue
-            arrived = self.transport.read()
-            if not arrived:
-                break
-            heard += len(arrived)
-            self._received += arrived
-        self._received = b""
-        return None

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from downshift.hw.protocol import Command
+from downshift.sw.device.pipeline import Pipeline
 
 __all__ = ["Requester"]
 
@@ -27,6 +28,10 @@ class Requester(ABC):
         DownshiftError
             If it answers something else.
         """
+
+    def pipeline(self) -> Pipeline | None:
+        """Return what sends requests ahead of replies; None where that cannot be."""
+        return None
 
     @abstractmethod
     def write(self, address: int, content: bytes) -> None:

@@ -1,11 +1,13 @@
 """Frames on an accelerator, at the widths that a policy chooses: `PolicyRunner`."""
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 
 from downshift.hw.errors import DownshiftError
 from downshift.sw.device.cascade import MOST_THRESHOLD, PolicyResult
 from downshift.sw.device.driver import Accelerator
-from downshift.sw.policy.policies import Cascade, Policy
+from downshift.sw.policy.policies import Cascade, Fixed, Policy
 
 __all__ = ["PolicyRunner"]
 
@@ -68,3 +70,23 @@ class PolicyRunner:
             width = self.policy.then(width, result.logits)
         self.policy.spent(cycles)
         return PolicyResult(result=result, widths=tuple(widths), cycles=cycles)
+
+    def run_all(self, frames: Iterable[np.ndarray]) -> Iterator[PolicyResult]:
+        """Run frames, ahead of each other where the host has nothing to decide between them.
+
+        Parameters
+        ----------
+        frames : iterable of uint8 array, shape (height, width, channels)
+            Input codes.
+        """
+        if self.within:
+            assert isinstance(self.policy, Cascade)
+            (first, threshold), (second, _) = self.policy.steps
+            return self.accelerator.cascade_all(frames, first, second, threshold)
+        if isinstance(self.policy, Fixed):
+            width = self.policy.width
+            return (
+                PolicyResult(result=result, widths=(width,), cycles=result.cycles)
+                for result in self.accelerator.run_all(frames, width)
+            )
+        return map(self.run, frames)

@@ -10,6 +10,7 @@ from downshift.hw.protocol import LinkError
 from downshift.sim.block_bench import run
 
 SIZE = 32
+QUEUE = 63
 
 
 def symbols_of(content):
@@ -70,6 +71,89 @@ def test_receiver_keeps_good_frames():
 def test_receiver_refuses_and_goes_on(frame, error):
     good = framed(b"good")
     assert receive([frame, b"", good]) == [(error, b""), (LinkError.NONE, b"good")]
+
+
+def queued(contents, patience, *, after=0, seed=0):
+    """What a receiver with a queue gives, taken so many symbols late, and from a cycle on."""
+    dut = FrameReceiver(size=SIZE, queue=QUEUE)
+    rng = np.random.default_rng(seed)
+    symbols = [symbol for content in contents for symbol in symbols_of(content)]
+    taken = []
+
+    async def send(ctx):
+        for symbol in symbols:
+            ctx.set(dut.i.payload, symbol)
+            ctx.set(dut.i.valid, 1)
+            await ctx.tick().until(dut.i.ready)
+            ctx.set(dut.i.valid, 0)
+            await ctx.tick().repeat(2)
+
+    async def take(ctx):
+        await ctx.tick().repeat(after + 1)
+        elapsed, whole = 0, 12 * len(symbols) + 500 * (patience + 1)
+        while elapsed < whole:
+            wait = int(rng.integers(1, 2 + 9 * patience))
+            elapsed += wait
+            await ctx.tick().repeat(wait)
+            if not ctx.get(dut.o.valid):
+                continue
+            length, error = ctx.get(dut.o.p.length), LinkError(ctx.get(dut.o.p.error))
+            held = []
+            for address in range(length if error == LinkError.NONE else 0):
+                ctx.set(dut.read_address, address)
+                await ctx.tick()
+                held.append(ctx.get(dut.read_data))
+            taken.append((error, bytes(held)))
+            ctx.set(dut.o.ready, 1)
+            await ctx.tick()
+            ctx.set(dut.o.ready, 0)
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(send)
+    simulator.add_testbench(take)
+    simulator.run()
+    return taken
+
+
+def random_contents(count):
+    rng = np.random.default_rng(1)
+    return [rng.bytes(int(rng.integers(1, SIZE - 4))) for _ in range(count)]
+
+
+def test_queue_gives_frames_in_order_around_its_end():
+    contents = random_contents(60)
+    assert queued(map(framed, contents), 0) == [(LinkError.NONE, each) for each in contents]
+
+
+@pytest.mark.parametrize("patience", [60, 120])
+def test_queue_that_is_full_loses_whole_frames(patience):
+    contents = random_contents(60)
+    taken = queued(map(framed, contents), patience)
+    good = [content for error, content in taken if error == LinkError.NONE]
+    assert {error for error, _ in taken} <= {LinkError.NONE, LinkError.BAD_FRAME}
+    places = [contents.index(each) for each in good]
+    assert places == sorted(set(places)) and 5 < len(good) < len(contents)
+
+
+def test_queue_takes_what_the_protocol_promises():
+    # The bytes that may wait, in frames of the largest size, then as many frames as may.
+    whole, rest = divmod(QUEUE, SIZE)
+    sizes = [SIZE] * whole + [rest]
+    for contents in ([bytes(size - 4) for size in sizes], [b"x"] * (QUEUE // 5)):
+        expected = [(LinkError.NONE, each) for each in contents]
+        assert queued(map(framed, contents), 0, after=2000) == expected
+
+
+def test_queue_refuses_bad_frames_in_their_place():
+    bad, good = b"abcdefgh", [b"one", b"two"]
+    frames = [framed(good[0]), bad, framed(bytes(SIZE)), framed(good[1])]
+    assert queued(frames, 30) == [
+        (LinkError.NONE, b"one"),
+        (LinkError.BAD_FRAME, b""),
+        (LinkError.TOO_LONG, b""),
+        (LinkError.NONE, b"two"),
+    ]
 
 
 def test_receiver_notices_every_flipped_bit():

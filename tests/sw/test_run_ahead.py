@@ -1,0 +1,167 @@
+"""Frames ahead of each other, on accelerators that only pretend."""
+
+import numpy as np
+import pytest
+from device_model import DeviceModel
+
+from downshift.hw.config import AcceleratorConfig
+from downshift.hw.errors import DownshiftError
+from downshift.hw.protocol import (
+    CRC_BYTES,
+    QUEUE_BYTES,
+    QUEUE_FRAMES,
+    Command,
+    Feature,
+    LinkError,
+    encode_frame,
+)
+from downshift.sim import golden
+from downshift.sim.random_networks import random_codes, random_network
+from downshift.sw.compile.compiler import compile_graph
+from downshift.sw.device.driver import Accelerator, AcceleratorError
+from downshift.sw.policy.policies import Fixed
+from downshift.sw.policy.runner import PolicyRunner
+
+GRAPH = random_network(np.random.default_rng(5))
+IMAGE = compile_graph(GRAPH, AcceleratorConfig())
+WIDTH = GRAPH.widths[0]
+X = random_codes(np.random.default_rng(0), GRAPH, 12)
+LOGITS = golden.run(GRAPH, X, WIDTH).logits
+
+
+class QueueModel(DeviceModel):
+    """With a queue; keeps the most that waited in it."""
+
+    def __init__(self):
+        super().__init__(GRAPH, IMAGE)
+        self.features = Feature.SCRUB | Feature.QUEUE
+        self.waiting = []
+        self.most_bytes = self.most_frames = 0
+
+    def write(self, content):
+        super().write(content)
+        _, payload = self.requests[-1]
+        self.waiting.append(2 + len(payload) + CRC_BYTES)
+        self.most_bytes = max(self.most_bytes, sum(self.waiting))
+        self.most_frames = max(self.most_frames, len(self.waiting))
+
+    def read(self):
+        if self.waiting:
+            self.waiting.pop(0)
+        return super().read()
+
+    def drain(self):
+        self.waiting.clear()
+        super().drain()
+
+
+@pytest.fixture
+def device():
+    return QueueModel()
+
+
+@pytest.fixture
+def accelerator(device):
+    accelerator = Accelerator(device)
+    accelerator.load(IMAGE)
+    device.done.clear()
+    return accelerator
+
+
+def logits_of(results):
+    return np.array([each.logits for each in results])
+
+
+def test_frames_go_ahead_of_each_other_within_the_queue(device, accelerator):
+    assert np.array_equal(logits_of(accelerator.run_all(X, WIDTH)), LOGITS)
+    assert device.done.count(Command.RUN) == len(X)
+    # Three requests a frame: more than a frame's wait.
+    assert 3 < device.most_frames <= QUEUE_FRAMES
+    assert device.most_bytes <= QUEUE_BYTES
+
+
+def test_the_results_come_as_soon_as_the_queue_is_full(device, accelerator):
+    taken = []
+    results = accelerator.run_all((taken.append(each) or each for each in X), WIDTH)
+    assert np.array_equal(next(results).logits, LOGITS[0])
+    assert 1 < len(taken) <= 1 + QUEUE_FRAMES // 3 + 1
+    assert np.array_equal(logits_of(results), LOGITS[1:])
+
+
+@pytest.mark.parametrize("feature", [Feature.SCRUB, Feature.NONE])
+def test_without_a_queue_frames_follow_each_other(device, accelerator, feature):
+    device.features = feature
+    assert np.array_equal(logits_of(accelerator.run_all(X, WIDTH)), LOGITS)
+    assert device.most_frames == 1
+
+
+FAULTS = {
+    "reply lost": lambda reply: b"",
+    "reply damaged": lambda reply: reply.replace(reply[4:5], bytes([reply[4] ^ 1])),
+    "request damaged": lambda reply: encode_frame(bytes([0, 0, LinkError.BAD_FRAME])),
+}
+
+
+@pytest.mark.parametrize("command", [Command.WRITE, Command.RUN, Command.READ])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_is_lost_is_asked_for_again(device, accelerator, command, fault):
+    device.faults_of[command] = [None, None, FAULTS[fault], None, None, FAULTS[fault]][::-1]
+    assert np.array_equal(logits_of(accelerator.run_all(X, WIDTH)), LOGITS)
+    assert not device.faults_of[command]
+
+
+@pytest.mark.parametrize("kept", range(1, 40, 3))
+def test_a_request_that_never_arrives_gives_no_wrong_answer(device, accelerator, kept):
+    """Whichever it is: the input of a frame, its run, or what reads its logits."""
+    whole = device.write
+    left = [kept]
+
+    def write(content):
+        left[0] -= 1
+        if left[0]:
+            whole(content)
+
+    device.write = write
+    assert np.array_equal(logits_of(accelerator.run_all(X, WIDTH)), LOGITS)
+    assert left[0] < 0
+
+
+def test_a_reset_on_the_way_loads_the_image_again(device, accelerator):
+    results = accelerator.run_all(X, WIDTH)
+    first = next(results)
+    device.loaded.clear()
+    assert np.array_equal(logits_of([first, *results]), LOGITS)
+    assert device.done.count(Command.LOAD) == 1
+
+
+def test_what_cannot_be_run_ends_it_after_the_frames_before(device, accelerator):
+    taken = []
+    with pytest.raises(DownshiftError, match="shape"):
+        taken.extend(accelerator.run_all([X[0], X[1], X[0][:1], X[2]], WIDTH))
+    assert np.array_equal(logits_of(taken), LOGITS[:2])
+    assert np.array_equal(accelerator.run(X[3], WIDTH).logits, LOGITS[3])
+
+
+def test_errors_are_those_of_a_frame_alone(device, accelerator):
+    with pytest.raises(DownshiftError, match="not 5"):
+        accelerator.run_all(X, 5)
+    device.loaded.clear()
+    device.on_load = lambda _: device.on_check(bytes(7))
+    with pytest.raises(AcceleratorError, match="damaged"):
+        list(accelerator.run_all(X, WIDTH))
+
+
+def test_results_that_nobody_takes_do_not_disturb(device, accelerator):
+    results = accelerator.run_all(X, WIDTH)
+    next(results)
+    results.close()
+    assert not device.replies
+    assert np.array_equal(accelerator.run(X[3], WIDTH).logits, LOGITS[3])
+    assert np.array_equal(logits_of(accelerator.run_all(X, WIDTH)), LOGITS)
+
+
+def test_a_fixed_policy_runs_ahead(device, accelerator):
+    results = list(PolicyRunner(accelerator, Fixed(WIDTH)).run_all(X))
+    assert np.array_equal(logits_of(each.result for each in results), LOGITS)
+    assert {each.widths for each in results} == {(WIDTH,)}
+    assert device.most_frames > 3
