@@ -27,13 +27,17 @@ from downshift.boards.generate import generate
 from downshift.boards.tools import run_steps
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.errors import DownshiftError
-from downshift.hw.protocol import Feature
+from downshift.hw.protocol import ALL_FEATURES, Feature
 from downshift.sw.atomic_write import write_atomically
 
 BOARDS = {"ecp5": "ulx3s-85f", "gowin": "tang-primer-20k", "ice40": "icebreaker"}
 """By family: the board that is packed for."""
-SCRUBBED = 6
-"""Accelerators of a family that are measured with scrubbing."""
+FEATURED = {
+    Feature.SCRUB: 6,
+    Feature.SCRUB | Feature.QUEUE: 3,
+    ALL_FEATURES: 3,
+}
+"""Accelerators of a family that are measured with features."""
 
 
 def sizes(family: str) -> list[AcceleratorConfig]:
@@ -69,15 +73,17 @@ def sizes(family: str) -> list[AcceleratorConfig]:
     return list(chosen)
 
 
-def scrubbed(family: str) -> list[AcceleratorConfig]:
-    """Those of `sizes` that are measured with scrubbing, too: what it takes grows with little."""
-    small = [size for size in sizes(family) if size.rows * size.lanes <= 64]
-    return [] if family == "ice40" else small[1 : 1 + SCRUBBED]
+def featured(family: str) -> list[tuple[AcceleratorConfig, Feature]]:
+    """Those of `sizes` that are measured with features, too: what these take grows with little."""
+    if family == "ice40":
+        return []
+    small = [size for size in sizes(family) if size.rows * size.lanes <= 64][1:]
+    return [(size, features) for features, count in FEATURED.items() for size in small[:count]]
 
 
-def measure(family: str, config: AcceleratorConfig, *, scrubbing: bool) -> dict[str, int]:
+def measure(family: str, config: AcceleratorConfig, features: Feature) -> dict[str, int]:
     """Cells that a board's design with this accelerator takes, as packed."""
-    board = replace(find(BOARDS[family]), features=Feature.SCRUB if scrubbing else Feature.NONE)
+    board = replace(find(BOARDS[family]), features=features)
     place = place_step(board, config, seed=1)
     place = replace(place, arguments=(*place.arguments, "--pack-only"))
     with tempfile.TemporaryDirectory() as name:
@@ -111,25 +117,24 @@ def main() -> None:
     arguments = parser.parse_args()
     lock = Lock()
 
-    def add(family, config, scrubbing):
-        used = measure(family, config, scrubbing=scrubbing)
+    def add(family, config, features):
+        used = measure(family, config, features)
         with lock:
             runs = {name: list(entries) for name, entries in read_runs().items()}
-            entry = {**asdict(config), "scrubbing": scrubbing, **used}
+            entry = {**asdict(config), "features": int(features), **used}
             runs.setdefault(family, []).append(entry)
             write_atomically(RUNS, described(runs))
-        print(family, config, scrubbing, used, flush=True)
+        print(family, config, repr(features), used, flush=True)
 
     with ThreadPoolExecutor(arguments.jobs) as pool:
         waiting = []
         for family in arguments.family or BOARDS:
             known = read_runs().get(family, [])
-            wanted = [(size, True) for size in scrubbed(family)]
-            wanted += [(size, False) for size in sizes(family)]
-            for config, scrubbing in wanted:
-                fields = {**asdict(config), "scrubbing": scrubbing}
+            wanted = featured(family) + [(size, Feature.NONE) for size in sizes(family)]
+            for config, features in wanted:
+                fields = {**asdict(config), "features": int(features)}
                 if not any(fields.items() <= run.items() for run in known):
-                    waiting.append(pool.submit(add, family, config, scrubbing))
+                    waiting.append(pool.submit(add, family, config, features))
         for each in waiting:
             each.result()
 

@@ -1,7 +1,8 @@
 """The fastest accelerator for a network that a board holds: `fit`."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from itertools import product
 from math import ceil, exp, log
@@ -73,6 +74,7 @@ def fit(
     board: Board,
     graph: IntegerGraph,
     *,
+    pool: Executor | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Fit:
     """Find the accelerator of the brick style that runs a network in the fewest cycles.
@@ -85,6 +87,8 @@ def fit(
     ----------
     board : Board
     graph : IntegerGraph
+    pool : Executor, optional
+        Where candidates are looked at, such as that of a Dask client.
     progress : callable
         Called with how many sizes have been looked at, and of how many.
 
@@ -99,9 +103,9 @@ def fit(
         if _held(board, predict(board.family, size, features=board.features), memories=False)
     ]
     found: list[Candidate] = []
-    for done, size in enumerate(sizes):
+    progress(0, len(sizes))
+    for done, candidate in enumerate(_candidates(board, graph, sizes, pool), 1):
         progress(done, len(sizes))
-        candidate = _candidate(board, graph, size)
         if _held(board, candidate.needs):
             found.append(candidate)
         if found and time.monotonic() > ended:
@@ -132,6 +136,21 @@ def _sizes(board: Board) -> list[AcceleratorConfig]:
     return sorted(
         sizes, key=lambda size: (size.rows * size.lanes, size.requantizers), reverse=True
     )
+def _candidates(
+    board: Board, graph: IntegerGraph, sizes: Sequence[AcceleratorConfig], pool: Executor | None
+) -> Iterator[Candidate]:
+    """Look at sizes, in their order, here or elsewhere."""
+    if pool is None:
+        yield from (_candidate(board, graph, size) for size in sizes)
+        return
+    futures = [pool.submit(_candidate, board, graph, size) for size in sizes]
+    try:
+        yield from (future.result() for future in futures)
+    finally:
+        for future in futures:
+            future.cancel()
+
+
 def _candidate(board: Board, graph: IntegerGraph, size: AcceleratorConfig) -> Candidate:
     """Give an array the memories that the network needs, and count its cycles."""
     image = _compiled(graph, size)

@@ -11,7 +11,7 @@ import numpy as np
 from downshift.boards.board import Resources
 from downshift.boards.fit_runs import read_runs
 from downshift.hw.config import AcceleratorConfig
-from downshift.hw.protocol import Feature
+from downshift.hw.protocol import MAX_FRAME, QUEUE_BYTES, Feature
 from downshift.hw.region import PARAMETER_BYTES
 
 __all__ = ["block_memories", "memories", "predict"]
@@ -34,8 +34,6 @@ LUT_RAM_COST = 1 / 32
 """In block memories, as Yosys weighs them."""
 SUM_BITS = 32
 TILE_WORDS = 8
-REQUEST_WORDS = 512
-"""The host link's."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,9 @@ class Memory:
     """Of every eight: those that nobody reads."""
 
 
-def memories(config: AcceleratorConfig) -> tuple[Memory, ...]:
+def memories(
+    config: AcceleratorConfig, features: Feature = Feature.NONE
+) -> tuple[Memory, ...]:
     """Return the memories of an accelerator, but for tiles, and its weights first."""
     lanes = config.lanes
     return (
@@ -60,11 +60,13 @@ def memories(config: AcceleratorConfig) -> tuple[Memory, ...]:
         Memory(32, config.program_depth, bytewise=True),
         Memory(64 * config.requantizers, config.parameter_depth, bytewise=True, idle_bytes=1),
         Memory(SUM_BITS * config.rows, config.partial_sum_depth),
-        Memory(8, REQUEST_WORDS),
+        Memory(8, QUEUE_BYTES + 1 if Feature.QUEUE in features else MAX_FRAME),
     )
 
 
-def block_memories(family: str, config: AcceleratorConfig) -> tuple[int, int, int]:
+def block_memories(
+    family: str, config: AcceleratorConfig, features: Feature = Feature.NONE
+) -> tuple[int, int, int]:
     """Count what an accelerator's memories take: blocks, large ones (SPRAM), and look-up tables.
 
     Examples
@@ -73,7 +75,7 @@ def block_memories(family: str, config: AcceleratorConfig) -> tuple[int, int, in
     (26, 0, 0)
     """
     blocks = large = lut_rams = 0
-    for number, memory in enumerate(memories(config)):
+    for number, memory in enumerate(memories(config, features)):
         taken = _blocks(family, memory)
         small = ceil(memory.bits / 4) * ceil(memory.words / 16)
         if number == 0 and family == "ice40":
@@ -109,8 +111,8 @@ def predict(
     -------
     Resources
     """
-    bram, spram, lut_ram = block_memories(family, config)
-    sizes = _sizes(config, Feature.SCRUB in features)
+    bram, spram, lut_ram = block_memories(family, config, features)
+    sizes = _sizes(config, features)
     lut, ff = (round(float(sizes @ weights)) for weights in _weights(family))
     return Resources(lut=lut + lut_ram, ff=ff, bram=bram, dsp=2 * config.requantizers, spram=spram)
 
@@ -133,7 +135,7 @@ def _blocks_of(family: str, memory: Memory, width: int, words: int) -> int:
 def _weights(family: str) -> tuple[np.ndarray, np.ndarray]:
     """Least relative squares of the runs of a family, for look-up tables and flip-flops."""
     runs = read_runs()[family]
-    sizes = np.array([_sizes(_config(run), run["scrubbing"]) for run in runs])
+    sizes = np.array([_sizes(_config(run), Feature(run["features"])) for run in runs])
     found = []
     for resource in ("lut", "ff"):
         counted = np.array([run[resource] for run in runs], float)
@@ -152,10 +154,13 @@ def _config(run: Mapping[str, Any]) -> AcceleratorConfig:
     return AcceleratorConfig(**{name: run[name] for name in names})
 
 
-def _sizes(config: AcceleratorConfig, scrubbing: bool) -> np.ndarray:
+def _sizes(config: AcceleratorConfig, features: Feature) -> np.ndarray:
     """What cells grow with."""
     rows, lanes, requantizers = config.rows, config.lanes, config.requantizers
     bricks = rows * lanes
+    scrubbing, cascading, queueing = (
+        float(each in features) for each in (Feature.SCRUB, Feature.CASCADE, Feature.QUEUE)
+    )
     return np.array([
         1.0,
         bricks,
@@ -170,6 +175,8 @@ def _sizes(config: AcceleratorConfig, scrubbing: bool) -> np.ndarray:
         log2(config.weight_depth) + log2(config.program_depth) + log2(config.parameter_depth),
         log2(config.activation_bytes) * lanes,
         log2(config.partial_sum_depth),
-        float(scrubbing),
+        cascading,
+        queueing,
+        scrubbing,
         scrubbing * (rows + PARAMETER_BYTES * requantizers),
     ])

@@ -49,7 +49,7 @@ SHOWN = 8
 )  # fmt: skip
 @click.option(
     "--scheduler", metavar="ADDRESS",
-    help="Dask scheduler, such as tcp://host:8786, whose workers try the seeds.",
+    help="Dask scheduler, such as tcp://host:8786, whose workers try accelerators and seeds.",
 )  # fmt: skip
 @json_option
 def build(
@@ -76,8 +76,8 @@ def build(
     if graph is None or tables or config_path or not can_fit(chosen):
         config = accelerator_config(board, tables=tables, graph=graph, path=config_path)
     else:
-        with progress_bars() as bars:
-            found = fit(chosen, graph, progress=lambda *at: bars.report("fit", *at))
+        with cluster(scheduler) as pool, progress_bars() as bars:
+            found = fit(chosen, graph, pool=pool, progress=lambda *at: bars.report("fit", *at))
             bars.finish("fit")
         config = found.chosen.config
         if not as_json:

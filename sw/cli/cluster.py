@@ -19,13 +19,14 @@ def cluster(address: str | None) -> Iterator[Executor | None]:
     Raises
     ------
     DownshiftError
-        If Dask is not installed, or no scheduler answers.
+        If Dask is not installed, no scheduler answers, or its workers are lost.
     """
     if address is None:
         yield None
         return
     try:
-        from distributed import Client
+        from distributed import CancelledError, Client, KilledWorker
+        from distributed.comm import CommClosedError
     except ImportError as error:
         raise DownshiftError(
             "--scheduler needs Dask, which is not installed: pip install 'downshift[cluster]'"
@@ -38,4 +39,10 @@ def cluster(address: str | None) -> Iterator[Executor | None]:
             "with `dask worker ADDRESS`"
         ) from error
     with client:
-        yield client.get_executor()
+        try:
+            yield client.get_executor()
+        except (CancelledError, CommClosedError, KilledWorker) as error:
+            raise DownshiftError(
+                f"The Dask scheduler at {address} lost its workers ({error}); have they enough "
+                "memory, and this release of downshift?"
+            ) from error

@@ -1,5 +1,6 @@
 """The fastest accelerator that a board holds, and what it is predicted to take."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from downshift.hw.protocol import Feature
 from downshift.sim import golden
 from downshift.sim.cycles import cycles
 from downshift.sim.random_networks import random_network
+from downshift.sw.cli.cluster import cluster
 from downshift.sw.compile.compiler import compile_graph
 from downshift.sw.compile.memory_use import memory_use
 
@@ -33,7 +35,7 @@ def config_of(run):
 def test_memories_and_multipliers_are_predicted_exactly(family):
     assert len(RUNS[family]) > 12
     for run in RUNS[family]:
-        predicted = predict(family, config_of(run), features=Feature(run["scrubbing"]))
+        predicted = predict(family, config_of(run), features=Feature(run["features"]))
         found = (run["bram"], run["dsp"], run.get("spram", 0))
         assert (predicted.bram, predicted.dsp, predicted.spram) == found, run
 
@@ -45,7 +47,7 @@ def test_runs_that_were_left_out_are_predicted(family, monkeypatch):
         others = {family: RUNS[family][:number] + RUNS[family][number + 1 :]}
         monkeypatch.setattr(predict_module, "read_runs", lambda others=others: others)
         predict_module._weights.cache_clear()
-        predicted = predict(family, config_of(run), features=Feature(run["scrubbing"]))
+        predicted = predict(family, config_of(run), features=Feature(run["features"]))
         assert abs(predicted.lut / run["lut"] - 1) <= 0.05, run
         assert abs(predicted.ff / run["ff"] - 1) <= 0.05, run
     predict_module._weights.cache_clear()
@@ -67,7 +69,33 @@ def test_what_is_chosen_runs_the_network_on_the_board(name, graph):
     for resource in ("lut", "ff", "bram", "dsp", "spram"):
         assert getattr(chosen.needs, resource) <= getattr(board.resources, resource)
     assert all(chosen.mean_cycles <= other.mean_cycles for other in found.others)
-    assert seen[-1][0] < seen[-1][1] == found.looked_at
+    assert seen == [(done, found.looked_at) for done in range(found.looked_at + 1)]
+
+
+def test_machines_share_the_candidates(graph):
+    distributed = pytest.importorskip("distributed")
+    board = find("tang-nano-9k")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as machines,
+        cluster(machines.scheduler_address) as pool,
+    ):
+        assert pool.submit(os.getpid).result() != os.getpid()
+        assert fit(board, graph, pool=pool) == fit(board, graph)
+
+
+def test_machines_that_are_lost_are_named():
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as machines:
+        machines.scheduler.allowed_failures = 0
+        with (
+            pytest.raises(DownshiftError, match="lost its workers"),
+            cluster(machines.scheduler_address) as pool,
+        ):
+            pool.submit(os._exit, 1).result()
 
 
 def test_memories_are_no_larger_than_needed(graph):

@@ -47,6 +47,8 @@ WIDE_NETWORKS = "tests/sim/test_table_networks.py::test_wider_multipliers"
 TABLE_NETWORKS = "tests/sim/test_table_networks.py"
 AXI = "tests/sim/test_axi_core.py"
 SPI = "tests/sim/test_spi.py"
+FRAME = "tests/hw/test_frame.py"
+AHEAD = "tests/sw/test_run_ahead.py"
 SCRUB = "tests/sim/test_scrubbing.py"
 CASCADE = "tests/sim/test_cascade.py"
 MARGIN = "tests/hw/test_logit_margin.py"
@@ -245,7 +247,7 @@ SUBSTITUTIONS = {
     "guard left out": [
         ("sw/compile/image.py", "            _check_plan(image)\n", "", IMAGE),
         ("sw/compile/image.py", "zlib.crc32(body) != crc", "False", IMAGE),
-        ("sw/device/link.py", "command in ONCE and not self._in_step", "False", DRIVER),
+        ("sw/device/link.py", "command in ONCE and not self.in_step", "False", DRIVER),
         ("sw/device/driver.py", "error.error != LinkError.NO_IMAGE", "True", DRIVER),
         (LAYER_CODE, "    _check_int32(total, total)\n", "", LAYER),
         (LAYER_CODE, "max(int(x.max(initial=0)), zero_point)", "int(x.max(initial=0))",
@@ -335,7 +337,7 @@ SUBSTITUTIONS = {
         ("hw/command_processor.py", "(self._tag[0] == last_tag) & ~last_failed",
          "self._tag[0] == last_tag", NOISE),
         ("hw/command_processor.py", "with m.If(~self._damaged):", "with m.If(1):", NOISE),
-        ("sw/device/link.py", "content[0] == self.tag or content[2]", "True or content[2]", DRIVER),
+        ("sw/device/link.py", "content[0] in wanted or content[2]", "True or content[2]", DRIVER),
     ],
     "rounding of the table style": [
         ("hw/rescale.py", "half & (rest[1] | fine[:7].any() | floor[0])", "half", RESCALE),
@@ -388,6 +390,22 @@ SUBSTITUTIONS = {
          "tests/sw/test_packed.py"),
         ("sw/exporting/c_header.py", "rest == one / 2 && (floor & 1)", "rest == one / 2",
          "tests/sw/test_c_header.py"),
+    ],
+    "requests ahead lost": [
+        ("hw/frame.py", "first - after - 1", "first - after", FRAME),
+        ("hw/frame.py", "self.o.p.length + CRC_BYTES", "self.o.p.length", FRAME),
+        ("hw/frame.py", "came & frames.w_rdy & (frame.error == LinkError.NONE)",
+         "came & frames.w_rdy", FRAME),
+        ("hw/frame.py", "arrived & ~symbol.end & ~no_room", "arrived & ~symbol.end", FRAME),
+        ("sw/device/pipeline.py", "reply[0] != tag or reply[2] != LinkError.NONE",
+         "reply[2] != LinkError.NONE", AHEAD),
+        ("sw/device/pipeline.py", "reply[0] != tag or reply[2] != LinkError.NONE",
+         "reply[0] != tag", AHEAD),
+        ("sw/device/pipeline.py", "self.link.in_step = False", "pass", AHEAD),
+        ("sw/device/pipeline.py", "self._waiting <= QUEUE_BYTES", "0 <= QUEUE_BYTES", AHEAD),
+        ("sw/device/pipeline.py", "<= QUEUE_FRAMES", "<= 2 * QUEUE_FRAMES", AHEAD),
+        ("sw/device/run_ahead.py", "not pipeline.fits(frame.requests)", "False", AHEAD),
+        ("sw/device/link.py", "if self._most < MOST_BYTES:", "if False:", AHEAD),
     ],
     "multipliers of 24 bits as if they had 16": [
         ("hw/requantize.py", "np.max(shift) > 44", "False",

@@ -1,14 +1,36 @@
+import fcntl
+import hashlib
+from functools import cache
+
 import numpy as np
 import pytest
 
 from downshift.sim import golden
 from downshift.sim.cycles import cycles
 from downshift.sim.random_networks import random_codes
+from downshift.sim.runner import UART, build_simulation
 from downshift.sw.compile.compiler import compile_graph
 
 RESETS = 4
 REQUEST = 200
 """Cycles that a request takes, and then some."""
+
+
+@pytest.fixture(scope="session")
+def simulator(tmp_path_factory, worker_id):
+    """Build simulators, each once for all tests in all processes."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder if worker_id == "master" else folder.parent) / "simulators"
+    folder.mkdir(exist_ok=True)
+
+    @cache
+    def built(config, link=UART):
+        name = hashlib.sha256(repr((config, link)).encode()).hexdigest()[:16]
+        with (folder / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            return build_simulation(config, folder / name, link=link)
+
+    return built
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from downshift.hw.logit_margin import logit_margin
 from downshift.sim import golden
 from downshift.sim.cycles import cycles
 from downshift.sim.random_networks import random_case
-from downshift.sim.runner import AXI, UART, build_simulation
+from downshift.sim.runner import AXI, UART
 from downshift.sw.device.cascade import can_cascade
 
 CONFIG = AcceleratorConfig(
@@ -37,8 +37,8 @@ def drawn():
 
 
 @pytest.mark.parametrize("link", [UART, AXI], ids=["uart", "axi"])
-def test_cascades_are_those_of_the_host(tmp_path, link):
-    simulation = build_simulation(CONFIG, tmp_path / "simulator", link=link)
+def test_cascades_are_those_of_the_host(simulator, tmp_path, link):
+    simulation = simulator(CONFIG, link)
     raised = []
     for case, pairs in drawn():
         np.save(tmp_path / "x.npy", case.x)

@@ -7,11 +7,10 @@ from downshift.hw.config import AcceleratorConfig
 from downshift.hw.protocol import ERROR_SENTENCES, LinkError
 from downshift.sim import golden
 from downshift.sim.random_networks import random_codes, random_network
-from downshift.sim.runner import build_simulation
 from downshift.sw.compile.compiler import compile_graph
 
 CONFIG = AcceleratorConfig(
-    rows=4, requantizers=1, weight_depth=1024, activation_bytes=1024, parameter_depth=256
+    rows=4, requantizers=1, weight_depth=1024, activation_bytes=8192, parameter_depth=512
 )
 REQUESTS = {
     "flipped bit": "BAD_FRAME",
@@ -37,8 +36,8 @@ REQUESTS = {
 
 
 @pytest.fixture(scope="module")
-def simulation(tmp_path_factory):
-    return build_simulation(CONFIG, tmp_path_factory.mktemp("link"))
+def simulation(simulator):
+    return simulator(CONFIG)
 
 
 def test_bad_requests_are_refused_and_the_next_one_works(simulation, tmp_path):

@@ -4,7 +4,6 @@ import pytest
 
 from downshift.hw.config import AcceleratorConfig
 from downshift.sim.random_networks import random_case
-from downshift.sim.runner import build_simulation
 from downshift.sim.verify import verify
 
 CONFIGS = {
@@ -24,8 +23,8 @@ NETWORKS = 14
 
 
 @pytest.fixture(scope="module", params=CONFIGS, ids=list(CONFIGS))
-def simulation(request, tmp_path_factory):
-    return build_simulation(CONFIGS[request.param], tmp_path_factory.mktemp(request.param))
+def simulation(request, simulator):
+    return simulator(CONFIGS[request.param])
 
 
 def test_rtl_equals_golden(simulation, check_frames, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from downshift.hw.config import AcceleratorConfig
 from downshift.sim import golden
 from downshift.sim.random_networks import random_case, random_codes
-from downshift.sim.runner import SPI, UART, build_simulation
+from downshift.sim.runner import SPI, UART
 
 CONFIG = AcceleratorConfig(
     rows=4, requantizers=1, weight_depth=1024, activation_bytes=8192, parameter_depth=512
@@ -15,8 +15,8 @@ FRAMES = 12
 
 
 @pytest.mark.parametrize("link", [UART, SPI], ids=["uart", "spi"])
-def test_frames_ahead_of_each_other_equal_golden_and_take_less_time(tmp_path, link):
-    simulation = build_simulation(CONFIG, tmp_path / "simulator", link=link)
+def test_frames_ahead_of_each_other_equal_golden_and_take_less_time(simulator, tmp_path, link):
+    simulation = simulator(CONFIG, link)
     for seed in (1, 5, 9):
         case = random_case(seed, CONFIG)
         x = random_codes(np.random.default_rng(seed), case.graph, FRAMES)
@@ -34,5 +34,4 @@ def test_frames_ahead_of_each_other_equal_golden_and_take_less_time(tmp_path, li
             )
             logits = golden.run(case.graph, x, width).logits.reshape(FRAMES, -1).tolist()
             assert found["alone"]["logits"] == found["ahead"]["logits"] == logits
-            print(case.graph.name, width, found["alone"]["ns"], found["ahead"]["ns"])
             assert found["ahead"]["ns"] < 0.9 * found["alone"]["ns"]

@@ -9,7 +9,7 @@ from downshift.hw.config import AcceleratorConfig
 from downshift.sim import golden
 from downshift.sim.bit_flips import STORES
 from downshift.sim.random_networks import random_codes, random_network
-from downshift.sim.runner import UART, build_simulation
+from downshift.sim.runner import UART
 from downshift.sw.compile.compiler import compile_graph
 
 CONFIG = AcceleratorConfig(
@@ -19,9 +19,8 @@ BACKDOORS = tuple((f"*engine.{store}", "memory") for store in STORES)
 
 
 @pytest.fixture(scope="module")
-def simulation(tmp_path_factory):
-    link = replace(UART, backdoors=BACKDOORS)
-    return build_simulation(CONFIG, tmp_path_factory.mktemp("scrub"), link=link)
+def simulation(simulator):
+    return simulator(CONFIG, replace(UART, backdoors=BACKDOORS))
 
 
 @pytest.fixture

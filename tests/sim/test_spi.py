@@ -11,7 +11,7 @@ from downshift.hw.table_config import TableConfig
 from downshift.sim import golden
 from downshift.sim.cycles import cycles
 from downshift.sim.random_networks import random_case
-from downshift.sim.runner import SPI, build_simulation
+from downshift.sim.runner import SPI
 from downshift.sim.verify import verify
 from downshift.sw.compile.image import Image
 from downshift.sw.exporting.host_model import driver_texts, host_model
@@ -46,8 +46,8 @@ int scrub(void)
 
 
 @pytest.fixture(scope="module")
-def simulation(tmp_path_factory):
-    return build_simulation(CONFIG, tmp_path_factory.mktemp("spi"), link=SPI)
+def simulation(simulator):
+    return simulator(CONFIG, SPI)
 
 
 def compiled_host(image, folder):

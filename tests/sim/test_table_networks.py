@@ -50,8 +50,8 @@ def cases():
 
 
 @pytest.fixture(scope="module")
-def simulation(tmp_path_factory):
-    return build_simulation(CONFIG, tmp_path_factory.mktemp("table"))
+def simulation(simulator):
+    return simulator(CONFIG)
 
 
 def test_every_kind_of_pass_is_drawn(cases):

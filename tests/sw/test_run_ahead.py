@@ -19,6 +19,7 @@ from downshift.sim import golden
 from downshift.sim.random_networks import random_codes, random_network
 from downshift.sw.compile.compiler import compile_graph
 from downshift.sw.device.driver import Accelerator, AcceleratorError
+from downshift.sw.device.memory_requests import write_request
 from downshift.sw.policy.policies import Fixed
 from downshift.sw.policy.runner import PolicyRunner
 
@@ -86,6 +87,28 @@ def test_the_results_come_as_soon_as_the_queue_is_full(device, accelerator):
     assert np.array_equal(next(results).logits, LOGITS[0])
     assert 1 < len(taken) <= 1 + QUEUE_FRAMES // 3 + 1
     assert np.array_equal(logits_of(results), LOGITS[1:])
+
+
+def test_groups_larger_than_the_queue_wait_for_room(device, accelerator):
+    pipeline = accelerator.link.pipeline()
+    groups = [[write_request(0, bytes([number]) * 250)] * 9 for number in range(4)]
+    for group in groups:
+        pipeline.send(group)
+    assert [pipeline.receive() for _ in groups] == [[b""] * 9] * 4
+    assert device.memory[:250] == bytes([3]) * 250
+    assert QUEUE_BYTES - 260 < device.most_bytes <= QUEUE_BYTES
+
+
+def test_nothing_is_sent_ahead_over_a_line_that_lost_something(device, accelerator):
+    device.faults_of[Command.WRITE] = [FAULTS["reply lost"]]
+    accelerator.link.write(0, bytes(10))
+    device.most_frames = 0
+    results = accelerator.run_all(X, WIDTH)
+    assert np.array_equal(logits_of([next(results)]), LOGITS[:1])
+    assert device.most_frames == 1
+    # Until it has been good for a while.
+    assert np.array_equal(logits_of(results), LOGITS[1:])
+    assert device.most_frames > 3
 
 
 @pytest.mark.parametrize("feature", [Feature.SCRUB, Feature.NONE])
@@ -158,6 +181,17 @@ def test_results_that_nobody_takes_do_not_disturb(device, accelerator):
     assert not device.replies
     assert np.array_equal(accelerator.run(X[3], WIDTH).logits, LOGITS[3])
     assert np.array_equal(logits_of(accelerator.run_all(X, WIDTH)), LOGITS)
+
+
+def test_what_is_done_once_is_done_after_a_request_was_lost(device, accelerator):
+    pipeline = accelerator.link.pipeline()
+    whole, device.write = device.write, lambda content: None
+    pipeline.send([write_request(0, b"x")])
+    device.write = whole
+    pipeline.close()
+    device.done.clear()
+    accelerator.link.request(Command.RUN, bytes([WIDTH]))
+    assert Command.RUN in device.done
 
 
 def test_a_fixed_policy_runs_ahead(device, accelerator):
