@@ -31,6 +31,15 @@ BATCH = 500
     metavar="PART", help="Labels that are to be those of the highest width, on validation images.",
 )  # fmt: skip
 @click.option(
+    "--budget", type=click.FloatRange(min=0, min_open=True), metavar="CYCLES",
+    help="Instead of a cascade: the highest width with which frames keep to so many cycles each, "
+    "on average over every --window.",
+)  # fmt: skip
+@click.option(
+    "--window", type=click.IntRange(min=1), default=16, show_default=True, metavar="N",
+    help="Frames in a row that keep to --budget.",
+)  # fmt: skip
+@click.option(
     "-o", "--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("policy.json"),
     show_default=True, metavar="FILE", help="For `downshift run --policy`.",
 )  # fmt: skip
@@ -38,7 +47,9 @@ BATCH = 500
 @tables_option
 @config_option
 @json_option
-def policy(model, dataset, data, agreement, out, board, tables, config_path, as_json):
+def policy(
+    model, dataset, data, agreement, budget, window, out, board, tables, config_path, as_json
+):
     """Find the cascade of widths that answers as the highest one does, in the fewest cycles.
 
     A cascade runs a frame at a low width, and again at a higher one only if its two best logits are
@@ -52,7 +63,7 @@ def policy(model, dataset, data, agreement, out, board, tables, config_path, as_
     from downshift.sw.compile.compiler import compile_graph
     from downshift.sw.data.named import load_dataset
     from downshift.sw.policy.calibrate import calibrate
-    from downshift.sw.policy.policies import Fixed
+    from downshift.sw.policy.policies import Budget, Cascade, Fixed
     from downshift.sw.policy.policy_file import policy_text
     from downshift.sw.policy.replay import replay
 
@@ -73,10 +84,13 @@ def policy(model, dataset, data, agreement, out, board, tables, config_path, as_
             part: _logits(graph, split, lambda *at, part=part: bars.report(part, *at))
             for part, split in (("validation", images.validation), ("test", images.test))
         }
-    found = calibrate(logits["validation"], costs, agreement=agreement)
+    if budget is None:
+        found, title = calibrate(logits["validation"], costs, agreement=agreement), "cascade"
+    else:
+        found, title = Budget(costs, mean=budget, window=window), "budget"
     write_atomically(out, policy_text(found))
 
-    named = {f"always {width}": Fixed(width) for width in graph.widths} | {"cascade": found}
+    named = {f"always {width}": Fixed(width) for width in graph.widths} | {title: found}
     labels, top = images.test.labels.numpy(), graph.widths[0]
     report = {}
     for name, each in named.items():
@@ -88,10 +102,11 @@ def policy(model, dataset, data, agreement, out, board, tables, config_path, as_
             "of_highest": float(run.cycles.mean() / costs[top]),
             "shares": {width: float((run.widths == width).mean()) for width in graph.widths},
         }
+    steps = found.steps if isinstance(found, Cascade) else ()
     if as_json:
         print_json(
             {
-                "steps": [{"width": width, "margin": least} for width, least in found.steps],
+                "steps": [{"width": width, "margin": least} for width, least in steps],
                 "images": {part: len(each[top]) for part, each in logits.items()},
                 "policies": report,
             }
@@ -110,8 +125,9 @@ def policy(model, dataset, data, agreement, out, board, tables, config_path, as_
         ],
         title=f"{graph.name} on {board}, {len(labels):,} test images",
     )  # fmt: skip
-    told = [f"{width} bits if two logits are {least} apart" for width, least in found.steps[:-1]]
-    click.echo(f"Cascade: {', else '.join([*told, f'{found.widths[-1]} bits'])}")
+    if steps:
+        told = [f"{width} bits if two logits are {least} apart" for width, least in steps[:-1]]
+        click.echo(f"Cascade: {', else '.join([*told, f'{found.widths[-1]} bits'])}")
     click.echo(out)
 
 

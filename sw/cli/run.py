@@ -36,6 +36,15 @@ SHOWN = 20
     metavar="FILE.json", help="What chooses the width of each frame, from `downshift policy`.",
 )  # fmt: skip
 @click.option(
+    "--deadline", type=click.FloatRange(min=0, min_open=True), metavar="MS",
+    help="Milliseconds that a frame may take in the accelerator: each runs at the highest width "
+    "that does, by the cycle model.",
+)  # fmt: skip
+@click.option(
+    "--clock", type=click.FloatRange(min=0, min_open=True), metavar="MHZ",
+    help="Of the bitstream, for --deadline.  [default: the board's]",
+)  # fmt: skip
+@click.option(
     "--scrub", type=click.IntRange(min=1), metavar="N",
     help="After every N frames, compare the board's memories with the image; if a bit has flipped, "
     "load it and run those frames again.",
@@ -53,8 +62,8 @@ SHOWN = 20
 @config_option
 @json_option
 def run(
-    model, port, input_path, width, policy_path, scrub, baud, out, board, tables, config_path,
-    as_json,
+    model, port, input_path, width, policy_path, deadline, clock, scrub, baud, out, board, tables,
+    config_path, as_json,
 ):  # fmt: skip
     """Run frames on a board that has its bitstream.
 
@@ -81,7 +90,14 @@ def run(
         image = compile_graph(graph, config)
     if policy_path is not None and width is not None:
         raise DownshiftError(f"{policy_path} chooses the widths; leave --width out")
-    policy = read_policy(policy_path) if policy_path else Fixed(width or image.widths[0])
+    if deadline is not None and (policy_path is not None or width is not None):
+        raise DownshiftError("--deadline chooses the widths; leave --width and --policy out")
+    if policy_path is not None:
+        policy = read_policy(policy_path)
+    elif deadline is not None:
+        policy = _in_time(image, deadline, clock * 1e6 if clock else find(board).clock_hz)
+    else:
+        policy = Fixed(width or image.widths[0])
     for each in policy.widths:
         if each not in image.widths:
             have = ", ".join(map(str, image.widths))
@@ -145,6 +161,23 @@ def run(
     )  # fmt: skip
     if len(results) > SHOWN:
         click.echo(f"… and {len(results) - SHOWN} more frames; --json or -o has all")
+
+
+def _in_time(image, milliseconds: float, clock_hz: float):
+    """The highest width that takes no longer; else the fastest, and that is said."""
+    from downshift.sim.cycles import cycles
+    from downshift.sw.policy.policies import Deadline, Fixed
+
+    costs = {each: cycles(image, each).total for each in image.widths}
+    width = Deadline(costs, clock_hz=clock_hz).first(milliseconds / 1e3)
+    takes = costs[width] / clock_hz * 1e3
+    if takes > milliseconds:
+        click.echo(
+            f"downshift: no width takes {milliseconds:g} ms or less; the fastest, {width} bits, "
+            f"takes {takes:.3g} ms at {clock_hz / 1e6:g} MHz",
+            err=True,
+        )
+    return Fixed(width)
 
 
 def _npy(array: np.ndarray) -> bytes:

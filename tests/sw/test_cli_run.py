@@ -14,6 +14,7 @@ from device_model import DeviceModel
 from downshift.boards import find
 from downshift.hw.protocol import Command, LinkError
 from downshift.sim import golden
+from downshift.sim.cycles import cycles
 from downshift.sim.random_networks import random_codes, random_network
 from downshift.sw.compile.compiler import compile_graph
 from downshift.sw.graph.graph_file import save_graph
@@ -72,6 +73,31 @@ def test_frames_run_on_a_board(run, files, model):
         assert np.array_equal([frame["logits"] for frame in report["frames"]], expected.logits)
         logits = np.load(files / "logits.npy")
         assert logits.dtype == np.int32 and np.array_equal(logits, expected.logits)
+
+
+def test_a_deadline_chooses_the_width(run, files):
+    cost = {width: cycles(IMAGE, width).total for width in GRAPH.widths}
+    fastest = min(cost, key=lambda width: (cost[width], -width))
+    assert len(set(cost.values())) > 1
+    clock_mhz = 10
+    for width, milliseconds in [
+        (GRAPH.widths[0], 1.001 * max(cost.values()) / clock_mhz / 1e3),
+        (fastest, 1.001 * cost[fastest] / clock_mhz / 1e3),
+        (fastest, 0.5 * cost[fastest] / clock_mhz / 1e3),
+    ]:
+        with board(DeviceModel(GRAPH, IMAGE)) as port:
+            status, out, err = run(
+                "run", "model.img", "--board", "icebreaker", "--port", port, "--input", "x.npy",
+                "--deadline", milliseconds, "--clock", clock_mhz, "--json",
+            )  # fmt: skip
+        assert status == 0
+        assert {tuple(each["widths"]) for each in json.loads(out)["frames"]} == {(width,)}
+        late = milliseconds < cost[fastest] / clock_mhz / 1e3
+        assert ("no width takes" in err) == late
+    status, _, err = run(
+        "run", "model.img", "--port", "x", "--input", "x.npy", "--deadline", 1, "--width", 8
+    )
+    assert status == 1 and "leave --width and --policy out" in err
 
 
 def test_frames_run_again_where_a_bit_flipped(run, files):

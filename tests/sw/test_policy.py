@@ -230,9 +230,28 @@ def test_the_command_finds_a_cascade(run, tmp_path, short_training):
     assert status == 0 and "always 8" in out and out.splitlines()[-1] == "policy.json"
 
 
+def test_the_command_keeps_to_a_budget(run, tmp_path, short_training):
+    from downshift.sw.training.checkpoint import save_checkpoint
+
+    save_checkpoint(tmp_path / "digits.pt", short_training)
+    status, out, _ = run("policy", "digits.pt", "--dataset", "digits", "--json")
+    means = {name: each["mean_cycles"] for name, each in json.loads(out)["policies"].items()}
+    allowed = (means["always 8"] + means["always 2"]) / 2
+    arguments = ("--budget", allowed, "--window", 4)
+    status, out, _ = run("policy", "digits.pt", "--dataset", "digits", "--json", *arguments)
+    assert status == 0
+    budget = json.loads(out)["policies"]["budget"]
+    assert means["always 2"] < budget["mean_cycles"] <= allowed
+    found = read_policy(tmp_path / "policy.json")
+    assert (found.mean, found.window) == (allowed, 4)
+    status, out, _ = run("policy", "digits.pt", "--dataset", "digits", *arguments)
+    assert status == 0 and "budget" in out and "Cascade" not in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "sentence"),
     [
+        (["--dataset", "digits", "--budget", "9"], 1, "A budget of 9 cycles a frame is below"),
         (["--dataset", "none.npz"], 1, "none.npz"),
         (["--dataset", "digits", "--agreement", "2"], 2, "'--agreement'"),
         (["--dataset", "other.npz"], 1, "digits.pt takes images of shape (8, 8, 1), other.npz has"),
