@@ -11,7 +11,7 @@ from downshift.boards.board import Board
 from downshift.boards.build_report import BuildReport, read_mapped
 from downshift.boards.clocks import clocks_below
 from downshift.boards.families import FAMILIES
-from downshift.boards.families.family import TOP, Config
+from downshift.boards.families.family import TOP, Config, RoutedFamily
 from downshift.boards.flow import build_script, synthesis_steps
 from downshift.boards.generate import Core, generate, source_files
 from downshift.boards.placing import Placed, place_seeds
@@ -97,7 +97,8 @@ def build(
     with atomic_folder(out) as folder:
         if clock_hz is not None:
             board = replace(board, clock_hz=clock_hz)
-        if FAMILIES[board.family].nextpnr is None:
+        family = FAMILIES[board.family]
+        if not isinstance(family, RoutedFamily):
             _synthesised(board, config, folder, search, sources)
             report = read_mapped(board, folder / "synthesis.json")
         else:
@@ -107,7 +108,7 @@ def build(
                 placed = _attempt(board, config, folder, search, sources)
                 if not placed.report.meets_clock:
                     raise _too_slow(board, placed, seeds)
-            packing = FAMILIES[board.family].packing(board)
+            packing = family.packing(board)
             run_steps(board, [packing], folder, progress)
             report = replace(placed.report, bitstream=Path(out) / packing.arguments[-1])
         more = {

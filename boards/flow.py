@@ -2,7 +2,7 @@
 
 from downshift.boards.board import Board
 from downshift.boards.families import FAMILIES
-from downshift.boards.families.family import TOP, Config, Step, is_table
+from downshift.boards.families.family import TOP, Config, RoutedFamily, Step, is_table
 
 __all__ = [
     "build_script", "constraints", "place_step", "steps", "synthesis_script", "synthesis_steps",
@@ -40,7 +40,7 @@ def steps(board: Board, config: Config, *, seed: int) -> tuple[Step, ...]:
     Where only the maker's tools place and route, synthesis is all.
     """
     synthesis, family = synthesis_steps(board, config), FAMILIES[board.family]
-    if family.nextpnr is None:
+    if not isinstance(family, RoutedFamily):
         return synthesis
     return (*synthesis, place_step(board, config, seed=seed), family.packing(board))
 
@@ -59,7 +59,7 @@ def synthesis_steps(board: Board, config: Config) -> tuple[Step, ...]:
 def place_step(board: Board, config: Config, *, seed: int) -> Step:
     """Return the tool that places and routes the netlist, and writes ``report.json``."""
     family = FAMILIES[board.family]
-    assert family.nextpnr is not None
+    assert isinstance(family, RoutedFamily)
     return Step(
         title=f"Placing and routing with {family.nextpnr.removeprefix('yowasp-')}",
         tool=family.nextpnr,

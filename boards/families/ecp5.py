@@ -1,7 +1,7 @@
 """ECP5: Project Trellis, nextpnr-ecp5, ecppack."""
 
 from downshift.boards.board import Board
-from downshift.boards.families.family import TOP, Family, Step, is_table, unreachable
+from downshift.boards.families.family import TOP, RoutedFamily, Step, is_table, unreachable
 from downshift.boards.pins import board_pins
 
 __all__ = ["ECP5_LUTS", "Ecp5"]
@@ -13,7 +13,7 @@ FLOORPLANNED = "LFE5U-85F"
 """Device on which `downshift.boards.floorplan` knows where hard blocks are."""
 
 
-class Ecp5(Family):
+class Ecp5(RoutedFamily):
     """Lattice ECP5."""
 
     name = "ecp5"

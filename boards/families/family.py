@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from downshift.hw.fabric import Fabric
 
-__all__ = ["TOP", "Config", "Family", "Step", "is_table", "unreachable"]
+__all__ = ["TOP", "Config", "Family", "RoutedFamily", "Step", "is_table", "unreachable"]
 
 TOP = "top"
 """Name of the top module, and of the files about it."""
@@ -56,8 +56,6 @@ class Family(ABC):
 
     name: ClassVar[str]
     """As boards name it."""
-    nextpnr: ClassVar[str | None]
-    """Command that places and routes; None where only the maker's tools do."""
     cells: ClassVar[Mapping[str, Mapping[str, int]]]
     """By resource: cells as nextpnr counts them, and how much of it each takes."""
     registers: ClassVar[str | None] = None
@@ -121,6 +119,17 @@ class Family(ABC):
         """Tools that change the netlist before it is placed."""
         return ()
 
+    def project(self, board: Board) -> dict[str, str]:
+        """Scripts for the maker's tools, by file name."""
+        return {}
+
+
+class RoutedFamily(Family):
+    """One that nextpnr places and routes."""
+
+    nextpnr: ClassVar[str]
+    """Its command."""
+
     def placement(self, board: Board, config: Config) -> tuple[str, ...]:
         """Arguments for nextpnr about how to place.
 
@@ -129,17 +138,13 @@ class Family(ABC):
         """
         return ("--placer", "static", "--router", "router2") if is_table(config) else ()
 
+    @abstractmethod
     def files(self, board: Board) -> tuple[str, ...]:
         """Arguments for nextpnr about constraints, and what it writes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def packing(self, board: Board) -> Step:
         """The tool that writes the bitstream, whose name is its last argument."""
-        raise NotImplementedError
-
-    def project(self, board: Board) -> dict[str, str]:
-        """Scripts for the maker's tools, by file name."""
-        return {}
 
 
 def unreachable(oscillator_hz: int, clock_hz: int) -> DownshiftError:

@@ -1,6 +1,6 @@
 """Gowin LittleBee and Arora: Project Apicula, nextpnr-himbaechel, gowin_pack."""
 
-from downshift.boards.families.family import TOP, Family, Step, unreachable
+from downshift.boards.families.family import TOP, RoutedFamily, Step, unreachable
 from downshift.boards.pins import board_pins
 
 __all__ = ["Gowin"]
@@ -8,7 +8,7 @@ __all__ = ["Gowin"]
 OUTPUT_DIVIDERS = (2, 4, 8, 16, 32, 48, 64, 80, 96, 112, 128)
 
 
-class Gowin(Family):
+class Gowin(RoutedFamily):
     """Gowin LittleBee and Arora."""
 
     name = "gowin"

@@ -1,6 +1,6 @@
 """iCE40 UltraPlus: Project IceStorm, nextpnr-ice40, icepack."""
 
-from downshift.boards.families.family import TOP, Family, Step, unreachable
+from downshift.boards.families.family import TOP, RoutedFamily, Step, unreachable
 from downshift.boards.pins import board_pins
 
 __all__ = ["Ice40"]
@@ -9,7 +9,7 @@ PLL_PAD = "35"
 """Of the package SG48."""
 
 
-class Ice40(Family):
+class Ice40(RoutedFamily):
     """Lattice iCE40 UltraPlus."""
 
     name = "ice40"

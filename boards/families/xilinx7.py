@@ -32,7 +32,6 @@ class Xilinx7(Family):
     """Artix-7, and what is like it in a Zynq-7000."""
 
     name = "xilinx7"
-    nextpnr = None
     lock = "o_LOCKED"
     clock_buffer = "BUFG"
     cells = {}
