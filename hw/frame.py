@@ -7,7 +7,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from downshift.hw.checksum import Checksum
-from downshift.hw.protocol import CRC_BYTES, QUEUE_FRAMES, LinkError
+from downshift.hw.protocol import CRC_BYTES, MAX_FRAME, QUEUE_FRAMES, LinkError
 from downshift.hw.slip import Symbol
 
 __all__ = ["Frame", "FrameReceiver", "FrameTransmitter"]
@@ -16,8 +16,8 @@ __all__ = ["Frame", "FrameReceiver", "FrameTransmitter"]
 class Frame(data.Struct):
     """A request that waits to be executed."""
 
-    length: 16
-    """Bytes without the checksum."""
+    length: range(MAX_FRAME)
+    """Bytes without the checksum; nothing where there is an error."""
     error: LinkError
     """Anything but NONE: the frame must not be executed."""
 

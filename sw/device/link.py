@@ -99,6 +99,7 @@ class Link(Requester):
         self._damaged = False  # the last request
         self._most = MOST_BYTES
         self._good = 0
+        self._ahead: Pipeline | None = None  # what is sending ahead
 
     def request(self, command: Command, payload: bytes = b"", *, attempts: int = ATTEMPTS) -> bytes:
         """Send a request; see `Requester`.
@@ -155,7 +156,9 @@ class Link(Requester):
             return None
         if not self.in_step:
             self.request(Command.INFO)
-        return Pipeline(self)
+        self._interrupt()
+        self._ahead = Pipeline(self)
+        return self._ahead
 
     def send(self, command: Command, payload: bytes) -> int:
         """Send a request once, and return its tag."""
@@ -236,6 +239,7 @@ class Link(Requester):
 
     def _attempt(self, command: Command, payload: bytes) -> bytes | None:
         """Send a request once; return what its reply carries, None if there is none."""
+        self._interrupt()
         self._send(command, payload)
         reply = self.receive([self.tag])
         self._damaged = reply is not None and reply[2] == LinkError.BAD_FRAME
@@ -259,6 +263,11 @@ class Link(Requester):
         content = bytes([self.tag, command]) + payload
         self.transport.write(encode_frame(content))
         self.bytes_sent += len(content)
+
+    def _interrupt(self) -> None:
+        """Give up what is on its way."""
+        if self._ahead is not None:
+            self._ahead.interrupt()
 
     def _gone(self, command: Command) -> DownshiftError:
         """What to raise when no attempt succeeded."""

@@ -66,13 +66,18 @@ class Pipeline:
 
     def close(self) -> None:
         """Forget what was sent."""
-        if self._groups:
-            self.link.in_step = False
-            self.link.forget()
+        self.interrupt()
         self._groups.clear()
-        self._asked.clear()
         self._answers.clear()
         self._lost = False
+
+    def interrupt(self) -> None:
+        """Give up what was sent and not answered, so that the link can be used for another end."""
+        if self._asked:
+            self._asked.clear()
+            self._lost = True
+            self.link.in_step = False
+            self.link.forget()
 
     @property
     def _waiting(self) -> int:

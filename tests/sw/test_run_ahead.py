@@ -183,6 +183,20 @@ def test_results_that_nobody_takes_do_not_disturb(device, accelerator):
     assert np.array_equal(logits_of(accelerator.run_all(X, WIDTH)), LOGITS)
 
 
+def test_other_requests_between_the_results_do_not_disturb(device, accelerator):
+    first, second = accelerator.run_all(X, WIDTH), accelerator.run_all(X[::-1], WIDTH)
+    found = []
+    for number in range(len(X)):
+        assert np.array_equal(next(second).logits, LOGITS[-1 - number])
+        found.append(next(first))
+        if number % 3 == 0:
+            assert np.array_equal(accelerator.run(X[5], WIDTH).logits, LOGITS[5])
+            assert accelerator.scrub() == ()
+    assert np.array_equal(logits_of(found), LOGITS)
+    assert list(first) == list(second) == []
+    assert device.most_frames <= QUEUE_FRAMES
+
+
 def test_what_is_done_once_is_done_after_a_request_was_lost(device, accelerator):
     pipeline = accelerator.link.pipeline()
     whole, device.write = device.write, lambda content: None
