@@ -1,6 +1,5 @@
 """What a bad host does to the IP core: nothing, but a refusal or an error code."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +7,9 @@ import numpy as np
 from downshift.hw.errors import DownshiftError
 from downshift.hw.protocol import Command, LinkError
 from downshift.hw.register_map import MAP_BYTES, REGISTERS, register
+from downshift.sim.refusal import refused
 from downshift.sw.compile.image import Image
-from downshift.sw.device.driver import Accelerator, AcceleratorError
+from downshift.sw.device.driver import Accelerator
 
 __all__ = ["registers", "wrong_bytes", "wrong_commands"]
 
@@ -63,14 +63,14 @@ def wrong_commands(accelerator: Accelerator) -> dict:
     """
     link, port = accelerator.link, accelerator.link.port
     errors = {
-        "unknown command": _error(lambda: link._do(99)),
-        "read too long": _error(lambda: link._do(Command.READ, ADDRESS=0, LENGTH=1 << 16)),
-        "read beyond": _error(lambda: link._do(Command.READ, ADDRESS=0xFFFFFF, LENGTH=1)),
-        "run without an image": _error(lambda: link.request(Command.RUN, b"\x08")),
-        "section without an image": _error(lambda: link.request(Command.SECTION, b"\x01")),
-        "too many logits": _error(lambda: link._do(Command.CASCADE, ADDRESS=0, LENGTH=256)),
-        "other format": _error(lambda: link.request(Command.LOAD, bytes([99, 0, 0, 0, 0]))),
-        "other configuration": _error(lambda: link.request(Command.LOAD, bytes([1, 0, 0, 0, 0]))),
+        "unknown command": refused(lambda: link._do(99)),
+        "read too long": refused(lambda: link._do(Command.READ, ADDRESS=0, LENGTH=1 << 16)),
+        "read beyond": refused(lambda: link._do(Command.READ, ADDRESS=0xFFFFFF, LENGTH=1)),
+        "run without an image": refused(lambda: link.request(Command.RUN, b"\x08")),
+        "section without an image": refused(lambda: link.request(Command.SECTION, b"\x01")),
+        "too many logits": refused(lambda: link._do(Command.CASCADE, ADDRESS=0, LENGTH=256)),
+        "other format": refused(lambda: link.request(Command.LOAD, bytes([99, 0, 0, 0, 0]))),
+        "other configuration": refused(lambda: link.request(Command.LOAD, bytes([1, 0, 0, 0, 0]))),
     }
     # A write that waits for its bytes.
     link._start(Command.WRITE, ADDRESS=0)
@@ -119,8 +119,8 @@ def wrong_bytes(accelerator: Accelerator, *, image: str, inputs: str) -> dict:
     end = good.config.activation_bytes
     link.write(0, b"first")
     errors = {
-        "data without a section": _error(lambda: link.request(Command.DATA, bytes(300))),
-        "write beyond": _error(lambda: link.write(end - 3, b"abcdefgh")),
+        "data without a section": refused(lambda: link.request(Command.DATA, bytes(300))),
+        "write beyond": refused(lambda: link.write(end - 3, b"abcdefgh")),
     }
     memory = [link.read(end - 3, 3).decode(), link.read(0, 5).decode()]
     # Bytes that came for nothing are forgotten by a reset.
@@ -133,15 +133,7 @@ def wrong_bytes(accelerator: Accelerator, *, image: str, inputs: str) -> dict:
     accelerator.load(good)
     link._start(Command.WRITE, ADDRESS=0)
     link.reset()
-    errors["run after a reset"] = _error(lambda: link.request(Command.RUN, bytes(good.widths[:1])))
+    errors["run after a reset"] = refused(lambda: link.request(Command.RUN, bytes(good.widths[:1])))
     accelerator.load(good)
     logits = accelerator.run(x, good.widths[0]).logits.tolist()
     return {"errors": errors, "memory": memory, "logits": logits}
-
-
-def _error(action: Callable[[], object]) -> str:
-    try:
-        action()
-    except AcceleratorError as error:
-        return error.error.name
-    return LinkError.NONE.name

@@ -7,11 +7,11 @@ import numpy as np
 from cocotb.task import resume
 
 from downshift.hw.counters import MOST_CYCLES
-from downshift.hw.errors import DownshiftError
 from downshift.hw.protocol import Command
+from downshift.sim.refusal import refused
 from downshift.sw.compile.image import Image, Section
 from downshift.sw.device.cascade import cascade_request
-from downshift.sw.device.driver import Accelerator, AcceleratorError
+from downshift.sw.device.driver import Accelerator
 
 __all__ = ["STORES", "flipped_bits", "hung_frame"]
 
@@ -128,13 +128,7 @@ def _names(sections) -> list[str]:
 
 
 def _error(accelerator: Accelerator, command: Command, payload: bytes) -> str:
-    try:
-        accelerator.link.request(command, payload)
-    except AcceleratorError as error:
-        return error.error.name
-    except DownshiftError as error:
-        return str(error)
-    return "NONE"
+    return refused(lambda: accelerator.link.request(command, payload))
 
 
 @resume

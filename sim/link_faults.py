@@ -1,6 +1,6 @@
 """What a bad link, a bad host and bad images do to an accelerator: nothing, but an error code."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +9,9 @@ import numpy as np
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.errors import DownshiftError
 from downshift.hw.protocol import END, Command, LinkError, decode_frame, encode_frame
+from downshift.sim.refusal import refusal, refused
 from downshift.sw.compile.image import Image, Section
-from downshift.sw.device.driver import Accelerator, AcceleratorError
+from downshift.sw.device.driver import Accelerator
 
 __all__ = ["damaged_images", "damaged_requests", "repeated_requests", "resets"]
 
@@ -89,19 +90,21 @@ def damaged_images(accelerator: Accelerator, *, image: str, inputs: str) -> dict
     }
     results = {}
     for name, (sent, claimed) in images.items():
-        refusal = _refusal(lambda sent=sent, claimed=claimed: _load(accelerator, sent, claimed))
-        run = _refusal(lambda: accelerator.link.request(Command.RUN, bytes([good.widths[0]])))
-        results[name] = {"error": refusal[0], "sentence": refusal[1], "run": run[0]}
+        error, sentence = refusal(
+            lambda sent=sent, claimed=claimed: _load(accelerator, sent, claimed)
+        )
+        run = refused(lambda: accelerator.link.request(Command.RUN, bytes([good.widths[0]])))
+        results[name] = {"error": error, "sentence": sentence, "run": run}
     accelerator.load(good)
     missing = next(w for w in range(2, 9) if w not in good.widths)
     results["missing width"] = {
-        "error": _refusal(lambda: accelerator.link.request(Command.RUN, bytes([missing])))[0]
+        "error": refused(lambda: accelerator.link.request(Command.RUN, bytes([missing])))
     }
     # A check whose reply was lost is sent again, and changes nothing.
     accelerator.link.request(Command.CHECK, good.claim(list(good.sections())[-1]))
     results["good"] = {"logits": accelerator.run(x, good.widths[0]).logits.tolist()}
     # An image that is refused at the door leaves the one before in force.
-    _refusal(lambda: _load(accelerator, *images["other configuration"]))
+    refusal(lambda: _load(accelerator, *images["other configuration"]))
     accelerator.image = good
     results["good still"] = {"logits": accelerator.run(x, good.widths[0]).logits.tolist()}
     return results
@@ -178,7 +181,7 @@ def resets(
     for cycles in after:
         accelerator.link.transport.write(encode_frame(bytes([TAG, Command.RUN, width])))
         accelerator.link.transport.reset(after_cycles=cycles)
-        lost = _refusal(lambda: accelerator.link.request(Command.RUN, bytes([width])))[0]
+        lost = refused(lambda: accelerator.link.request(Command.RUN, bytes([width])))
         accelerator.load(good)
         result = accelerator.run(x, width)
         results.append({"run": lost, "logits": result.logits.tolist(), "cycles": result.cycles})
@@ -194,15 +197,6 @@ def _load(accelerator: Accelerator, image: Image, claimed: Image) -> None:
 
     fields = {name: getattr(image, name) for name in Image.__dataclass_fields__}
     accelerator.load(Disguised(**fields))
-
-
-def _refusal(action: Callable[[], object]) -> tuple[str, str]:
-    """Name of the error that an action ends with, and its sentence."""
-    try:
-        action()
-    except AcceleratorError as error:
-        return error.error.name, str(error)
-    return LinkError.NONE.name, ""
 
 
 def _error_of(accelerator: Accelerator, content: bytes) -> str:
