@@ -41,7 +41,7 @@ def cascades(
     results = []
     for index, first, second, threshold in schedule:
         runner = PolicyRunner(accelerator, Cascade(((first, threshold), (second, 0))))
-        result = runner.run(x[index])
+        (result,) = runner.run_all(x[index : index + 1])
         results.append(
             {
                 "widths": result.widths,

@@ -11,6 +11,7 @@ from downshift.sw.cli.cluster import cluster
 from downshift.sw.cli.console import print_json, print_table, progress_bars
 from downshift.sw.cli.model_graph import optional_graph, widths_file_options
 from downshift.sw.cli.options import (
+    PositiveNumber,
     board_option,
     config_option,
     folder_option,
@@ -36,7 +37,7 @@ SHOWN = 8
     help="Let the accelerator choose between the two widths of a cascade by itself.",
 )  # fmt: skip
 @click.option(
-    "--clock", type=click.FloatRange(min=0, min_open=True), metavar="MHZ",
+    "--clock", type=PositiveNumber(), metavar="MHZ",
     help="Of the accelerator.  [default: the highest that routing reaches]",
 )  # fmt: skip
 @click.option(

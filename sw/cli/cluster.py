@@ -19,7 +19,7 @@ def cluster(address: str | None) -> Iterator[Executor | None]:
     Raises
     ------
     DownshiftError
-        If Dask is not installed, no scheduler answers, or its workers are lost.
+        If Dask is not installed, no scheduler answers, or it has no workers, or loses them.
     """
     if address is None:
         yield None
@@ -39,6 +39,13 @@ def cluster(address: str | None) -> Iterator[Executor | None]:
             "with `dask worker ADDRESS`"
         ) from error
     with client:
+        try:
+            client.wait_for_workers(1, timeout=SECONDS)
+        except TimeoutError as error:
+            raise DownshiftError(
+                f"The Dask scheduler at {address} has no workers; start some with `dask worker "
+                f"{address}`"
+            ) from error
         try:
             yield client.get_executor()
         except (CancelledError, CommClosedError, KilledWorker) as error:

@@ -1,10 +1,12 @@
 """Options that several commands share."""
 
+import math
 from pathlib import Path
 
 import click
 
 __all__ = [
+    "PositiveNumber",
     "SeedsType",
     "WidthsType",
     "board_option",
@@ -15,6 +17,22 @@ __all__ = [
     "tables_option",
     "widths_option",
 ]
+
+
+class PositiveNumber(click.ParamType):
+    """A number above zero, and not infinite."""
+
+    name = "number"
+
+    def convert(self, value, param, ctx):
+        """Turn "2.5" into 2.5."""
+        try:
+            number = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is no number", param, ctx)
+        if not (math.isfinite(number) and number > 0):
+            self.fail(f"The number must be above 0 and finite, not {value!r}", param, ctx)
+        return number
 
 
 class WidthsType(click.ParamType):

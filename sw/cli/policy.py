@@ -9,6 +9,7 @@ from downshift.sw.cli.accelerator import built_config
 from downshift.sw.cli.console import print_json, print_table, progress_bars
 from downshift.sw.cli.model_graph import model_graph
 from downshift.sw.cli.options import (
+    PositiveNumber,
     board_option,
     config_option,
     data_option,
@@ -18,6 +19,8 @@ from downshift.sw.cli.options import (
 
 __all__ = ["policy"]
 
+AGREEMENT, WINDOW = 0.998, 16
+"""Unless told otherwise."""
 BATCH = 500
 """Images that golden runs at once, between two steps of the progress bar."""
 
@@ -27,17 +30,18 @@ BATCH = 500
 @click.option("--dataset", required=True, metavar="NAME", help="As of `downshift train`.")
 @data_option
 @click.option(
-    "--agreement", type=click.FloatRange(0, 1, min_open=True), default=0.998, show_default=True,
-    metavar="PART", help="Labels that are to be those of the highest width, on validation images.",
+    "--agreement", type=click.FloatRange(0, 1, min_open=True), metavar="PART",
+    help="Labels that are to be those of the highest width, on validation images.  "
+    f"[default: {AGREEMENT}; 0<x<=1]",
 )  # fmt: skip
 @click.option(
-    "--budget", type=click.FloatRange(min=0, min_open=True), metavar="CYCLES",
+    "--budget", type=PositiveNumber(), metavar="CYCLES",
     help="Instead of a cascade: the highest width with which frames keep to so many cycles each, "
     "on average over every --window.",
 )  # fmt: skip
 @click.option(
-    "--window", type=click.IntRange(min=1), default=16, show_default=True, metavar="N",
-    help="Frames in a row that keep to --budget.",
+    "--window", type=click.IntRange(min=1), metavar="N",
+    help=f"Frames in a row that keep to --budget.  [default: {WINDOW}]",
 )  # fmt: skip
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("policy.json"),
@@ -67,11 +71,16 @@ def policy(
     from downshift.sw.policy.policy_file import policy_text
     from downshift.sw.policy.replay import replay
 
+    if budget is None and window is not None:
+        raise DownshiftError("--window belongs to --budget; give both")
+    if budget is not None and agreement is not None:
+        raise DownshiftError("A budget says nothing of labels; give --agreement or --budget")
     check_writable(out)
     graph = model_graph(model, widths_file=None, dataset=None, data=None)
     config = built_config(board, tables=tables, graph=graph, path=config_path)
     image = compile_graph(graph, config)
     costs = {width: cycles(image, width).total for width in graph.widths}
+    found = None if budget is None else Budget(costs, mean=budget, window=window or WINDOW)
     images = load_dataset(dataset, folder=data)
     if images.input_shape != graph.input_shape:
         raise DownshiftError(
@@ -84,10 +93,9 @@ def policy(
             part: _logits(graph, split, lambda *at, part=part: bars.report(part, *at))
             for part, split in (("validation", images.validation), ("test", images.test))
         }
-    if budget is None:
-        found, title = calibrate(logits["validation"], costs, agreement=agreement), "cascade"
-    else:
-        found, title = Budget(costs, mean=budget, window=window), "budget"
+    title = "budget" if found else "cascade"
+    if found is None:
+        found = calibrate(logits["validation"], costs, agreement=agreement or AGREEMENT)
     write_atomically(out, policy_text(found))
 
     named = {f"always {width}": Fixed(width) for width in graph.widths} | {title: found}

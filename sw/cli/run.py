@@ -9,7 +9,13 @@ from downshift.hw.errors import DownshiftError
 from downshift.sw.cli.accelerator import accelerator_config
 from downshift.sw.cli.console import print_json, print_table, progress_bars
 from downshift.sw.cli.model_graph import model_graph
-from downshift.sw.cli.options import board_option, config_option, json_option, tables_option
+from downshift.sw.cli.options import (
+    PositiveNumber,
+    board_option,
+    config_option,
+    json_option,
+    tables_option,
+)
 
 __all__ = ["run"]
 
@@ -36,12 +42,12 @@ SHOWN = 20
     metavar="FILE.json", help="What chooses the width of each frame, from `downshift policy`.",
 )  # fmt: skip
 @click.option(
-    "--deadline", type=click.FloatRange(min=0, min_open=True), metavar="MS",
+    "--deadline", type=PositiveNumber(), metavar="MS",
     help="Milliseconds that a frame may take in the accelerator: each runs at the highest width "
     "that does, by the cycle model.",
 )  # fmt: skip
 @click.option(
-    "--clock", type=click.FloatRange(min=0, min_open=True), metavar="MHZ",
+    "--clock", type=PositiveNumber(), metavar="MHZ",
     help="Of the bitstream, for --deadline.  [default: the board's]",
 )  # fmt: skip
 @click.option(
@@ -90,6 +96,8 @@ def run(
         image = compile_graph(graph, config)
     if policy_path is not None and width is not None:
         raise DownshiftError(f"{policy_path} chooses the widths; leave --width out")
+    if clock is not None and deadline is None:
+        raise DownshiftError("--clock belongs to --deadline; give both")
     if deadline is not None and (policy_path is not None or width is not None):
         raise DownshiftError("--deadline chooses the widths; leave --width and --policy out")
     if policy_path is not None:

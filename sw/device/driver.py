@@ -144,7 +144,8 @@ class Accelerator:
         """Run frames, the next ones on their way to the accelerator while it runs one.
 
         That takes an accelerator with a queue for requests; with others, and over bad lines, frames
-        follow each other.
+        follow each other. The first result comes when the queue is full, or the frames end. No
+        other image may be loaded meanwhile.
 
         Parameters
         ----------
@@ -176,6 +177,8 @@ class Accelerator:
     ) -> Iterator[PolicyResult]:
         """Run frames as `cascade` does, ahead of each other as `run_all` does."""
         image = self._image()
+        for width in (first, second):
+            self._check_width(image, width)
         return self._ahead(
             frames,
             lambda codes: cascade_requests(image, codes, first, second, threshold),
@@ -261,9 +264,23 @@ class Accelerator:
         asked: Callable[[np.ndarray], FrameRequests[Result]],
         alone: Callable[[np.ndarray], Result],
     ) -> Iterator[Result]:
+        asked, alone = self._while_loaded(asked), self._while_loaded(alone)
         if Feature.QUEUE in self.information().features:
             return run_ahead(self.link, frames, asked, alone)
-        return map(alone, frames)
+        return (alone(codes) for codes in frames)
+
+    def _while_loaded(self, action: Callable[[np.ndarray], Result]) -> Callable[..., Result]:
+        """Do something as long as the image is the one that is loaded now."""
+        image = self.image
+
+        def guarded(codes: np.ndarray) -> Result:
+            if self.image is not image:
+                raise DownshiftError(
+                    "Another image was loaded before all frames were done; run the rest again"
+                )
+            return action(codes)
+
+        return guarded
 
     def _ask(
         self, image: Image, content: bytes, width: int, request: tuple[Command, bytes]

@@ -166,22 +166,20 @@ class Link(Requester):
         self._send(command, payload)
         return self.tag
 
-    def receive(self, tags: Iterable[int]) -> bytes | None:
-        """Return the next reply to requests with some tags, or to a damaged one.
+    def receive(self, asked: Iterable[tuple[int, Command]]) -> bytes | None:
+        """Return the next reply to one of some requests, tags and commands, or to a damaged one.
 
         Tag, command, error, and what it carries; None if none comes.
         """
-        wanted = set(tags)
+        wanted = set(asked)
         heard = 0
         while heard < MOST_HEARD:
             before, end, after = self._received.partition(bytes([END]))
             if end:
                 self._received = after
                 content = decode_frame(before) if before else None
-                # A reply to a damaged request has no tag to tell.
-                if content and len(content) >= 3:
-                    if content[0] in wanted or content[2] == LinkError.BAD_FRAME:
-                        return content
+                if content and len(content) >= 3 and _answers(wanted, content):
+                    return content
                 continue
             arrived = self.transport.read()
             if not arrived:
@@ -241,7 +239,7 @@ class Link(Requester):
         """Send a request once; return what its reply carries, None if there is none."""
         self._interrupt()
         self._send(command, payload)
-        reply = self.receive([self.tag])
+        reply = self.receive([(self.tag, command)])
         self._damaged = reply is not None and reply[2] == LinkError.BAD_FRAME
         if reply is None or self._damaged:
             self.shorten()
@@ -277,3 +275,12 @@ class Link(Requester):
         return SilentError(
             f"The accelerator does not answer {command.name}; check port, speed and bitstream"
         )
+
+
+def _answers(wanted: set[tuple[int, Command]], content: bytes) -> bool:
+    """Whether a reply is one of those that are waited for."""
+    tag, command, error = content[:3]
+    # A reply to a damaged request has neither tag nor command, one to an unknown command only that.
+    if error == LinkError.UNKNOWN_COMMAND:
+        return any(tag == each for each, _ in wanted)
+    return (tag, command) in wanted or error == LinkError.BAD_FRAME

@@ -31,7 +31,8 @@ class Pipeline:
         self._groups: deque[int] = deque()  # requests of each
         self._asked: deque[tuple[int, Request]] = deque()  # tags; not answered
         self._answers: deque[bytes] = deque()  # not received
-        self._lost = False
+        self.lost = False
+        """Something was: `receive` gives nothing more."""
 
     def fits(self, group: Sequence[Request]) -> bool:
         """Whether a group can be sent without waiting for replies to others."""
@@ -44,9 +45,9 @@ class Pipeline:
         """Send requests, once there is room for each."""
         self._groups.append(len(group))
         for request in group:
-            while self._asked and not self._lost and not self.fits([request]):
+            while self._asked and not self.lost and not self.fits([request]):
                 self._take()
-            if self._lost:
+            if self.lost:
                 return
             self._asked.append((self.link.send(*request), request))
 
@@ -56,9 +57,9 @@ class Pipeline:
         None if one of them is an error, or does not come: then nothing that was sent counts.
         """
         count = self._groups[0]
-        while len(self._answers) < count and not self._lost:
+        while len(self._answers) < count and not self.lost:
             self._take()
-        if self._lost:
+        if self.lost:
             self.close()
             return None
         self._groups.popleft()
@@ -69,13 +70,13 @@ class Pipeline:
         self.interrupt()
         self._groups.clear()
         self._answers.clear()
-        self._lost = False
+        self.lost = False
 
     def interrupt(self) -> None:
         """Give up what was sent and not answered, so that the link can be used for another end."""
         if self._asked:
             self._asked.clear()
-            self._lost = True
+            self.lost = True
             self.link.in_step = False
             self.link.forget()
 
@@ -87,12 +88,12 @@ class Pipeline:
     def _take(self) -> None:
         """Wait for a reply, which must be the next one."""
         tag, request = self._asked[0]
-        reply = self.link.receive(tag for tag, _ in self._asked)
+        reply = self.link.receive((tag, command) for tag, (command, _) in self._asked)
         if reply is None or reply[2] == LinkError.BAD_FRAME:
             self.link.shorten()
-            self._lost = True
+            self.lost = True
         elif reply[0] != tag or reply[2] != LinkError.NONE:
-            self._lost = True
+            self.lost = True
         else:
             self._asked.popleft()
             self._answers.append(self.link.carried(*request, reply))

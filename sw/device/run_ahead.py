@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from downshift.hw.errors import DownshiftError
 from downshift.sw.device.frame_requests import FrameRequests, Result
 from downshift.sw.device.pipeline import Pipeline
 from downshift.sw.device.requester import Requester
@@ -26,7 +25,8 @@ def run_ahead(
     link : Requester
         To an accelerator with a queue.
     frames : iterable of arrays
-        Taken as there is room for them: at least one ahead.
+        Taken as there is room for them: at least one ahead. Whatever it raises comes after the
+        results of the frames before.
     asked, alone : callable
         What a frame asks for; what runs it by itself, and raises what cannot be mended.
 
@@ -47,24 +47,41 @@ def run_ahead(
             yield alone(waiting.popleft()[0])
 
     try:
-        for codes in frames:
+        for taken in _taken(frames, asked):
+            if isinstance(taken, Exception):
+                while waiting and pipeline is not None:
+                    yield from first(pipeline)
+                raise taken
+            codes, frame = taken
             if not waiting:
                 pipeline = link.pipeline()
+            while pipeline is not None and waiting and _must_wait(pipeline, waiting, frame):
+                yield from first(pipeline)
+                if not waiting:
+                    pipeline = link.pipeline()
             if pipeline is None:
                 yield alone(codes)
                 continue
-            try:
-                frame = asked(codes)
-            except DownshiftError:
-                while waiting:
-                    yield from first(pipeline)
-                raise
-            while len(waiting) > 1 and not pipeline.fits(frame.requests):
-                yield from first(pipeline)
             pipeline.send(frame.requests)
-            waiting.append((codes, frame))
+            # The caller may use the array again before its frame is done.
+            waiting.append((codes.copy(), frame))
         while waiting and pipeline is not None:
             yield from first(pipeline)
     finally:
         if pipeline is not None:
             pipeline.close()
+
+
+def _taken(
+    frames: Iterable[np.ndarray], asked: Callable[[np.ndarray], FrameRequests[Result]]
+) -> Iterator[tuple[np.ndarray, FrameRequests[Result]] | Exception]:
+    """Frames and what they ask for; at the end what kept the next one from being taken."""
+    try:
+        for codes in frames:
+            yield codes, asked(codes)
+    except Exception as error:  # whatever the caller's iterable raises
+        yield error
+
+
+def _must_wait(pipeline: Pipeline, waiting: deque, frame: FrameRequests) -> bool:
+    return pipeline.lost or (len(waiting) > 1 and not pipeline.fits(frame.requests))

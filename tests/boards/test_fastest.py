@@ -172,6 +172,18 @@ def test_a_cluster_tries_the_seeds(tools, tmp_path):
     assert (report.seed, report.fmax_mhz) == (2, 93.0)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_cluster_without_workers_is_named(monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr("downshift.sw.cli.cluster.SECONDS", 1)
+    with (
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as machines,
+        pytest.raises(DownshiftError, match=r"has no workers; start some with `dask worker "),
+        cluster(machines.scheduler_address),
+    ):
+        pass
+
+
 def test_a_cluster_that_does_not_answer_is_named(monkeypatch):
     pytest.importorskip("distributed")
     monkeypatch.setattr("downshift.sw.cli.cluster.SECONDS", 1)

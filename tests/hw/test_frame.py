@@ -6,7 +6,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from downshift.hw.frame import FrameReceiver, FrameTransmitter
-from downshift.hw.protocol import LinkError
+from downshift.hw.protocol import QUEUE_FRAMES, LinkError
 from downshift.sim.block_bench import run
 
 SIZE = 32
@@ -73,9 +73,9 @@ def test_receiver_refuses_and_goes_on(frame, error):
     assert receive([frame, b"", good]) == [(error, b""), (LinkError.NONE, b"good")]
 
 
-def queued(contents, patience, *, after=0, seed=0):
+def queued(contents, patience, *, after=0, queue=QUEUE, seed=0):
     """What a receiver with a queue gives, taken so many symbols late, and from a cycle on."""
-    dut = FrameReceiver(size=SIZE, queue=QUEUE)
+    dut = FrameReceiver(size=SIZE, queue=queue)
     rng = np.random.default_rng(seed)
     symbols = [symbol for content in contents for symbol in symbols_of(content)]
     taken = []
@@ -143,6 +143,12 @@ def test_queue_takes_what_the_protocol_promises():
     for contents in ([bytes(size - 4) for size in sizes], [b"x"] * (QUEUE // 5)):
         expected = [(LinkError.NONE, each) for each in contents]
         assert queued(map(framed, contents), 0, after=2000) == expected
+
+
+def test_queue_that_has_as_many_frames_as_it_may_loses_the_next():
+    contents = [bytes([number]) for number in range(QUEUE_FRAMES + 1)]
+    taken = queued(map(framed, contents), 0, after=3000, queue=127)
+    assert taken == [(LinkError.NONE, content) for content in contents[:-1]]
 
 
 def test_queue_refuses_bad_frames_in_their_place():

@@ -94,10 +94,14 @@ def test_a_deadline_chooses_the_width(run, files):
         assert {tuple(each["widths"]) for each in json.loads(out)["frames"]} == {(width,)}
         late = milliseconds < cost[fastest] / clock_mhz / 1e3
         assert ("no width takes" in err) == late
-    status, _, err = run(
-        "run", "model.img", "--port", "x", "--input", "x.npy", "--deadline", 1, "--width", 8
-    )
-    assert status == 1 and "leave --width and --policy out" in err
+    for arguments, code, sentence in [
+        (("--deadline", 1, "--width", 8), 1, "leave --width and --policy out"),
+        (("--deadline", "inf"), 2, "must be above 0 and finite"),
+        (("--deadline", "soon"), 2, "'soon' is no number"),
+        (("--clock", 1), 1, "--clock belongs to --deadline"),
+    ]:
+        status, _, err = run("run", "model.img", "--port", "x", "--input", "x.npy", *arguments)
+        assert status == code and sentence in err
 
 
 def test_frames_run_again_where_a_bit_flipped(run, files):

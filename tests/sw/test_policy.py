@@ -252,6 +252,9 @@ def test_the_command_keeps_to_a_budget(run, tmp_path, short_training):
     ("arguments", "status", "sentence"),
     [
         (["--dataset", "digits", "--budget", "9"], 1, "A budget of 9 cycles a frame is below"),
+        (["--dataset", "digits", "--budget", "nan"], 2, "must be above 0 and finite, not 'nan'"),
+        (["--dataset", "digits", "--window", "9"], 1, "--window belongs to --budget"),
+        (["--dataset", "digits", "--budget", "9", "--agreement", "1"], 1, "give --agreement or "),
         (["--dataset", "none.npz"], 1, "none.npz"),
         (["--dataset", "digits", "--agreement", "2"], 2, "'--agreement'"),
         (["--dataset", "other.npz"], 1, "digits.pt takes images of shape (8, 8, 1), other.npz has"),

@@ -4,7 +4,7 @@
 
 enum { END = 0xC0, ESC = 0xDB, ESC_END = 0xDC, ESC_ESC = 0xDD };
 enum { INFO, WRITE, READ, LOAD, SECTION, DATA, CHECK, RUN, SCRUB };
-enum { BAD_FRAME = 1, WRONG_CONFIGURATION = 5 };
+enum { BAD_FRAME = 1, UNKNOWN_COMMAND = 3, WRONG_CONFIGURATION = 5 };
 enum { PART = 256, CHUNK = 64, QUIET_CHUNKS = 16, MOST_CHUNKS = 256 };
 
 static uint32_t crc32(const uint8_t *bytes, size_t count)
@@ -153,7 +153,8 @@ static int request(downshift_host *host, uint8_t command, const uint8_t *head, s
             memcpy(host->content + 2 + head_count, data, data_count);
         host->length = 2 + head_count + data_count;
         status = exchange(host);
-        if (status == 0 && host->content[2] != BAD_FRAME && host->content[0] == host->tag) {
+        if (status == 0 && host->content[2] != BAD_FRAME && host->content[0] == host->tag
+            && (host->content[1] == command || host->content[2] == UNKNOWN_COMMAND)) {
             host->in_step = 1;
             return host->content[2];
         }
