@@ -181,7 +181,8 @@ def test_bitstream_twice_the_same(tmp_path, name, make_stand_in):
     assert (tmp_path / "a" / "model.img").read_bytes() == files["model.img"]
     bitstream = reports[0].bitstream.read_bytes()
     assert reports[0].bitstream.parent == tmp_path / "a"
-    assert len(bitstream) > 10_000 and len(set(bitstream)) > 50
+    pieces = {bitstream[start : start + 64] for start in range(0, len(bitstream), 64)}
+    assert len(bitstream) > 10_000 and len(pieces) > 50  # some are text, of zeros and ones
     assert reports[0].meets_clock
     assert reports[0].dsp >= 2
     assert reports[0].bram >= 1

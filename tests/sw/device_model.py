@@ -16,6 +16,7 @@ from downshift.hw.protocol import (
     encode_frame,
 )
 from downshift.sim import golden
+from downshift.sw.policy.policies import margin
 
 
 class DeviceModel:
@@ -111,6 +112,18 @@ class DeviceModel:
             self.loaded.pop(payload[0], None)
             return LinkError.BAD_CHECKSUM
         return b""
+
+    def on_cascade(self, payload):
+        first, second = payload[0] & 15, payload[0] >> 4
+        answer = self.on_run(bytes([first]))
+        if isinstance(answer, LinkError):
+            return answer
+        last = self.image.maps[first][-1]
+        assert int.from_bytes(payload[4:7], "little") == last.base
+        logits = last.decode(bytes(self.memory[last.base : last.end])).reshape(-1)
+        if margin(logits) < int.from_bytes(payload[1:4], "little"):
+            return self.on_run(bytes([second])) + (1234).to_bytes(3, "little") + b"\1"
+        return answer + bytes(4)
 
     def on_run(self, payload):
         if set(self.loaded) != {1, 2, 3}:

@@ -1,5 +1,8 @@
 """Frames ahead of each other, on accelerators that only pretend."""
 
+from dataclasses import replace
+from itertools import combinations, cycle, islice
+
 import numpy as np
 import pytest
 from device_model import DeviceModel
@@ -16,16 +19,20 @@ from downshift.hw.protocol import (
     encode_frame,
 )
 from downshift.sim import golden
-from downshift.sim.random_networks import random_codes, random_network
+from downshift.sim.random_networks import random_case, random_codes, random_network
 from downshift.sw.compile.compiler import compile_graph
+from downshift.sw.device.cascade import MOST_THRESHOLD, can_cascade
 from downshift.sw.device.driver import Accelerator, AcceleratorError
-from downshift.sw.device.memory_requests import write_request
-from downshift.sw.policy.policies import Fixed
+from downshift.sw.device.memory_requests import MOST_BYTES, write_request
+from downshift.sw.policy.policies import Cascade, Fixed, margin
 from downshift.sw.policy.runner import PolicyRunner
 
 GRAPH = random_network(np.random.default_rng(5))
 IMAGE = compile_graph(GRAPH, AcceleratorConfig())
 WIDTH = GRAPH.widths[0]
+SMALL = AcceleratorConfig(
+    rows=4, requantizers=1, weight_depth=1024, activation_bytes=8192, parameter_depth=512
+)
 X = random_codes(np.random.default_rng(0), GRAPH, 12)
 LOGITS = golden.run(GRAPH, X, WIDTH).logits
 
@@ -33,8 +40,8 @@ LOGITS = golden.run(GRAPH, X, WIDTH).logits
 class QueueModel(DeviceModel):
     """With a queue; keeps the most that waited in it."""
 
-    def __init__(self):
-        super().__init__(GRAPH, IMAGE)
+    def __init__(self, graph=GRAPH, image=IMAGE):
+        super().__init__(graph, image)
         self.features = Feature.SCRUB | Feature.QUEUE
         self.waiting = []
         self.most_bytes = self.most_frames = 0
@@ -155,6 +162,132 @@ def test_a_reset_on_the_way_loads_the_image_again(device, accelerator):
     device.loaded.clear()
     assert np.array_equal(logits_of([first, *results]), LOGITS)
     assert device.done.count(Command.LOAD) == 1
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_frames_whose_replies_are_all_lost_are_run_again(device, accelerator, lost):
+    for command in (Command.WRITE, Command.RUN, Command.READ):
+        device.faults_of[command] = [*[FAULTS["reply lost"]] * lost, None, None]
+    assert np.array_equal(logits_of(accelerator.run_all(X, WIDTH)), LOGITS)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_line_that_lost_something_has_no_pipeline(device, accelerator, fault):
+    pipeline = accelerator.link.pipeline()
+    device.faults_of[Command.WRITE] = [FAULTS[fault]]
+    pipeline.send([write_request(0, b"x")])
+    assert pipeline.receive() is None
+    assert accelerator.link.pipeline() is None
+
+
+def test_a_frame_between_the_results_does_not_take_all_frames(device, accelerator):
+    taken = []
+    results = accelerator.run_all(
+        (taken.append(0) or codes for codes in islice(cycle(X), 500)), WIDTH
+    )
+    assert np.array_equal(next(results).logits, LOGITS[0])
+    accelerator.run(X[0], WIDTH)
+    before = len(taken)
+    for number in range(1, 4):
+        assert np.array_equal(next(results).logits, LOGITS[number])
+        assert len(taken) < before + 2 * QUEUE_FRAMES
+    results.close()
+
+
+def test_arrays_may_be_used_again(device, accelerator):
+    def camera():
+        frame = np.empty_like(X[0])
+        for codes in X:
+            frame[:] = codes
+            yield frame
+
+    device.faults_of[Command.RUN] = [FAULTS["reply lost"], None, None]
+    assert np.array_equal(logits_of(accelerator.run_all(camera(), WIDTH)), LOGITS)
+    assert not device.faults_of[Command.RUN]
+
+
+@pytest.mark.parametrize("feature", [Feature.QUEUE, Feature.NONE])
+def test_another_image_ends_it(device, accelerator, feature):
+    device.features = feature
+    results = accelerator.run_all(X, WIDTH)
+    assert np.array_equal(next(results).logits, LOGITS[0])
+    accelerator.load(replace(IMAGE))
+    with pytest.raises(DownshiftError, match=r"^Another image was loaded before all frames were"):
+        list(results)
+
+
+@pytest.mark.parametrize("feature", [Feature.QUEUE, Feature.NONE])
+def test_whatever_frames_raise_comes_after_the_results(device, accelerator, feature):
+    device.features = feature
+
+    def camera():
+        yield from X[:3]
+        raise OSError("unplugged")
+
+    taken = []
+    with pytest.raises(OSError, match="unplugged"):
+        taken.extend(accelerator.run_all(camera(), WIDTH))
+    with pytest.raises(AttributeError):
+        taken.extend(accelerator.run_all([*X[3:5], "no array"], WIDTH))
+    assert np.array_equal(logits_of(taken), LOGITS[:5])
+    accelerator.run_all(X, WIDTH).close()
+
+
+def test_nothing_is_ahead_while_the_line_loses_replies(device, accelerator):
+    ahead, count = [], [0]
+    write, read = device.write, device.read
+
+    def watched(content):
+        write(content)
+        ahead.append(len(device.waiting) > 1 and accelerator.link._most < MOST_BYTES)
+
+    def lossy():
+        count[0] += 1
+        return read() if count[0] % 9 else read() and b""
+
+    device.write, device.read = watched, lossy
+    frames = np.concatenate([X] * 4)
+    found = logits_of(accelerator.run_all(frames, WIDTH))
+    assert np.array_equal(found, np.concatenate([LOGITS] * 4))
+    assert len(ahead) > 3 * len(frames) and not any(ahead)
+
+
+def test_a_late_reply_is_not_taken_for_that_of_another_command(device, accelerator):
+    late = encode_frame(bytes([accelerator.link.tag + 1, Command.WRITE, 0]))
+    device.replies.append(late)
+    assert accelerator.information().fingerprint == IMAGE.config.fingerprint
+
+
+def test_cascades_go_ahead_of_each_other():
+    seen, apart = 0, 0
+    for seed in range(1, 40):
+        case = random_case(seed, SMALL)
+        x = random_codes(np.random.default_rng(seed), case.graph, 8)
+        for first, second in combinations(sorted(case.graph.widths), 2):
+            if not can_cascade(case.image, first, second):
+                continue
+            logits = {w: golden.run(case.graph, x, w).logits for w in (first, second)}
+            margins = [int(margin(each)) for each in logits[first]]
+            threshold = min(int(np.median(margins)) + 1, MOST_THRESHOLD)
+            device = QueueModel(case.graph, case.image)
+            device.features |= Feature.CASCADE
+            accelerator = Accelerator(device)
+            accelerator.load(case.image)
+            runner = PolicyRunner(accelerator, Cascade(((first, threshold), (second, 0))))
+            assert runner.within
+            device.faults_of[Command.CASCADE] = [FAULTS["reply lost"], *[None] * (seed % 4)]
+            for number, found in enumerate(runner.run_all(x)):
+                widths = (first, second) if margins[number] < threshold else (first,)
+                assert found.widths == widths
+                assert np.array_equal(found.result.logits, logits[widths[-1]][number].reshape(-1))
+            leaving = {case.image.maps[width][-1].base for width in (first, second)}
+            seen, apart = seen + 1, apart + (len(leaving) == 2)
+    assert seen > 5 and apart > 1
+
+
+def test_cascades_need_widths_of_the_image(accelerator):
+    with pytest.raises(DownshiftError, match="not 5"):
+        accelerator.cascade_all(X, 5, WIDTH, 0)
 
 
 def test_what_cannot_be_run_ends_it_after_the_frames_before(device, accelerator):
