@@ -68,9 +68,12 @@ def model_graph(path: Path, *, widths_file: Path | None, dataset: str | None, da
     from downshift.sw.data.named import load_dataset
     from downshift.sw.search.candidates import settled_graph
     from downshift.sw.search.widths_file import load_widths
+    from downshift.sw.training.batches import as_learned
 
     assignments = load_widths(widths_file)
     images = load_dataset(dataset, folder=data) if dataset else None
+    if images is not None:
+        images = as_learned(images, checkpoint.config)
     return settled_graph(
         checkpoint.model,
         assignments,

@@ -45,6 +45,7 @@ def run_search(
     from downshift.sw.search.layer_costs import layer_costs
     from downshift.sw.search.mixed import free_width, judged, measured, uniform
     from downshift.sw.search.traces import layer_traces
+    from downshift.sw.training.batches import as_learned
     from downshift.sw.training.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(model_path)
@@ -77,6 +78,7 @@ def run_search(
         costs = layer_costs(model, widths, input_shape=images.input_shape, cycles=cycles)
 
     bars.report("search", None, None, "solving and judging")
+    images = as_learned(images, checkpoint.config)
     found = judged(model, costs, sensitivities, budgets, images, n=best, cycles=cycles)
     number = free_width(widths, found[0].costs[Budget.BITS])
     assignments = {**{width: width for width in widths}, number: found[0].widths}

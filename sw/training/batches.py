@@ -2,19 +2,21 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from downshift.sw.data.images import Split
-from downshift.sw.training.config import Augmentation
+from downshift.sw.data.images import Images, Split
+from downshift.sw.training.config import Augmentation, TrainingConfig
 from downshift.sw.training.processes import Processes
 
-__all__ = ["Batch", "Batches"]
+__all__ = ["Batch", "Batches", "as_learned"]
 
 REACH = 4
 """Pixels that an image is moved by at most."""
+MOVED_AT_ONCE = 1024
+"""Images."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,6 +100,21 @@ class Batches:
                 .contiguous(memory_format=self.memory_format),
                 labels=self.split.labels[mine],
             )
+
+
+def as_learned(images: Images, config: TrainingConfig) -> Images:
+    """Images whose part to train on is moved and mirrored as while training, each once.
+
+    Statistics of batch norms are to be taken from these: a network whose weights have only seen
+    images with an edge of zeros is worse with the statistics of others.
+    """
+    augmentation = Augmentation(config.augmentation)
+    if augmentation is Augmentation.NONE:
+        return images
+    generator = torch.Generator().manual_seed(config.seed)
+    flip = augmentation is Augmentation.FLIP_CROP
+    parts = [moved(part, generator, flip=flip) for part in images.train.codes.split(MOVED_AT_ONCE)]
+    return replace(images, train=Split(codes=torch.cat(parts), labels=images.train.labels))
 
 
 def moved(codes: Tensor, generator: torch.Generator, *, flip: bool) -> Tensor:

@@ -8,7 +8,7 @@ from torch import nn
 from downshift.sw.data.images import Images
 from downshift.sw.quantization.switchable import scale_parameters
 from downshift.sw.quantization.widths import set_widths
-from downshift.sw.training.batches import Batch
+from downshift.sw.training.batches import Batch, as_learned
 from downshift.sw.training.calibration import calibrate, recalibrate_norms
 from downshift.sw.training.config import Stepping, TrainingConfig
 from downshift.sw.training.distillation import Lesson
@@ -123,7 +123,7 @@ class JointPhase(Phase):
 
     def finish(self) -> None:
         """Take statistics afresh, and leave the network in evaluation mode at its highest width."""
-        images, widths = self.images, self.config.widths
+        images, widths = as_learned(self.images, self.config), self.config.widths
         recalibrate_norms(self.model, images.train.codes, widths, input_scale=images.input_scale)
         set_widths(self.model, widths[0])
         self.model.eval()

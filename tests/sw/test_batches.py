@@ -1,7 +1,7 @@
 import torch
 
-from downshift.sw.training.batches import Batches, moved
-from downshift.sw.training.config import Augmentation
+from downshift.sw.training.batches import Batches, as_learned, moved
+from downshift.sw.training.config import Augmentation, TrainingConfig
 from downshift.sw.training.processes import Processes
 
 
@@ -16,6 +16,19 @@ def test_images_move_and_mirror():
     }  # fmt: skip
     seen = {image.numpy().tobytes() for image in out[:, 0]}
     assert seen <= places and len(seen) > 100
+
+
+def test_images_as_they_are_learned_from_are_moved_once(few):
+    plain = TrainingConfig()
+    assert as_learned(few, plain) is few
+    moving = TrainingConfig(augmentation="crop", seed=3)
+    seen, again = as_learned(few, moving), as_learned(few, moving)
+    assert torch.equal(seen.train.codes, again.train.codes)
+    assert torch.equal(seen.train.labels, few.train.labels)
+    assert seen.validation is few.validation and seen.test is few.test
+    assert seen.train.codes.shape == few.train.codes.shape
+    same = (seen.train.codes == few.train.codes).flatten(1).all(1)
+    assert 0 < int(same.sum()) < len(same) / 4
 
 
 def batches(split, **changes):

@@ -11,6 +11,7 @@ from torch import nn
 
 from downshift.hw.errors import DownshiftError
 from downshift.sw.networks import build_network
+from downshift.sw.training.calibration import recalibrate_norms
 from downshift.sw.training.config import Distillation, Stepping, TrainingConfig
 from downshift.sw.training.evaluation import accuracies, first_without_numbers
 from downshift.sw.training.joint import JointPhase
@@ -174,6 +175,21 @@ def test_every_setting_learns(few, tiny, changes):
     for width in training.config.widths:
         assert training.rows[-1][f"accuracy_{width}"] > 0.3
     assert not states_equal(training.model, tiny.model)
+
+
+def test_statistics_are_of_images_as_they_were_learned_from(digits):
+    """Those of images that are not moved would cost a network that learned from moved ones."""
+    config = TrainingConfig(float_epochs=3, quantized_epochs=2, augmentation="crop")
+    model = train(config, digits).model
+
+    def shares():
+        scale = digits.input_scale
+        return accuracies(model.eval(), digits.validation, config.widths, input_scale=scale)
+
+    learned = shares()
+    recalibrate_norms(model, digits.train.codes, config.widths, input_scale=digits.input_scale)
+    still = shares()
+    assert all(learned[width] > still[width] + 0.01 for width in config.widths)
 
 
 def test_a_rate_that_diverges_names_step_and_module(few):
