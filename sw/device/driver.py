@@ -1,14 +1,12 @@
 """The driver: an accelerator behind any link that carries bytes."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from downshift.hw.errors import DownshiftError
 from downshift.hw.protocol import (
-    ALL_FEATURES,
     IMAGE_FORMAT,
     PROTOCOL_VERSION,
     Command,
@@ -24,6 +22,7 @@ from downshift.sw.device.frame_requests import (
     run_requests,
 )
 from downshift.sw.device.frame_result import FrameCounters, FrameResult
+from downshift.sw.device.information import Information
 from downshift.sw.device.link import AcceleratorError, Link, SilentError, Transport
 from downshift.sw.device.requester import Requester
 from downshift.sw.device.run_ahead import run_ahead
@@ -37,18 +36,6 @@ __all__ = [
     "SilentError",
     "Transport",
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Information:
-    """What an accelerator says of itself."""
-
-    protocol_version: int
-    image_format: int
-    image_loaded: bool
-    features: Feature
-    """What it knows besides."""
-    fingerprint: int
 
 
 class Accelerator:
@@ -66,14 +53,7 @@ class Accelerator:
 
     def information(self) -> Information:
         """Ask the accelerator what it is."""
-        reply = self.link.request(Command.INFO)
-        return Information(
-            protocol_version=reply[0],
-            image_format=reply[1],
-            image_loaded=reply[2] & 0xF == 0b1110,
-            features=Feature(reply[3] & ALL_FEATURES),
-            fingerprint=int.from_bytes(reply[4:8], "little"),
-        )
+        return Information.from_reply(self.link.request(Command.INFO))
 
     def load(self, image: Image, progress: Callable[[int, int], None] | None = None) -> None:
         """Load an image, which the accelerator checks for itself.
