@@ -21,6 +21,20 @@ def framed(content):
     return content + zlib.crc32(content).to_bytes(4, "little")
 
 
+async def taken_from(ctx, dut):
+    """Error and bytes of the frame that waits, which is freed."""
+    length, error = ctx.get(dut.o.p.length), LinkError(ctx.get(dut.o.p.error))
+    held = []
+    for address in range(length if error == LinkError.NONE else 0):
+        ctx.set(dut.read_address, address)
+        await ctx.tick()
+        held.append(ctx.get(dut.read_data))
+    ctx.set(dut.o.ready, 1)
+    await ctx.tick()
+    ctx.set(dut.o.ready, 0)
+    return error, bytes(held)
+
+
 def receive(frames):
     """What a receiver makes of frames that come without a pause: length, error and bytes."""
     dut = FrameReceiver(size=SIZE)
@@ -35,16 +49,7 @@ def receive(frames):
             ctx.set(dut.i.valid, 0)
             if not ctx.get(dut.o.valid):
                 continue
-            length, error = ctx.get(dut.o.p.length), ctx.get(dut.o.p.error)
-            held = []
-            for address in range(length if error == LinkError.NONE else 0):
-                ctx.set(dut.read_address, address)
-                await ctx.tick()
-                held.append(ctx.get(dut.read_data))
-            taken.append((LinkError(error), bytes(held)))
-            ctx.set(dut.o.ready, 1)
-            await ctx.tick()
-            ctx.set(dut.o.ready, 0)
+            taken.append(await taken_from(ctx, dut))
 
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
@@ -97,16 +102,7 @@ def queued(contents, patience, *, after=0, queue=QUEUE, seed=0):
             await ctx.tick().repeat(wait)
             if not ctx.get(dut.o.valid):
                 continue
-            length, error = ctx.get(dut.o.p.length), LinkError(ctx.get(dut.o.p.error))
-            held = []
-            for address in range(length if error == LinkError.NONE else 0):
-                ctx.set(dut.read_address, address)
-                await ctx.tick()
-                held.append(ctx.get(dut.read_data))
-            taken.append((error, bytes(held)))
-            ctx.set(dut.o.ready, 1)
-            await ctx.tick()
-            ctx.set(dut.o.ready, 0)
+            taken.append(await taken_from(ctx, dut))
 
     simulator = Simulator(dut)
     simulator.add_clock(1e-6)
