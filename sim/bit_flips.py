@@ -6,17 +6,24 @@ from pathlib import Path
 import numpy as np
 from cocotb.task import resume
 
+from downshift.hw.config import AcceleratorConfig
 from downshift.hw.counters import MOST_CYCLES
 from downshift.hw.protocol import Command
+from downshift.hw.table_config import TableConfig
 from downshift.sim.refusal import refused
 from downshift.sw.compile.image import Image, Section
 from downshift.sw.device.cascade import cascade_request
 from downshift.sw.device.driver import Accelerator
 
-__all__ = ["STORES", "flipped_bits", "hung_frame"]
+__all__ = ["BACKDOORS", "STORES", "flipped_bits", "hung_frame"]
 
 STORES = ("program", "weights", "parameters")
-"""Of an engine of the brick style; each has a ``memory``."""
+"""Of an engine, by name."""
+BACKDOORS = {
+    AcceleratorConfig: tuple((f"*engine.{store}", "memory") for store in STORES),
+    TableConfig: (("ram_slice*", "memory"),),
+}
+"""The memories of the stores, for `SimulatedLink`."""
 
 
 def flipped_bits(
@@ -134,6 +141,6 @@ def _error(accelerator: Accelerator, command: Command, payload: bytes) -> str:
 @resume
 async def _flip(port, store: str, word: int, bit: int) -> None:
     """Flip a bit in a store of the accelerator."""
-    engine = port.dut.core.processor.executor.engine
-    memory = getattr(engine, store).memory
+    found = getattr(port.dut.core.processor.executor.engine, store)
+    memory = found.ram.slice_0.memory if hasattr(found, "ram") else found.memory
     memory[word].value = int(memory[word].value) ^ 1 << bit

@@ -6,51 +6,62 @@ import numpy as np
 import pytest
 
 from downshift.hw.config import AcceleratorConfig
+from downshift.hw.table_config import TableConfig
 from downshift.sim import golden
-from downshift.sim.bit_flips import STORES
+from downshift.sim.bit_flips import BACKDOORS
 from downshift.sim.random_networks import random_codes, random_network
 from downshift.sim.runner import UART
 from downshift.sw.compile.compiler import compile_graph
 
-CONFIG = AcceleratorConfig(
+BRICKS = AcceleratorConfig(
     rows=4, requantizers=1, weight_depth=1024, activation_bytes=8192, parameter_depth=256
 )
-BACKDOORS = tuple((f"*engine.{store}", "memory") for store in STORES)
+TABLES = TableConfig(
+    segments=3, activation_depth=1024, weight_depth=4096, parameter_depth=1024, sum_depth=64,
+    program_depth=2048,
+)  # fmt: skip
+ENDLESS = {BRICKS: (64, 28), TABLES: (17, 18)}
+"""Word and bit that make a count of this network's program as good as endless."""
+
+
+STYLES = [pytest.param(BRICKS, id="bricks"), pytest.param(TABLES, id="tables")]
+LONG = [STYLES[0], pytest.param(TABLES, id="tables", marks=pytest.mark.slow)]
+"""Styles, where waiting for one of tables takes minutes."""
 
 
 @pytest.fixture(scope="module")
-def simulation(simulator):
-    return simulator(CONFIG, replace(UART, backdoors=BACKDOORS))
+def simulation(simulator, request):
+    return simulator(request.param, replace(UART, backdoors=BACKDOORS[type(request.param)]))
 
 
 @pytest.fixture
-def network(tmp_path):
+def network(simulation, tmp_path):
     """An image, files of it and an input, and the logits."""
     rng = np.random.default_rng(1)
-    graph = random_network(rng)
+    graph = random_network(rng, tables=isinstance(simulation.config, TableConfig))
     x = random_codes(rng, graph, 1)
-    image = compile_graph(graph, CONFIG)
+    image = compile_graph(graph, simulation.config)
     (tmp_path / "model.img").write_bytes(image.to_bytes())
     np.save(tmp_path / "x.npy", x[0])
     files = {"image": str(tmp_path / "model.img"), "inputs": str(tmp_path / "x.npy")}
     return image, files, golden.run(graph, x, graph.widths[0]).logits[0].tolist()
 
 
+@pytest.mark.parametrize("simulation", LONG, indirect=True)
 def test_a_frame_that_does_not_end_is_given_up(simulation, tmp_path, network):
     _, files, logits = network
-    # The bit makes a count of this network's program as good as endless.
-    found = simulation.run(
-        "downshift.sim.bit_flips:hung_frame", files | {"flip": ("program", 64, 28)}, tmp_path
-    )
+    flip = ("program", *ENDLESS[simulation.config])
+    found = simulation.run("downshift.sim.bit_flips:hung_frame", files | {"flip": flip}, tmp_path)
     assert found == {"errors": ["HUNG", "HUNG"], "found": ["program"], "logits": logits}
 
 
+@pytest.mark.parametrize("simulation", STYLES, indirect=True)
 def test_a_single_flipped_bit_is_found(simulation, tmp_path, network):
     image, files, logits = network
     flips = []
     for section, content in image.sections().items():
         store = section.name.lower()
-        word_bytes, _ = CONFIG.regions[section]
+        word_bytes, _ = image.config.regions[section]
         last = len(content) // word_bytes - 1
         flips += [(store, 0, 0), (store, last, 8 * word_bytes - 1), (store, last // 2, 11)]
     found = simulation.run(
