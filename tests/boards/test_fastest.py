@@ -161,7 +161,7 @@ def test_a_cluster_tries_the_seeds(tools, tmp_path):
     ran = tools(at_80_1=85.0, at_80_2=93.0, at_80_3=90.0)
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=False, dashboard_address=":0"
         ) as machines,
         cluster(machines.scheduler_address) as pool,
     ):
@@ -177,7 +177,7 @@ def test_a_cluster_without_workers_is_named(monkeypatch):
     distributed = pytest.importorskip("distributed")
     monkeypatch.setattr("downshift.sw.cli.cluster.SECONDS", 1)
     with (
-        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as machines,
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0") as machines,
         pytest.raises(DownshiftError, match=r"has no workers; start some with `dask worker "),
         cluster(machines.scheduler_address),
     ):

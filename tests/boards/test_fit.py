@@ -77,7 +77,7 @@ def test_machines_share_the_candidates(graph):
     board = find("tang-nano-9k")
     with (
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
         ) as machines,
         cluster(machines.scheduler_address) as pool,
     ):
@@ -88,7 +88,7 @@ def test_machines_share_the_candidates(graph):
 def test_machines_that_are_lost_are_named():
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0"
     ) as machines:
         machines.scheduler.allowed_failures = 0
         with (

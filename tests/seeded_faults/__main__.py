@@ -1,13 +1,15 @@
 """Seed one fault at a time into a copy of the repository, and see that a test fails for it.
 
 A program: ``python tests/seeded_faults [--json] [--only WORD] [--jobs N]``. It exits with 1 if
-a fault survives, or if the tests do not pass without one.
+a fault survives, or if the tests do not pass without one. A test that a fault keeps from ending has
+noticed it.
 """
 
 import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,9 @@ from fault_table import SUBSTITUTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("hw", "sw", "sim", "boards")
+
+SECONDS = 600
+"""How long the tests of a fault may take; without it, they take three minutes at most."""
 
 BROKEN = (
     "AttributeError", "ImportError", "IndentationError", "ModuleNotFoundError", "NameError",
@@ -74,7 +79,9 @@ def copy_repository(folder: Path) -> Path:
     return copy
 
 
-def run_python(copy: Path, *arguments: str) -> subprocess.CompletedProcess:
+def run_python(
+    copy: Path, *arguments: str, seconds: float | None = None
+) -> subprocess.CompletedProcess:
     """Run Python on a copy of the repository instead of the installed package."""
     environment = os.environ | {
         "PYTHONPATH": str(copy.parent / "path"),
@@ -83,17 +90,26 @@ def run_python(copy: Path, *arguments: str) -> subprocess.CompletedProcess:
         "OMP_NUM_THREADS": "1",
     }
     command = [sys.executable, *arguments]
-    return subprocess.run(
-        command, cwd=copy, env=environment, capture_output=True, text=True, check=False
-    )
+    with subprocess.Popen(
+        command, cwd=copy, env=environment, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        try:
+            out, err = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # the simulators that it runs as well
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
-def run_tests(copy: Path, tests: tuple[str, ...], *options: str) -> tuple[int, ET.Element, str]:
+def run_tests(
+    copy: Path, tests: tuple[str, ...], *options: str, seconds: float | None = None
+) -> tuple[int, ET.Element, str]:
     """Exit status of pytest, its report, and its last line."""
     report = copy.parent / "report.xml"
     done = run_python(
         copy, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}",
-        *options, *tests,
+        *options, *tests, seconds=seconds,
     )  # fmt: skip
     tree = ET.parse(report).getroot() if report.exists() else ET.Element("testsuites")
     return done.returncode, tree, (done.stdout.strip().splitlines() or [done.stderr])[-1]
@@ -126,7 +142,10 @@ def try_fault(fault: Fault) -> Verdict:
         if source.count(fault.old) != 1:
             return verdict(False, f"{fault.old!r} matches {source.count(fault.old)} times")
         (copy / fault.file).write_text(source.replace(fault.old, fault.new))
-        status, report, last = run_tests(copy, fault.tests, "-x")
+        try:
+            status, report, last = run_tests(copy, fault.tests, "-x", seconds=SECONDS)
+        except subprocess.TimeoutExpired:
+            return verdict(True, f"no end within {SECONDS} seconds")
     for case in report.iter("testcase"):
         failure = case.find("failure")
         if failure is not None and status == 1:
