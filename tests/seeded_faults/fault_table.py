@@ -46,7 +46,10 @@ OPERATORS = "tests/sw/test_onnx_operators.py"
 WIDE_NETWORKS = "tests/sim/test_table_networks.py::test_wider_multipliers"
 TABLE_NETWORKS = "tests/sim/test_table_networks.py"
 AXI = "tests/sim/test_axi_core.py"
+AXI_LITE = "tests/hw/test_axi_lite.py"
+C_HOST = "tests/sw/test_c_host.py"
 SPI = "tests/sim/test_spi.py"
+SPI_BYTES = "tests/hw/test_spi.py"
 FRAME = "tests/hw/test_frame.py"
 AHEAD = "tests/sw/test_run_ahead.py"
 SCRUB = "tests/sim/test_scrubbing.py"
@@ -196,13 +199,19 @@ SUBSTITUTIONS = {
         ("hw/streamed_executor.py", "with m.If(body & ~over):", "with m.If(0):", AXI),
         ("hw/axi_core.py", "kept & ~strobe | fresh", "fresh", AXI),
         ("hw/axi_core.py", "sync.rst.eq(~self.aresetn | reset)", "sync.rst.eq(~self.aresetn)", AXI),
-        ("hw/axi_lite.py", "self.read.eq(asked & ~self.rvalid)", "self.read.eq(asked)", AXI),
+        ("hw/axi_lite.py", "self.read.eq(asked & ~self.rvalid)", "self.read.eq(asked)",
+         AXI_LITE),
+        ("hw/axi_lite.py", "have_address & have_data & ~self.bvalid", "have_address & have_data",
+         AXI_LITE),
+        ("hw/axi_lite.py", "self.wready.eq(~have_data)", "self.wready.eq(1)", AXI_LITE),
         ("hw/executor.py", "self._beyond.eq(self._address == last)", "self._beyond.eq(0)", AXI),
-        ("hw/spi.py", "is_byte.eq(self.i.valid)", "is_byte.eq(0)", SPI),
-        ("hw/spi.py", "((left != 8) | ~is_byte)", "~is_byte", SPI),
+        ("hw/spi.py", "is_byte.eq(self.i.valid)", "is_byte.eq(0)", SPI_BYTES),
+        ("hw/spi.py", "((left != 8) | ~is_byte)", "~is_byte", SPI_BYTES),
+        ("hw/spi.py", "((left != 8) | ~is_byte)", "(left != 8)", SPI_BYTES),
         ("sw/device/c/downshift.c", "    host->tag++;\n", "", SPI),
         ("sw/device/c/downshift.c", "status == 0 && host->content[2] != BAD_FRAME &&",
-         "status == 0 &&", SPI),
+         "status == 0 &&", C_HOST),
+        ("sw/device/c/downshift.c", "host->content[0] == host->tag\n", "1\n", C_HOST),
     ],
     "a flipped bit overlooked": [
         ("hw/section_reader.py", "with m.If(byte == last):", "with m.If(byte == 3):", SCRUB),
