@@ -103,7 +103,7 @@ def hung_frame(
     transport.timeout_cycles = 2 * MOST_CYCLES
     accelerator.load(good)
     _flip(transport.port, *flip)
-    errors = [_error(accelerator, Command.RUN, bytes([width]))]
+    errors = [_error(accelerator, Command.RUN, bytes([width]), attempts=1)]
     found = _names(accelerator.scrub())
     accelerator.load(good)
     transport.timeout_cycles = MOST_CYCLES // 2

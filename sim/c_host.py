@@ -9,7 +9,7 @@ from downshift.sim.link_noise import damage
 from downshift.sw.device.driver import Accelerator
 from downshift.sw.device.spi_transport import IDLE
 
-__all__ = ["c_host_frames"]
+__all__ = ["TRANSFER", "c_host_frames"]
 
 TRANSFER = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t

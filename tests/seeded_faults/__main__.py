@@ -1,8 +1,8 @@
 """Seed one fault at a time into a copy of the repository, and see that a test fails for it.
 
 A program: ``python tests/seeded_faults [--json] [--only WORD] [--jobs N]``. It exits with 1 if
-a fault survives, or if the tests do not pass without one. A test that a fault keeps from ending has
-noticed it.
+a fault survives, or if the tests do not pass without one. Tests that a fault keeps from ending have
+not noticed it.
 """
 
 import argparse
@@ -145,7 +145,7 @@ def try_fault(fault: Fault) -> Verdict:
         try:
             status, report, last = run_tests(copy, fault.tests, "-x", seconds=SECONDS)
         except subprocess.TimeoutExpired:
-            return verdict(True, f"no end within {SECONDS} seconds")
+            return verdict(False, f"no end within {SECONDS} seconds")
     for case in report.iter("testcase"):
         failure = case.find("failure")
         if failure is not None and status == 1:

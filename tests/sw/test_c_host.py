@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from downshift.hw.protocol import END, Command, LinkError, decode_frame, encode_frame
+from downshift.sim.c_host import TRANSFER
 from downshift.sw.device.spi_transport import IDLE
 from downshift.sw.exporting.host_model import driver_texts
 
@@ -23,9 +24,6 @@ int load(downshift_transfer transfer, uint8_t tag)
     return downshift_load(&host, &model);
 }}
 """
-TRANSFER = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t
-)
 
 
 @pytest.fixture(scope="module")
