@@ -104,9 +104,9 @@ def hung_frame(
     accelerator.load(good)
     _flip(transport.port, *flip)
     errors = [_error(accelerator, Command.RUN, bytes([width]), attempts=1)]
+    transport.timeout_cycles = MOST_CYCLES // 16  # all the others answer soon
     found = _names(accelerator.scrub())
     accelerator.load(good)
-    transport.timeout_cycles = MOST_CYCLES // 2
     # The first request after it might still see the count of the frame before.
     errors += [_error(accelerator, Command.RUN, bytes([width]), attempts=1) for _ in range(2)]
     transport.reset(after_cycles=1)
