@@ -14,6 +14,7 @@ from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
@@ -25,10 +26,11 @@ from downshift.boards.fit_runs import RUNS, described, read_runs
 from downshift.boards.flow import place_step, synthesis_steps
 from downshift.boards.generate import generate
 from downshift.boards.tools import run_steps
-from downshift.hw.config import AcceleratorConfig
+from downshift.hw.config import AcceleratorConfig, DspConfig
 from downshift.hw.errors import DownshiftError
 from downshift.hw.protocol import ALL_FEATURES, Feature
 from downshift.sw.atomic_write import write_atomically
+from downshift.sw.compile.image import STYLE_NAMES
 
 BOARDS = {"ecp5": "ulx3s-85f", "gowin": "tang-primer-20k", "ice40": "icebreaker"}
 """By family: the board that is packed for."""
@@ -70,7 +72,26 @@ def sizes(family: str) -> list[AcceleratorConfig]:
             pipelined=family != "ice40",
         )
         chosen[config] = None
-    return list(chosen)
+    return [*chosen, *hard(family)]
+
+
+def hard(family: str) -> list[DspConfig]:
+    """Accelerators with an array of hard multipliers."""
+    rng = np.random.default_rng(1)
+    shapes = {"ecp5": [(4, 4), (8, 4), (4, 8), (8, 8), (16, 4), (4, 16), (16, 8)]}.get(family, [])
+    return [
+        DspConfig(
+            rows=rows,
+            lanes=lanes,
+            requantizers=int(2 ** rng.integers(0, 3)),
+            weight_depth=int(2 ** rng.integers(9, 13)),
+            activation_bytes=max(int(2 ** rng.integers(10, 15)), LEAST_BANK * lanes),
+            parameter_depth=int(2 ** rng.integers(6, 11)),
+            partial_sum_depth=int(2 ** rng.integers(6, 11)),
+            program_depth=int(2 ** rng.integers(7, 11)),
+        )
+        for _, (rows, lanes) in product(range(3), shapes)
+    ]
 
 
 def featured(family: str) -> list[tuple[AcceleratorConfig, Feature]]:
@@ -109,6 +130,11 @@ def measure(family: str, config: AcceleratorConfig, features: Feature) -> dict[s
     return used
 
 
+def _described(config: AcceleratorConfig, features: Feature) -> dict[str, Any]:
+    """What a run says of an accelerator."""
+    return {"style": STYLE_NAMES[type(config)], **asdict(config), "features": int(features)}
+
+
 def main() -> None:
     """Measure what is missing."""
     parser = argparse.ArgumentParser(description="Measure what accelerators take.")
@@ -121,7 +147,7 @@ def main() -> None:
         used = measure(family, config, features)
         with lock:
             runs = {name: list(entries) for name, entries in read_runs().items()}
-            entry = {**asdict(config), "features": int(features), **used}
+            entry = {**_described(config, features), **used}
             runs.setdefault(family, []).append(entry)
             write_atomically(RUNS, described(runs))
         print(family, config, repr(features), used, flush=True)
@@ -132,7 +158,7 @@ def main() -> None:
             known = read_runs().get(family, [])
             wanted = featured(family) + [(size, Feature.NONE) for size in sizes(family)]
             for config, features in wanted:
-                fields = {**asdict(config), "features": int(features)}
+                fields = _described(config, features)
                 if not any(fields.items() <= run.items() for run in known):
                     waiting.append(pool.submit(add, family, config, features))
         for each in waiting:

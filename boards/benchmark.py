@@ -12,13 +12,12 @@ from downshift.boards.board import Board
 from downshift.boards.routing import Routing, route
 from downshift.boards.tools import check_tools
 from downshift.hw.errors import DownshiftError
-from downshift.hw.table_config import TableConfig
 from downshift.sim.cosimulation import Progress
 from downshift.sim.cycles import cycles
 from downshift.sim.frame_profile import LayerProfile, frame_profile, products_per_cycle
 from downshift.sim.measure import MeasuredFrame, measure
 from downshift.sw.compile.compiler import compile_graph
-from downshift.sw.compile.image import Image
+from downshift.sw.compile.image import STYLE_NAMES, Image
 from downshift.sw.device.frame_result import FrameCounters
 from downshift.sw.graph.graph_file import load_graph
 from downshift.sw.graph.integer_graph import IntegerGraph
@@ -153,7 +152,7 @@ def benchmark(
     return {
         "network": graph.name,
         "board": board.name,
-        "style": "table" if isinstance(board.config, TableConfig) else "brick",
+        "style": STYLE_NAMES[type(board.config)],
         "config": asdict(board.config),
         "macs": graph.macs,
         "weight_bytes": graph.weight_bytes,

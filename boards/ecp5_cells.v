@@ -32,11 +32,10 @@ module DP16KD (
     INITVAL_36 = 0, INITVAL_37 = 0, INITVAL_38 = 0, INITVAL_39 = 0, INITVAL_3A = 0,
     INITVAL_3B = 0, INITVAL_3C = 0, INITVAL_3D = 0, INITVAL_3E = 0, INITVAL_3F = 0;
 
-  // A word of 36 bits goes in at both ports, with the address of A, and comes out at both.
+  // A word of 36 bits goes in at both ports, with the address of A, and comes out at both. Only A
+  // writes, so that the write mode of B means nothing. Bytes have nine bits.
   localparam WIDE = DATA_WIDTH_A == 36;
-  localparam LOW = WIDE ? 5 : DATA_WIDTH_A == 18 ? 4 : DATA_WIDTH_A == 9 ? 3 :
-    DATA_WIDTH_A == 4 ? 2 : DATA_WIDTH_A == 2 ? 1 : 0;
-  initial if (DATA_WIDTH_A != DATA_WIDTH_B) $fatal(1, "ports of two widths");
+  initial if (WIDE != (DATA_WIDTH_B == 36)) $fatal(1, "only one port of 36 bits");
 
   wire [13:0] ada = {ADA13, ADA12, ADA11, ADA10, ADA9, ADA8, ADA7, ADA6, ADA5, ADA4, ADA3, ADA2,
     ADA1, ADA0};
@@ -46,29 +45,48 @@ module DP16KD (
     DIA6, DIA5, DIA4, DIA3, DIA2, DIA1, DIA0};
   wire [17:0] dib = {DIB17, DIB16, DIB15, DIB14, DIB13, DIB12, DIB11, DIB10, DIB9, DIB8, DIB7,
     DIB6, DIB5, DIB4, DIB3, DIB2, DIB1, DIB0};
-  wire [3:0] enable = {4{WEA & CEA}} & (WIDE ? ada[3:0] : LOW == 4 ? {2'b00, ada[1:0]} : 4'b0011);
+  wire [3:0] enable = {4{WEA & CEA}} & (WIDE ? ada[3:0] : DATA_WIDTH_A == 18 ? {2'b00, ada[1:0]} :
+    4'b0001);
   wire [35:0] written = {dib, dia};
-  reg [35:0] memory[0:16383];
-  reg [35:0] latch_a, latch_b, output_a, output_b;
+  reg [8:0] bytes[0:2047];
+  reg [35:0] latch_a = 0, latch_b = 0, output_a = 0, output_b = 0;
   integer k;
-  initial begin
-    latch_a = 0; latch_b = 0; output_a = 0; output_b = 0;
-    for (k = 0; k < 16384; k = k + 1) memory[k] = 0;
-    if (WRITEMODE_B != WRITEMODE_A) $fatal(1, "ports of two modes");
-  end
+  initial for (k = 0; k < 2048; k = k + 1) bytes[k] = 0;
+
+  function [35:0] word(input integer width, input [13:0] address);
+    case (width)
+      36: word = {bytes[{address[13:5], 2'd3}], bytes[{address[13:5], 2'd2}],
+        bytes[{address[13:5], 2'd1}], bytes[{address[13:5], 2'd0}]};
+      18: word = {bytes[{address[13:4], 1'd1}], bytes[{address[13:4], 1'd0}]};
+      9: word = bytes[address[13:3]];
+      4: word = bytes[address[13:3]][{address[2], 2'd0} +: 4];
+      2: word = bytes[address[13:3]][{address[2:1], 1'd0} +: 2];
+      default: word = bytes[address[13:3]][address[2:0]];
+    endcase
+  endfunction
 
   always @(posedge CLKA) begin
-    if (CEA && (!WEA || WRITEMODE_A == "READBEFOREWR")) latch_a <= memory[ada >> LOW];
-    for (k = 0; k < 4; k = k + 1)
-      if (enable[k]) memory[ada >> LOW][9 * k +: 9] <= written[9 * k +: 9];
+    if (CEA && (!WEA || WRITEMODE_A == "READBEFOREWRITE")) latch_a <= word(DATA_WIDTH_A, ada);
     if (OCEA) output_a <= latch_a;
     if (WEB && CEB) $fatal(1, "port B writes");
   end
 
   always @(posedge CLKB) begin
-    if (CEB) latch_b <= memory[adb >> LOW];
+    if (CEB) latch_b <= word(DATA_WIDTH_B, adb);
     if (OCEB) output_b <= latch_b;
   end
+
+  always @(posedge CLKA)
+    case (DATA_WIDTH_A)
+      36: for (k = 0; k < 4; k = k + 1)
+        if (enable[k]) bytes[{ada[13:5], k[1:0]}] <= written[9 * k +: 9];
+      18: for (k = 0; k < 2; k = k + 1)
+        if (enable[k]) bytes[{ada[13:4], k[0]}] <= written[9 * k +: 9];
+      9: if (enable[0]) bytes[ada[13:3]] <= dia[8:0];
+      4: if (enable[0]) bytes[ada[13:3]][{ada[2], 2'd0} +: 4] <= dia[3:0];
+      2: if (enable[0]) bytes[ada[13:3]][{ada[2:1], 1'd0} +: 2] <= dia[1:0];
+      default: if (enable[0]) bytes[ada[13:3]][ada[2:0]] <= dia[0];
+    endcase
 
   wire [35:0] shown_a = REGMODE_A == "OUTREG" ? output_a : latch_a;
   wire [35:0] shown_b = REGMODE_B == "OUTREG" ? output_b : latch_b;

@@ -77,7 +77,7 @@ def fit(
     pool: Executor | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Fit:
-    """Find the accelerator of the brick style that runs a network in the fewest cycles.
+    """Find the accelerator of the brick or dsp style that runs a network in the fewest cycles.
 
     Every number of rows, lanes and requantizers is looked at, with memories as large as the network
     needs them, and in its own cycles by the cycle model; those count that the board holds by
@@ -95,7 +95,7 @@ def fit(
     Raises
     ------
     DownshiftError
-        If no accelerator of this style runs the network, or the board holds none that does.
+        If no accelerator of these styles runs the network, or the board holds none that does.
     """
     ended = time.monotonic() + SECONDS
     sizes = [
@@ -124,11 +124,11 @@ def _sizes(board: Board) -> list[AcceleratorConfig]:
     variants = FAMILIES[board.family].variants
     largest = max(run["rows"] * run["lanes"] for run in read_runs()[board.family])
     sizes = [
-        AcceleratorConfig(
+        style(
             rows=rows, lanes=lanes, requantizers=requantizers, partial_sum_depth=depth,
             activation_bytes=LEAST_BANK * lanes, **(LEAST | variant),
         )
-        for rows, lanes, requantizers, depth, variant in product(
+        for rows, lanes, requantizers, depth, (style, variant) in product(
             ROWS, LANES, REQUANTIZERS, SUM_DEPTHS, variants
         )
         if requantizers <= min(rows, lanes) and rows * lanes <= largest

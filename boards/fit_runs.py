@@ -10,7 +10,7 @@ RUNS = Path(__file__).with_name("fit_runs.json")
 
 
 def read_runs() -> dict[str, list[dict[str, Any]]]:
-    """Return by family: fields of `AcceleratorConfig`, ``features``, and cells by resource."""
+    """Return by family: ``style``, fields of its configuration, ``features``, cells by resource."""
     return json.loads(RUNS.read_text()) if RUNS.exists() else {}
 
 

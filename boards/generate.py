@@ -14,8 +14,8 @@ from downshift.sw.atomic_write import atomic_folder
 __all__ = ["Core", "generate", "source_files"]
 
 Core = Callable[..., Any]
-"""Makes the accelerator from ``config``, ``divisor``, ``features``, with a `TableConfig` also
-``fabric``; see `downshift.hw.top.Top`."""
+"""Makes the accelerator from ``config``, ``divisor``, ``features`` and ``fabric``; see
+`downshift.hw.top.Top`."""
 
 
 def generate(
@@ -61,12 +61,13 @@ def generate(
         core = Top
     config = config or board.config
     dividers(board)
-    arguments: dict[str, Any] = {
-        "config": config, "divisor": board.divisor, "features": board.features
-    }
-    if isinstance(config, TableConfig):
-        arguments["fabric"] = FAMILIES[board.family].fabric()
-    verilog = board_verilog(board, core(**arguments))
+    accelerator = core(
+        config=config,
+        divisor=board.divisor,
+        features=board.features,
+        fabric=FAMILIES[board.family].fabric(),
+    )
+    verilog = board_verilog(board, accelerator)
     name, pins = constraints(board)
     with atomic_folder(out) as folder:
         (folder / "top.v").write_text(verilog)

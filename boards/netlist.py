@@ -10,7 +10,7 @@ from typing import Any
 from downshift.boards.board import Board
 from downshift.boards.cell_models import check_cell_models, with_cell_models
 from downshift.boards.families import FAMILIES
-from downshift.boards.families.family import TOP, Config, Step, is_table
+from downshift.boards.families.family import TOP, Config, Step
 from downshift.boards.flow import synthesis_script, synthesis_steps
 from downshift.boards.tools import Progress, run_steps
 
@@ -99,7 +99,7 @@ def mapped_netlist(
     from downshift.sim.runner import DIVISOR
 
     check_cell_models(board.family)
-    fabric = FAMILIES[board.family].fabric() if is_table(config) else None
+    fabric = FAMILIES[board.family].fabric()
     core = Top(
         config=config, divisor=DIVISOR, fabric=fabric, features=board.features
     )

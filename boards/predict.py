@@ -10,11 +10,13 @@ import numpy as np
 
 from downshift.boards.board import Resources
 from downshift.boards.fit_runs import read_runs
-from downshift.hw.config import AcceleratorConfig
+from downshift.hw.code_tile import CodeTile
+from downshift.hw.config import AcceleratorConfig, DspConfig
 from downshift.hw.protocol import MAX_FRAME, QUEUE_BYTES, Feature
 from downshift.hw.region import PARAMETER_BYTES
+from downshift.sw.compile.image import STYLES
 
-__all__ = ["block_memories", "memories", "predict"]
+__all__ = ["block_memories", "memories", "multipliers", "predict"]
 
 TRELLIS = {36: 512, 18: 1024, 9: 2048, 4: 4096, 2: 8192, 1: 16384}
 MODES = {
@@ -85,10 +87,10 @@ def block_memories(
         if family in LUT_RAM and small * LUT_RAM_COST < taken:
             lut_rams, taken = lut_rams + memory.count * small, 0
         blocks += memory.count * taken
-    if config.tile_memory:
-        bits = 8 * config.rows * config.lanes
-        if family == "ice40":
-            blocks += _blocks(family, Memory(bits, TILE_WORDS))
+    if family == "ice40" and config.tile_memory:
+        blocks += _blocks(family, Memory(8 * config.rows * config.lanes, TILE_WORDS))
+    if isinstance(config, DspConfig):
+        lut_rams += config.lanes * ceil(CodeTile.bits_of(pairs=config.pairs) * config.rows / 4)
     return blocks, large, LUT_RAM.get(family, 0) * lut_rams
 
 
@@ -114,7 +116,22 @@ def predict(
     bram, spram, lut_ram = block_memories(family, config, features)
     sizes = _sizes(config, features)
     lut, ff = (round(float(sizes @ weights)) for weights in _weights(family))
-    return Resources(lut=lut + lut_ram, ff=ff, bram=bram, dsp=2 * config.requantizers, spram=spram)
+    dsp = multipliers(config)
+    return Resources(lut=lut + lut_ram, ff=ff, bram=bram, dsp=dsp, spram=spram)
+
+
+def multipliers(config: AcceleratorConfig) -> int:
+    """Count what an accelerator takes of hard multipliers.
+
+    Examples
+    --------
+    >>> multipliers(AcceleratorConfig(requantizers=1))
+    2
+    >>> multipliers(DspConfig(rows=4, lanes=4, requantizers=1))
+    18
+    """
+    products = config.rows * config.lanes if isinstance(config, DspConfig) else 0
+    return products + 2 * config.requantizers
 
 
 def _blocks(family: str, memory: Memory) -> int:
@@ -150,14 +167,14 @@ def _weights(family: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _config(run: Mapping[str, Any]) -> AcceleratorConfig:
-    names = AcceleratorConfig.__dataclass_fields__
-    return AcceleratorConfig(**{name: run[name] for name in names})
+    style, _ = STYLES[run["style"]]
+    return style(**{name: run[name] for name in style.__dataclass_fields__})
 
 
 def _sizes(config: AcceleratorConfig, features: Feature) -> np.ndarray:
     """What cells grow with."""
     rows, lanes, requantizers = config.rows, config.lanes, config.requantizers
-    bricks = rows * lanes
+    bricks, hard = rows * lanes, isinstance(config, DspConfig)
     scrubbing, cascading, queueing = (
         float(each in features) for each in (Feature.SCRUB, Feature.CASCADE, Feature.QUEUE)
     )
@@ -165,6 +182,10 @@ def _sizes(config: AcceleratorConfig, features: Feature) -> np.ndarray:
         1.0,
         bricks,
         bricks * config.tile_memory,
+        bricks * hard,
+        bricks * hard * log2(lanes),
+        rows * hard,
+        lanes * hard,
         rows,
         rows * config.tile_memory,
         lanes,

@@ -1,15 +1,14 @@
 """The brick array: dot products at any pair of widths from 2-bit by 2-bit products."""
 
-from itertools import pairwise
-
 import numpy as np
 from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from downshift.hw.digit_tree import DIGITS, DigitTree, tree_latency
-from downshift.hw.mac import VectorTags, array_signature, dot_width
+from downshift.hw.mac import array_signature, dot_width
 from downshift.hw.tile import tile_kind
+from downshift.hw.vector_steps import VectorSteps
 
 __all__ = ["BrickArray", "brick"]
 
@@ -163,43 +162,24 @@ class BrickArray(wiring.Component):
 
         # A vector is offered until it has met every digit of the weights, highest first.
         vector = self.i_acts.p
-        held = Signal()  # there are weights
-        digit = Signal(2)
         top_digit = Signal(2)
-        working = Signal()
-        done = Signal()
-        next_digit = Signal(2)
+        m.submodules.tile = tile = self._tile
+        m.submodules.steps = steps = VectorSteps(stages=self.latency)
         m.d.comb += [
             top_digit.eq((self.weight_width - 1) >> 1),  # of a `switch_code`: two bits are enough
-            working.eq(self.i_acts.valid & held & enable),
-            done.eq(working & (digit == 0)),
-            self.i_acts.ready.eq(held & enable & (digit == 0)),
-            next_digit.eq(digit),
-        ]
-        with m.If(done | ~(self.i_acts.valid & held)):
-            m.d.comb += next_digit.eq(top_digit)
-        with m.Elif(working):
-            m.d.comb += next_digit.eq(digit - 1)
-        m.d.sync += digit.eq(next_digit)
-
-        # The next tile of weights takes over as soon as this one has met its last vector.
-        m.submodules.tile = tile = self._tile
-        finished = done & vector.tags.end
-        m.d.comb += [
-            tile.swap.eq(tile.full & (~held | finished)),
+            steps.enable.eq(enable),
+            steps.top_step.eq(top_digit),
+            steps.valid.eq(self.i_acts.valid),
+            steps.tags.eq(vector.tags),
+            steps.full.eq(tile.full),
+            self.i_acts.ready.eq(steps.ready),
+            self.use.eq(steps.use),
+            tile.swap.eq(steps.swap),
             tile.pack.eq(self.pack),
             tile.top_digit.eq(top_digit),
-            tile.digit.eq(next_digit),
+            tile.digit.eq(steps.next_step),
         ]
         wiring.connect(m, wiring.flipped(self.i_weights), tile.i)
-        with m.If(tile.swap):
-            m.d.sync += held.eq(1)
-        with m.Elif(finished):
-            m.d.sync += held.eq(0)
-        m.d.comb += [
-            self.use.busy.eq(working),
-            self.use.tile_load.eq(self.i_acts.valid & ~held & enable),
-        ]
 
         # The sum of the activations, in step with the rows: what the weights' offset multiplies.
         m.submodules.total = total = DigitTree(lanes=self.lanes, width=2)
@@ -210,20 +190,12 @@ class BrickArray(wiring.Component):
             Value.cast(total.i).eq(Value.cast(acts)),
         ]
 
-        # Tags travel beside the trees.
-        stages = [Signal(_Stage, name=f"stage_{k}") for k in range(self.latency)]
         with m.If(enable):
-            m.d.sync += [
-                acts.eq(vector.lanes),
-                stages[0].valid.eq(working),
-                stages[0].first.eq(digit == top_digit),
-                stages[0].last.eq(digit == 0),
-                stages[0].tags.eq(vector.tags),
-            ]
-            m.d.sync += [later.eq(stage) for stage, later in pairwise(stages)]
+            m.d.sync += acts.eq(vector.lanes)
+        last = steps.stages[self.latency - 1]
         m.d.comb += [
-            self.o.valid.eq(stages[-1].valid & stages[-1].last),
-            self.o.p.tags.eq(stages[-1].tags),
+            self.o.valid.eq(last.valid & last.last),
+            self.o.p.tags.eq(last.vector),
         ]
 
         for index in range(self.rows):
@@ -233,18 +205,9 @@ class BrickArray(wiring.Component):
                 row.pack.eq(self.pack),
                 row.weights.eq(tile.o[index]),
                 row.acts.eq(vector.lanes),
-                row.first.eq(stages[-2].first),
+                row.first.eq(steps.stages[self.latency - 2].first),
                 row.offset.eq(-(total.o << 1)),
                 self.o.p.sums[index].eq(row.o),
             ]
 
         return m
-
-
-class _Stage(data.Struct):
-    """What accompanies one digit of a vector through the trees."""
-
-    valid: 1
-    first: 1
-    last: 1
-    tags: VectorTags

@@ -1,4 +1,4 @@
-"""The size of one accelerator: `AcceleratorConfig`."""
+"""The size of one accelerator: `AcceleratorConfig`, and `DspConfig`."""
 
 import json
 import zlib
@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 from downshift.hw.region import PARAMETER_BYTES, PROGRAM_BYTES, Region
 
-__all__ = ["AcceleratorConfig"]
+__all__ = ["AcceleratorConfig", "DspConfig"]
 
 
 def _is_power_of_two(value: int) -> bool:
@@ -47,7 +47,7 @@ class AcceleratorConfig:
 
     def __post_init__(self):
         for name, value in asdict(self).items():
-            if name in ("tile_memory", "pipelined"):
+            if name in ("tile_memory", "pipelined", "pairs"):
                 if not isinstance(value, bool):
                     raise TypeError(f"{name} must be True or False, not {value!r}")
                 continue
@@ -100,3 +100,23 @@ class AcceleratorConfig:
     def groups(self) -> int:
         """Beats in which the requantizers work through `rows` channels."""
         return self.rows // self.requantizers
+
+
+@dataclass(frozen=True, kw_only=True)
+class DspConfig(AcceleratorConfig):
+    """As `AcceleratorConfig`, but with an array of hard multipliers: a `DspArray`."""
+
+    pairs: bool = True
+    """Multiply two codes of at most 4 bits at once, where multipliers have 18 bits."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.lanes > 32:
+            raise ValueError(f"lanes must be at most 32 with hard multipliers, not {self.lanes!r}")
+        if self.tile_memory:
+            raise ValueError("tile_memory must be False: hard multipliers have a tile of their own")
+
+    @property
+    def fingerprint(self) -> int:
+        """CRC-32 of the canonical JSON form."""
+        return zlib.crc32(json.dumps({"style": "dsp", **asdict(self)}, sort_keys=True).encode())

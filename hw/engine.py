@@ -6,12 +6,13 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out, connect
 from amaranth.utils import exact_log2
 
-from downshift.hw.brick import BrickArray
+from downshift.hw.array_style import make_array
 from downshift.hw.channel_serializer import ChannelSerializer
 from downshift.hw.code_writer import CodeWriter
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.counters import Counters, count_events
 from downshift.hw.descriptor import PROFILES
+from downshift.hw.fabric import Fabric
 from downshift.hw.mac import dot_width
 from downshift.hw.max_pool import MaxPool
 from downshift.hw.partial_sums import PartialSums
@@ -39,6 +40,7 @@ class Engine(wiring.Component):
     Parameters
     ----------
     config : AcceleratorConfig
+    fabric : Fabric
     scrubbing : bool
         Let the link read what lies in the stores.
 
@@ -57,10 +59,13 @@ class Engine(wiring.Component):
     counters : ``Out(Counters)``
     """
 
-    def __init__(self, *, config: AcceleratorConfig, scrubbing: bool = True):
+    def __init__(
+        self, *, config: AcceleratorConfig, fabric: Fabric | None = None, scrubbing: bool = True
+    ):
         if not isinstance(config, AcceleratorConfig):
             raise TypeError(f"Config must be an AcceleratorConfig, not {config!r}")
         self.config = config
+        self.fabric = fabric or Fabric()
         self.scrubbing = scrubbing
         super().__init__(
             {
@@ -105,9 +110,7 @@ class Engine(wiring.Component):
             pixels=c.partial_sum_depth,
             pipelined=c.pipelined,
         )
-        m.submodules.array = array = BrickArray(
-            rows=c.rows, lanes=c.lanes, tile_memory=c.tile_memory
-        )
+        m.submodules.array = array = make_array(c, fabric=self.fabric)
         m.submodules.sums = sums = PartialSums(
             rows=c.rows,
             dot_width=dot_width(c.lanes),

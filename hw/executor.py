@@ -106,10 +106,8 @@ class Executor(wiring.Component):
         m.submodules.crc = self._crc = Checksum(bits=self.checksum_bits)
         m.submodules.check = check = RequestCheck(config=c, features=self.features)
         scrubbing, cascading = (each in self.features for each in (Feature.SCRUB, Feature.CASCADE))
-        if isinstance(c, TableConfig):
-            engine = TableEngine(config=c, fabric=self.fabric, scrubbing=scrubbing)
-        else:
-            engine = Engine(config=c, scrubbing=scrubbing)
+        style = TableEngine if isinstance(c, TableConfig) else Engine
+        engine = style(config=c, fabric=self.fabric, scrubbing=scrubbing)
         m.submodules.engine = engine
         m.submodules.frames = frames = FrameRunner(cascading=cascading)
 

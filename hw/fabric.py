@@ -1,14 +1,14 @@
 """What FPGAs are made of: the primitives that synthesis does not find well by itself."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from amaranth import Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Addition", "Fabric", "ram_port"]
+__all__ = ["Addition", "Fabric", "ProductSum", "ram_port"]
 
 
 def ram_port(depth, shape):
@@ -61,6 +61,24 @@ class Addition:
         operands = [v for v in (self.a, self.b, self.other) if v is not None]
         longest = max(len(Value.cast(operand)) for operand in operands)
         return self.negate is not None or len(Value.cast(self.o)) <= longest
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ProductSum:
+    """A product, and what is added to it a cycle later: ``o = a * b + c``, as many bits as `o` has.
+
+    Registers hold the product, and the sum.
+    """
+
+    adding: ClassVar[int] = 1
+    """Cycles from `c` to `o`; `a` and `b` take one more."""
+
+    o: Signal
+    a: Value
+    """Signed, at most 18 bits."""
+    b: Value
+    """Unsigned, at most 17 bits."""
+    c: Value | None = None
 
 
 class Fabric:
@@ -166,6 +184,30 @@ class Fabric:
             for letter, value in (("a", a), ("b", b))
         ]
         m.d.sync += [factors[0].eq(a), factors[1].eq(b), o.eq(factors[0] * factors[1])]
+
+    def add_products(
+        self, m: Module, name: str, products: list[ProductSum], *, enable: Value
+    ) -> None:
+        """Add small multipliers with registers behind them.
+
+        Parameters
+        ----------
+        m : Module
+            Gains the multipliers; `o` of each product is a register.
+        name : str
+            Begins the names of what is added.
+        products : list of ProductSum
+            May share hard multipliers.
+        enable : Value
+            Advance by one register.
+        """
+        for index, item in enumerate(products):
+            product = Signal.like(item.o, name=f"{name}_{index}", reset_less=True)
+            with m.If(enable):
+                m.d.sync += [
+                    product.eq(item.a * item.b),
+                    item.o.eq(product if item.c is None else product + item.c),
+                ]
 
     def add(self, m: Module, name: str, additions: list[Addition]) -> None:
         """Add combinational adders; registers should follow.

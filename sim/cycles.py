@@ -7,20 +7,18 @@ from itertools import pairwise
 
 import numpy as np
 
-from downshift.hw.brick import BrickArray
+from downshift.hw.array_style import array_timing
 from downshift.hw.channel_serializer import ChannelSerializer
 from downshift.hw.conv_layer import ConvLayer
 from downshift.hw.descriptor import LayerDescriptor, descriptor_fields
 from downshift.hw.errors import DownshiftError
 from downshift.hw.partial_sums import PartialSums
 from downshift.hw.pass_queue import PassQueue
-from downshift.hw.precision_switch import code_width
 from downshift.hw.requantize import Requantize
 from downshift.hw.sequencer import Sequencer, program_layers
 from downshift.hw.skid_buffer import SkidBuffer
 from downshift.hw.store import Store
 from downshift.hw.table_config import TableConfig
-from downshift.hw.tile import tile_kind
 from downshift.hw.weight_loader import WeightLoader
 from downshift.hw.window import Window
 from downshift.sim.table_cycles import PassCycles, program_cycles
@@ -74,7 +72,7 @@ def cycles(image: Image, width: int) -> FrameCycles:
 
     Notes
     -----
-    A tile of weights takes as long as its vectors, ``vectors * digits``, or as the load of the next
+    A tile of weights takes as long as its vectors, ``vectors * steps``, or as the load of the next
     one, ``lanes * codes per byte`` words, whichever is longer. Complete sums queue for the
     requantizers, which take ``groups`` cycles a pixel; a full queue stalls the array.
     """
@@ -125,9 +123,8 @@ def _spent(layer: dict, total: int, made: PassCycles) -> Spent:
 def _pass_cycles(layer: dict[str, int], image: Image) -> Spent:
     """Cycles from the first word of a descriptor to `layer_done`."""
     config = image.config
-    digits = (code_width(layer["weight_width"]) + 1) // 2
-    tile = tile_kind(in_memory=config.tile_memory)
-    load = tile.load_cycles(config.lanes << layer["in_pack"], digits)
+    array = array_timing(config, weight_code=layer["weight_width"], pack=layer["in_pack"])
+    steps, load = array.steps, array.load
     depth_tiles = (layer["last_kernel_row"] + 1) * (layer["last_chunk"] + 1)
     vectors = (layer["last_pixel"] + 1) * (layer["last_pool"] + 1)
     skid = SkidBuffer.latency * config.pipelined
@@ -139,13 +136,13 @@ def _pass_cycles(layer: dict[str, int], image: Image) -> Spent:
         service = config.groups
         output_latency += Requantize.latency + skid
     output = _Output(
-        latency=digits - 1 + BrickArray.latency_of(lanes=config.lanes),
+        latency=steps - 1 + array.latency,
         pipelined=config.pipelined,
         depth=config.output_depth,
         service=service,
     )
 
-    # When a vector meets its first digit, without stalls, and when its tile is there.
+    # When a vector takes its first step, without stalls, and when its tile is there.
     enter = WeightLoader.latency_of(pipelined=config.pipelined) + skid + load + 1
     there = enter
     ended = stalled = 0
@@ -154,18 +151,18 @@ def _pass_cycles(layer: dict[str, int], image: Image) -> Spent:
             complete = depth_tile + 1 == depth_tiles
             for vector in range(vectors):
                 if not complete and not output.can_stall:
-                    enter += (vectors - vector) * digits
+                    enter += (vectors - vector) * steps
                     break
                 output.put(enter, complete=complete)
-                enter += digits
+                enter += steps
                 output.real(enter - 1)
             ended, stalled = output.real(enter - 1), output.array_stall
             # The next tile is there once this one is done with and its load, held up by no stall.
-            there = max(there + load + tile.load_gap, ended + 1)
+            there = max(there + load + array.load_gap, ended + 1)
             while (late := there - output.real(enter)) > 0:
                 enter += 1 if output.can_stall else late
     done = output.drained() + output_latency
-    busy = (layer["last_tile"] + 1) * depth_tiles * vectors * digits
+    busy = (layer["last_tile"] + 1) * depth_tiles * vectors * steps
     # Before there is a vector, the array waits for nothing else.
     begun = Window.latency_of(pipelined=config.pipelined) + skid
     fetch = Sequencer.fetch_latency_of(LayerDescriptor, Store.latency)
@@ -185,7 +182,7 @@ class _Output:
     Parameters
     ----------
     latency : int
-        Cycles from a vector's first digit to its results.
+        Cycles from a vector's first step to its results.
     pipelined : bool
         Whether there is a skid buffer, and a register in the partial sums.
     depth : int

@@ -3,6 +3,7 @@
 from downshift.boards.board import Board
 from downshift.boards.families.family import TOP, RoutedFamily, Step, is_table, unreachable
 from downshift.boards.pins import board_pins
+from downshift.hw.config import AcceleratorConfig, DspConfig
 
 __all__ = ["ECP5_LUTS", "Ecp5"]
 
@@ -38,7 +39,10 @@ class Ecp5(RoutedFamily):
     gated = True
 
     # Its flip-flops are cheap, its nets many.
-    variants = ({"tile_memory": False, "pipelined": True, "output_depth": 16},)
+    variants = tuple(
+        (style, {"tile_memory": False, "pipelined": True, "output_depth": 16})
+        for style in (DspConfig, AcceleratorConfig)
+    )
     most_luts = 0.85
 
     def dividers(self, oscillator_hz, clock_hz):

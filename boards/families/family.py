@@ -68,8 +68,8 @@ class Family(ABC):
     """Output of the PLL that says that it has settled."""
     clock_buffer: ClassVar[str | None] = None
     """Cell behind the PLL that drives the clock, where place and route adds none."""
-    variants: ClassVar[Sequence[Mapping[str, Any]]] = ()
-    """Fields of `AcceleratorConfig` that suit the family, whatever the size of the array."""
+    variants: ClassVar[Sequence[tuple[type[AcceleratorConfig], Mapping[str, Any]]]] = ()
+    """Styles that suit the family, and fields of theirs, whatever the size of the array."""
     most_luts: ClassVar[float] = 1.0
     """The part of the look-up tables up to which designs can be routed."""
 
@@ -84,7 +84,7 @@ class Family(ABC):
         """Arguments of the instance of a PLL, but for `lock`."""
 
     def fabric(self) -> "Fabric":
-        """The cells that the table style is made of."""
+        """The cells that arrays are made of."""
         from downshift.hw.fabric import Fabric
 
         return Fabric()

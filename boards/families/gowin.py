@@ -2,6 +2,7 @@
 
 from downshift.boards.families.family import TOP, RoutedFamily, Step, unreachable
 from downshift.boards.pins import board_pins
+from downshift.hw.config import AcceleratorConfig
 
 __all__ = ["Gowin"]
 
@@ -30,7 +31,7 @@ class Gowin(RoutedFamily):
     }
 
     variants = tuple(
-        {"tile_memory": tile, "pipelined": True, "output_depth": depth}
+        (AcceleratorConfig, {"tile_memory": tile, "pipelined": True, "output_depth": depth})
         for tile in (False, True) for depth in (1, 16)
     )
     most_luts = 0.88

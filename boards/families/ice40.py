@@ -2,6 +2,7 @@
 
 from downshift.boards.families.family import TOP, RoutedFamily, Step, unreachable
 from downshift.boards.pins import board_pins
+from downshift.hw.config import AcceleratorConfig
 
 __all__ = ["Ice40"]
 
@@ -31,7 +32,10 @@ class Ice40(RoutedFamily):
 
     # Weights fill the large memories, of which there are more than an array wants otherwise.
     variants = (
-        {"tile_memory": True, "pipelined": False, "output_depth": 1, "weight_depth": 1 << 14},
+        (
+            AcceleratorConfig,
+            {"tile_memory": True, "pipelined": False, "output_depth": 1, "weight_depth": 1 << 14},
+        ),
     )
     most_luts = 1.0
 

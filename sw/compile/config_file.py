@@ -40,7 +40,7 @@ def read_config(path: Path) -> AcceleratorConfig | TableConfig:
             raise ValueError("it must be {…} with a style")
         style = fields.pop("style")
         if style not in STYLES:
-            raise ValueError(f"style must be {' or '.join(STYLES)}, not {style!r}")
+            raise ValueError(f"style must be one of {', '.join(STYLES)}, not {style!r}")
         return STYLES[style][0](**fields)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         reason = "it has no style" if isinstance(error, KeyError) else error

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from downshift.hw.config import AcceleratorConfig
+from downshift.hw.config import AcceleratorConfig, DspConfig
 from downshift.hw.errors import DownshiftError
 from downshift.hw.protocol import IMAGE_FORMAT
 from downshift.hw.region import Region
@@ -26,7 +26,11 @@ MAGIC = b"DWNSHIFT"
 HEADER = struct.Struct("<8sIII")  # magic, version, fingerprint, number of sections
 ENTRY = struct.Struct("<IIII")  # section, offset, length, CRC-32
 MAX_SECTIONS = 16
-STYLES = {"brick": (AcceleratorConfig, Map), "table": (TableConfig, WordMap)}
+STYLES = {
+    "brick": (AcceleratorConfig, Map),
+    "dsp": (DspConfig, Map),
+    "table": (TableConfig, WordMap),
+}
 """Configuration and maps, by name of the style."""
 STYLE_NAMES = {config: name for name, (config, _) in STYLES.items()}
 

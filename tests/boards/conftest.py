@@ -61,10 +61,10 @@ class StandIn(wiring.Component):
 @pytest.fixture
 def make_stand_in():
     """Called as `downshift.hw.top.Top`."""
-    return lambda config, divisor, features: StandIn()
+    return lambda config, divisor, features, fabric=None: StandIn()
 
 
 @pytest.fixture
 def make_large_stand_in():
     """The same, with more memory than an iCE40 has."""
-    return lambda config, divisor, features: StandIn(weight_depth=1 << 17)
+    return lambda config, divisor, features, fabric=None: StandIn(weight_depth=1 << 17)

@@ -60,7 +60,7 @@ def test_the_script_is_a_shell_script(tmp_path, board, make_stand_in):
 
 
 @pytest.mark.parametrize(("name", "fabric"), [("ulx3s-85f", Ecp5Fabric), ("icebreaker", Fabric)])
-def test_the_table_style_is_made_of_what_the_family_has(tmp_path, name, fabric, make_stand_in):
+def test_accelerators_are_made_of_what_the_family_has(tmp_path, name, fabric, make_stand_in):
     given = {}
     config = TableConfig(segments=3)
 

@@ -13,7 +13,6 @@ from downshift.boards.board import Resources
 from downshift.boards.fit import at_width, can_fit, fit
 from downshift.boards.fit_runs import read_runs
 from downshift.boards.predict import predict
-from downshift.hw.config import AcceleratorConfig
 from downshift.hw.errors import DownshiftError
 from downshift.hw.protocol import Feature
 from downshift.sim import golden
@@ -21,14 +20,15 @@ from downshift.sim.cycles import cycles
 from downshift.sim.random_networks import random_network
 from downshift.sw.cli.cluster import cluster
 from downshift.sw.compile.compiler import compile_graph
+from downshift.sw.compile.image import STYLES
 from downshift.sw.compile.memory_use import memory_use
 
 RUNS = read_runs()
-FIELDS = tuple(AcceleratorConfig.__dataclass_fields__)
 
 
 def config_of(run):
-    return AcceleratorConfig(**{name: run[name] for name in FIELDS})
+    style, _ = STYLES[run["style"]]
+    return style(**{name: run[name] for name in style.__dataclass_fields__})
 
 
 @pytest.mark.parametrize("family", ["ecp5", "gowin", "ice40"])

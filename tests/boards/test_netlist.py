@@ -7,6 +7,7 @@ import pytest
 from downshift.boards import find
 from downshift.boards.cell_models import with_cell_models
 from downshift.boards.netlist import Net, _nets, mapped_netlist
+from downshift.hw.config import DspConfig
 from downshift.hw.errors import DownshiftError
 from downshift.hw.table_config import TableConfig
 from downshift.sim.cycles import cycles
@@ -20,9 +21,14 @@ TABLES = TableConfig(
     segments=3, activation_depth=1024, weight_depth=2560, parameter_depth=1024, sum_depth=64,
     program_depth=1024,
 )  # fmt: skip
+MULTIPLIERS = DspConfig(
+    rows=4, lanes=4, requantizers=1, weight_depth=2048, activation_bytes=4096, parameter_depth=512,
+    partial_sum_depth=64, program_depth=1024,
+)  # fmt: skip
 NETLISTS = {
     "icebreaker": ("SB_LUT4", "SB_RAM40_4K", "SB_MAC16", "SB_SPRAM256KA"),
     "tang-nano-9k": ("LUT4", "ALU", "RAM16SDP4", "DPX9B", "SDPX9B", "MULT18X18"),
+    "tang-primer-20k": ("LUT4", "ALU", "RAM16SDP4", "MULT18X18"),
     "ulx3s-85f": ("CCU2C", "TRELLIS_DPR16X4", "DP16KD", "MULT18X18D"),
 }
 
@@ -44,6 +50,13 @@ def check(board, folder, cases, **options):
 def test_netlist_equals_golden(tmp_path, name):
     board = find(name)
     check(board, tmp_path, [random_case(seed, board.config) for seed in SEEDS])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ulx3s-85f", "tang-primer-20k"])
+def test_netlist_of_multipliers_equals_golden(tmp_path, name):
+    board = replace(find(name), config=MULTIPLIERS)
+    check(board, tmp_path, [random_case(seed, MULTIPLIERS) for seed in SEEDS])
 
 
 @pytest.mark.slow

@@ -2,12 +2,13 @@ import re
 
 import pytest
 
-from downshift.hw.config import AcceleratorConfig
+from downshift.hw.config import AcceleratorConfig, DspConfig
 
 
 def test_equal_configurations_have_equal_fingerprints():
     assert AcceleratorConfig().fingerprint == AcceleratorConfig().fingerprint
     assert AcceleratorConfig().fingerprint != AcceleratorConfig(rows=16).fingerprint
+    assert DspConfig().fingerprint == DspConfig().fingerprint != AcceleratorConfig().fingerprint
 
 
 @pytest.mark.parametrize(
@@ -27,3 +28,17 @@ def test_equal_configurations_have_equal_fingerprints():
 def test_refuses(arguments, error, message):
     with pytest.raises(error, match=f"^{re.escape(message)}$"):
         AcceleratorConfig(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"rows": 6}, "rows must be a power of two, not 6"),
+        ({"lanes": 64}, "lanes must be at most 32 with hard multipliers, not 64"),
+        ({"tile_memory": True},
+         "tile_memory must be False: hard multipliers have a tile of their own"),
+    ],
+)  # fmt: skip
+def test_hard_multipliers_refuse(arguments, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        DspConfig(**arguments)

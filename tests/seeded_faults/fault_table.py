@@ -31,6 +31,10 @@ PROCESSES = f"{TRAINING}::test_two_processes_learn_the_same_network"
 SEARCH = "tests/sw/test_search.py"
 SENSITIVITY = "tests/sw/test_sensitivity.py"
 RECONSTRUCTS = "tests/sw/test_reconstruction.py"
+FACTORS = "tests/hw/test_factors.py"
+SMALL_DOTS = "tests/hw/test_small_dots.py"
+DSP_PAIRS = "tests/hw/test_dsp_array.py::test_equals_golden_at_every_pair_of_widths"
+DSP_LARGEST = "tests/hw/test_dsp_array.py::test_largest_sums"
 TABLE = "tests/hw/test_table.py"
 TABLE_PAIRS = f"{TABLE}::test_equals_golden_at_every_pair_of_widths"
 RESCALE = "tests/hw/test_rescale.py"
@@ -330,6 +334,29 @@ SUBSTITUTIONS = {
         ("hw/brick.py", "self.acts[lane].word_select(position, 2)",
          "self.acts[lane].word_select(DIGITS - 1 - position, 2)", BRICK),
     ],
+    "hard multipliers fed wrong": [
+        ("hw/factors.py", "high << self.spacing", "high << (self.spacing - 1)", FACTORS),
+        ("hw/factors.py", "word[3].replicate(", "0 * word[3].replicate(", FACTORS),
+        ("hw/factors.py", "Mux(self.pack[1], half[2:], byte[4:])", "byte[4:]", FACTORS),
+        ("hw/factors.py", "Mux(self.together, 0, single)", "single", FACTORS),
+        ("hw/small_dots.py", "a[1] & b.any() & (a[0] | ~b.all())", "a[1] & b.any()", SMALL_DOTS),
+        ("hw/code_tile.py", "(before[:4].as_signed() << 4) + weight",
+         "Cat(weight[:4], before[:4])", DSP_PAIRS),
+        ("hw/code_tile.py", "Mux(self.paired, code[1], code)", "code", DSP_PAIRS),
+        ("hw/code_tile.py", "Cat(self.step, in_use ^ self.swap)", "Cat(self.step, in_use)",
+         DSP_PAIRS),
+        ("hw/dsp_array.py", "paired << (spacing - 1) if", "0 if", DSP_PAIRS),
+        ("hw/dsp_array.py", "8 + levels if", "7 + levels if", DSP_LARGEST),
+        ("hw/dsp_array.py", "Mux(together, vector.lanes.as_value(), 0)", "vector.lanes.as_value()",
+         DSP_PAIRS),
+        ("hw/dsp_array.py", "m.d.comb += enable.eq(~self.o.valid | self.o.ready)",
+         "m.d.comb += enable.eq(1)", "tests/hw/test_dsp_array.py::test_shapes_and_gaps"),
+        ("hw/vector_steps.py", "self.full & (~held | finished)", "self.full & ~held",
+         "tests/hw/test_dsp_array.py::test_latency_and_throughput"),
+        ("hw/array_style.py", "load_gap=CodeTile.load_gap", "load_gap=0", BRICK_NETWORKS),
+        ("hw/config.py", '{"style": "dsp", **asdict(self)}', "asdict(self)",
+         "tests/hw/test_config.py"),
+    ],
     "tables filled wrong": [
         ("hw/table_part.py", "second[7] ^ (low & ~second[6])", "second[7]", TABLE_PAIRS),
         ("hw/table_segment.py", "stored[7] | (stored[6] & stored[5])", "stored[7]", TABLE_PAIRS),
@@ -379,7 +406,7 @@ SUBSTITUTIONS = {
         ("hw/table_engine.py", "(seen.fetch | core.layer.pool)", "seen.fetch", TABLE_NETWORKS),
         ("hw/column_walk.py", "self.use.busy.eq(taken & (due == 0))", "self.use.busy.eq(taken)",
          TABLE_NETWORKS),
-        ("hw/brick.py", "self.i_acts.valid & ~held & enable", "self.i_acts.valid & ~held",
+        ("hw/vector_steps.py", "self.valid & ~held & self.enable", "self.valid & ~held",
          BRICK_NETWORKS),
     ],
     "numbers lost on the way from or to other tools": [

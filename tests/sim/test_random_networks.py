@@ -2,7 +2,7 @@
 
 import pytest
 
-from downshift.hw.config import AcceleratorConfig
+from downshift.hw.config import AcceleratorConfig, DspConfig
 from downshift.sim.random_networks import random_case
 from downshift.sim.verify import verify
 
@@ -17,6 +17,15 @@ CONFIGS = {
         rows=4, lanes=4, requantizers=1, weight_depth=4096, activation_bytes=4096,
         parameter_depth=1024, partial_sum_depth=64, program_depth=2048,
         output_depth=1, tile_memory=True, pipelined=False,
+    ),
+    "hard multipliers": DspConfig(
+        rows=4, lanes=4, requantizers=1, weight_depth=4096, activation_bytes=4096,
+        parameter_depth=1024, partial_sum_depth=64, program_depth=2048,
+        output_depth=1, pipelined=False, pairs=False,
+    ),
+    "many hard multipliers": DspConfig(
+        rows=8, lanes=8, requantizers=2, weight_depth=4096, activation_bytes=4096,
+        parameter_depth=1024, partial_sum_depth=32, program_depth=2048,
     ),
 }  # fmt: skip
 NETWORKS = 14

@@ -2,14 +2,15 @@ import json
 
 import pytest
 
-from downshift.hw.config import AcceleratorConfig
+from downshift.hw.config import AcceleratorConfig, DspConfig
 from downshift.hw.errors import DownshiftError
 from downshift.hw.table_config import TableConfig
 from downshift.sw.compile.config_file import config_text, read_config
 
 
 @pytest.mark.parametrize(
-    "config", [AcceleratorConfig(rows=16, pipelined=False), TableConfig(segments=3)]
+    "config",
+    [AcceleratorConfig(rows=16, pipelined=False), DspConfig(rows=4), TableConfig(segments=3)],
 )
 def test_configurations_come_back(tmp_path, config):
     (tmp_path / "c.json").write_text(config_text(config))
@@ -25,7 +26,7 @@ def test_what_is_not_said_has_its_default(tmp_path):
     ("content", "reason"),
     [
         ('{"rows": 4}', "it has no style"),
-        ('{"style": "round"}', "style must be brick or table, not 'round'"),
+        ('{"style": "round"}', "style must be one of brick, dsp, table, not 'round'"),
         ('{"style": ["brick"]}', "unhashable type"),
         ('{"style": "brick", "rows": 5}', "rows must be a power of two, not 5"),
         ('{"style": "brick", "rows": "x"}', "rows must be an integer, not 'x'"),

@@ -1,0 +1,199 @@
+"""The array of hard multipliers: products of 8 bits, pairs of 4, and 2 bits in look-up tables."""
+
+from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth.lib import stream, wiring
+from amaranth.utils import ceil_log2
+
+from downshift.hw.code_tile import CodeTile
+from downshift.hw.fabric import Fabric, ProductSum
+from downshift.hw.factors import Factors
+from downshift.hw.mac import array_signature, dot_width
+from downshift.hw.small_dots import SmallDots
+from downshift.hw.vector_steps import StepTags, VectorSteps
+
+__all__ = ["DspArray"]
+
+MOST_LANES = 32
+"""Pairs of sums over more lanes want factors of more than 18 bits."""
+
+
+class DspArray(wiring.Component):
+    """Dot products of `rows` weight vectors with an activation vector, in hard multipliers.
+
+    A vector takes a cycle for each code of a byte. With `pairs`, two codes share a cycle where they
+    and the weights have at most 4 bits: their products are made at once in one multiplier, as those
+    of `paired_product`. Four share it where weights and codes have 2 bits: those are multiplied in
+    look-up tables. The next tile of weights is loaded behind the one in use, and taken over without
+    a gap. A result stays offered until it is taken, and stalls the array meanwhile.
+    `weight_width` and `pack` must be stable while data flows.
+
+    Parameters
+    ----------
+    rows : int
+        Output channels.
+    lanes : int
+        Activation bytes consumed at once; a power of two up to 32.
+    pipelined : bool
+        As of `SmallDots`.
+    pairs : bool
+        Multiply two codes of at most 4 bits at once, where multipliers have 18 bits.
+    fabric : Fabric
+
+    Members
+    -------
+    See `array_signature`; the golden function is `multiply_accumulate`.
+    """
+
+    i_weights: stream.Interface
+    i_acts: stream.Interface
+    o: stream.Interface
+
+    def __init__(
+        self,
+        *,
+        rows: int,
+        lanes: int,
+        pipelined: bool = True,
+        pairs: bool = True,
+        fabric: Fabric | None = None,
+    ):
+        if not isinstance(rows, int) or rows < 1:
+            raise ValueError(f"Rows must be a positive integer, not {rows!r}")
+        if not isinstance(lanes, int) or lanes not in (2, 4, 8, 16, MOST_LANES):
+            raise ValueError(f"Lanes must be 2, 4, 8, 16 or 32, not {lanes!r}")
+        self.rows = rows
+        self.lanes = lanes
+        self.pipelined = pipelined
+        self.pairs = pairs
+        self.fabric = fabric or Fabric()
+        super().__init__(dict(array_signature(rows=rows, lanes=lanes).members))
+
+    @staticmethod
+    def together(*, weight_width: int, pack: int) -> bool:
+        """Whether the codes of a byte are multiplied all at once."""
+        return weight_width <= 2 and pack == 2
+
+    @classmethod
+    def steps_of(cls, *, weight_width: int, pack: int, pairs: bool) -> int:
+        """Cycles that a vector takes."""
+        if cls.together(weight_width=weight_width, pack=pack):
+            return 1
+        return 1 << (pack - 1 if pairs and pack and weight_width <= 4 else pack)
+
+    @staticmethod
+    def latency_of(*, lanes: int, pipelined: bool, together: bool) -> int:
+        """Cycles from taking a vector, with its last code, to offering its result."""
+        small = SmallDots.latency_of(lanes=lanes, pipelined=pipelined) if together else 1
+        return small + ProductSum.adding + ceil_log2(lanes) + 1
+
+    def elaborate(self, platform):
+        m = Module()
+        enable = Signal()
+        m.d.comb += enable.eq(~self.o.valid | self.o.ready)
+
+        # Steps go through the codes of a byte, one, two or all at once, highest first.
+        vector = self.i_acts.p
+        top_bit, last_code = Signal(3), Signal(2)
+        together, paired = Signal(), Signal()
+        latencies = [
+            self.latency_of(lanes=self.lanes, pipelined=self.pipelined, together=mode)
+            for mode in (False, True)
+        ]
+        m.submodules.tile = tile = CodeTile(rows=self.rows, lanes=self.lanes, pairs=self.pairs)
+        m.submodules.steps = steps = VectorSteps(stages=latencies[1] - 1)
+        m.d.comb += [
+            top_bit.eq(self.weight_width - 1),  # of a `switch_code`: three bits are enough
+            together.eq((top_bit < 2) & (self.pack == 2)),
+            paired.eq(self.pairs & (top_bit < 4) & (self.pack != 0) & ~together),
+            last_code.eq(Cat(self.pack != 0, self.pack[1])),
+            steps.enable.eq(enable),
+            steps.top_step.eq(Mux(together, 0, Mux(paired, last_code[1], last_code))),
+            steps.valid.eq(self.i_acts.valid),
+            steps.tags.eq(vector.tags),
+            steps.full.eq(tile.full),
+            self.i_acts.ready.eq(steps.ready),
+            self.use.eq(steps.use),
+            tile.last_code.eq(last_code),
+            tile.paired.eq(paired),
+            tile.together.eq(together),
+            tile.swap.eq(steps.swap),
+            tile.step.eq(steps.next_step),
+        ]
+        wiring.connect(m, wiring.flipped(self.i_weights), tile.i)
+
+        # Small products; nothing of them where others are made.
+        m.submodules.small = small = SmallDots(
+            rows=self.rows, lanes=self.lanes, pipelined=self.pipelined
+        )
+        m.d.comb += [
+            small.enable.eq(enable),
+            small.codes.eq(Mux(together, vector.lanes.as_value(), 0)),
+        ]
+        for lane, words in enumerate(tile.o):
+            m.d.comb += [small.weights[lane][row].eq(word) for row, word in enumerate(words)]
+
+        # Products over the lanes. The small sums join those of lane 0; a pair's rounds it to
+        # what stands from `spacing` on.
+        levels = ceil_log2(self.lanes)
+        spacing = 8 + levels if self.pairs else 0
+        m.submodules.factors = factors = Factors(rows=self.rows, lanes=self.lanes, spacing=spacing)
+        m.d.comb += [
+            factors.pack.eq(self.pack),
+            factors.paired.eq(paired),
+            factors.together.eq(together),
+            factors.step.eq(steps.step),
+            factors.bytes.eq(vector.lanes),
+            factors.words.eq(tile.o),
+        ]
+        products = [
+            [
+                Signal(signed(spacing + 9 if spacing else 16), name=f"product_{row}_{lane}")
+                for lane in range(self.lanes)
+            ]
+            for row in range(self.rows)
+        ]
+        half = paired << (spacing - 1) if self.pairs else 0
+        self.fabric.add_products(
+            m,
+            "products",
+            [
+                ProductSum(
+                    o=products[row][lane],
+                    a=factors.weights[lane][row],
+                    b=factors.codes[lane],
+                    c=None if lane else small.o[row] | half,
+                )
+                for lane in range(self.lanes)
+                for row in range(self.rows)
+            ],
+            enable=enable,
+        )
+
+        # Sums over the lanes, then over the codes, as soon as they are there.
+        coming, there = Signal(StepTags), Signal(StepTags)
+        m.d.comb += coming.eq(
+            Mux(together, *(steps.stages[k - 2].as_value() for k in reversed(latencies)))
+        )
+        with m.If(enable):
+            m.d.sync += there.eq(coming)
+        m.d.comb += [
+            self.o.valid.eq(there.valid & there.last),
+            self.o.p.tags.eq(there.vector),
+        ]
+        for row in range(self.rows):
+            level = products[row]
+            while len(level) > 1:
+                sums = [
+                    Signal(signed(len(level[0]) + 1), name=f"sum_{row}_{len(level) // 2}_{k}")
+                    for k in range(len(level) // 2)
+                ]
+                with m.If(enable):
+                    for total, a, b in zip(sums, level[::2], level[1::2], strict=True):
+                        m.d.sync += total.eq(a + b)
+                level = sums
+            dot = Mux(paired, level[0] >> spacing, level[0])
+            total = Signal(signed(dot_width(self.lanes)), name=f"total_{row}")
+            with m.If(enable):
+                m.d.sync += total.eq(Mux(coming.first, dot, total + dot))
+            m.d.comb += self.o.p.sums[row].eq(total)
+        return m
