@@ -131,8 +131,8 @@ class PartialSums(wiring.Component):
         # Add, then keep or pass on.
         total = Signal(sums)
         for k in range(self.rows):
-            start = Mux(held.dots.tags.first, 0, so_far[k])
-            m.d.comb += total[k].eq(start + held.dots.sums[k])
+            dot = held.dots.sums[k]
+            m.d.comb += total[k].eq(Mux(held.dots.tags.first, dot, so_far[k] + dot))
         m.d.comb += [
             advance.eq(~self.o.valid | self.o.ready),
             write.addr.eq(held.pixel),
