@@ -78,19 +78,26 @@ def sizes(family: str) -> list[AcceleratorConfig]:
 def hard(family: str) -> list[DspConfig]:
     """Accelerators with an array of hard multipliers."""
     rng = np.random.default_rng(1)
-    shapes = {"ecp5": [(4, 4), (8, 4), (4, 8), (8, 8), (16, 4), (4, 16), (16, 8)]}.get(family, [])
+    if family == "gowin":
+        return []
+    small = family == "ice40"
+    shapes = [(4, 4)] if small else [(4, 4), (8, 4), (4, 8), (8, 8), (16, 4), (4, 16), (16, 8)]
     return [
         DspConfig(
             rows=rows,
             lanes=lanes,
-            requantizers=int(2 ** rng.integers(0, 3)),
-            weight_depth=int(2 ** rng.integers(9, 13)),
+            requantizers=1 if small else int(2 ** rng.integers(0, 3)),
+            weight_depth=1 << 14 if small else int(2 ** rng.integers(9, 13)),
             activation_bytes=max(int(2 ** rng.integers(10, 15)), LEAST_BANK * lanes),
             parameter_depth=int(2 ** rng.integers(6, 11)),
             partial_sum_depth=int(2 ** rng.integers(6, 11)),
             program_depth=int(2 ** rng.integers(7, 11)),
+            output_depth=1 if small else 16,
+            pipelined=not small,
+            half_rate=small,
+            pairs=not small,
         )
-        for _, (rows, lanes) in product(range(3), shapes)
+        for _, (rows, lanes) in product(range(6 if small else 3), shapes)
     ]
 
 

@@ -1,7 +1,7 @@
 """FPGAs, and the accelerators that suit them."""
 
 from downshift.boards.board import Chip, Resources
-from downshift.hw.config import AcceleratorConfig
+from downshift.hw.config import AcceleratorConfig, DspConfig
 
 __all__ = [
     "GW1N_9C",
@@ -62,8 +62,9 @@ XC7Z020 = Chip(
 )
 
 # 64 KiB of weights in two SPRAMs; 27 of 30 EBRs: 4 activations, 8 partial sums, 8 weights in use,
-# 4 parameters, 2 program, 1 request.
-UP5K_CORE = AcceleratorConfig(
+# 4 parameters, 2 program, 1 request. 14 of 16 products in seven hard multipliers, the eighth
+# rescales.
+UP5K_CORE = DspConfig(
     rows=4,
     lanes=4,
     requantizers=1,
@@ -73,8 +74,9 @@ UP5K_CORE = AcceleratorConfig(
     partial_sum_depth=256,
     program_depth=256,
     output_depth=1,
-    tile_memory=True,
     pipelined=False,
+    half_rate=True,
+    pairs=False,
 )
 # 16 KiB of weights in 8 of 26 block memories.
 NANO_CORE = AcceleratorConfig(

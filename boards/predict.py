@@ -1,20 +1,18 @@
 """What an accelerator will take of an FPGA, before anything is synthesised: `predict`."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from math import ceil, log2
-from typing import Any
 
 import numpy as np
 
 from downshift.boards.board import Resources
-from downshift.boards.fit_runs import read_runs
+from downshift.boards.fit_runs import read_runs, run_config
 from downshift.hw.code_tile import CodeTile
 from downshift.hw.config import AcceleratorConfig, DspConfig
+from downshift.hw.ice40 import Ice40Fabric
 from downshift.hw.protocol import MAX_FRAME, QUEUE_BYTES, Feature
 from downshift.hw.region import PARAMETER_BYTES
-from downshift.sw.compile.image import STYLES
 
 __all__ = ["block_memories", "memories", "multipliers", "predict"]
 
@@ -90,7 +88,11 @@ def block_memories(
     if family == "ice40" and config.tile_memory:
         blocks += _blocks(family, Memory(8 * config.rows * config.lanes, TILE_WORDS))
     if isinstance(config, DspConfig):
-        lut_rams += config.lanes * ceil(CodeTile.bits_of(pairs=config.pairs) * config.rows / 4)
+        word = CodeTile.bits_of(pairs=config.pairs) * config.rows
+        if family in LUT_RAM:
+            lut_rams += config.lanes * ceil(word / 4)
+        else:
+            blocks += config.lanes * _blocks(family, Memory(word, TILE_WORDS))
     return blocks, large, LUT_RAM.get(family, 0) * lut_rams
 
 
@@ -116,22 +118,27 @@ def predict(
     bram, spram, lut_ram = block_memories(family, config, features)
     sizes = _sizes(config, features)
     lut, ff = (round(float(sizes @ weights)) for weights in _weights(family))
-    dsp = multipliers(config)
+    dsp = multipliers(family, config)
     return Resources(lut=lut + lut_ram, ff=ff, bram=bram, dsp=dsp, spram=spram)
 
 
-def multipliers(config: AcceleratorConfig) -> int:
+def multipliers(family: str, config: AcceleratorConfig) -> int:
     """Count what an accelerator takes of hard multipliers.
 
     Examples
     --------
-    >>> multipliers(AcceleratorConfig(requantizers=1))
+    >>> multipliers("ecp5", AcceleratorConfig(requantizers=1))
     2
-    >>> multipliers(DspConfig(rows=4, lanes=4, requantizers=1))
+    >>> multipliers("ecp5", DspConfig(rows=4, lanes=4, requantizers=1))
     18
+    >>> slow = {"requantizers": 1, "pipelined": False, "half_rate": True}
+    >>> multipliers("ice40", DspConfig(lanes=4, pairs=False, **slow))
+    8
     """
     products = config.rows * config.lanes if isinstance(config, DspConfig) else 0
-    return products + 2 * config.requantizers
+    if family == "ice40" and products and not config.pairs:
+        products = min(products // 2, Ice40Fabric.hard_pairs)
+    return products + (2 - config.half_rate) * config.requantizers
 
 
 def _blocks(family: str, memory: Memory) -> int:
@@ -152,23 +159,18 @@ def _blocks_of(family: str, memory: Memory, width: int, words: int) -> int:
 def _weights(family: str) -> tuple[np.ndarray, np.ndarray]:
     """Least relative squares of the runs of a family, for look-up tables and flip-flops."""
     runs = read_runs()[family]
-    sizes = np.array([_sizes(_config(run), Feature(run["features"])) for run in runs])
+    sizes = np.array([_sizes(run_config(run), Feature(run["features"])) for run in runs])
     found = []
     for resource in ("lut", "ff"):
         counted = np.array([run[resource] for run in runs], float)
         if resource == "lut":
-            counted -= [block_memories(family, _config(run))[2] for run in runs]
+            counted -= [block_memories(family, run_config(run))[2] for run in runs]
         scaled = sizes / counted[:, None]
         # What runs do not tell apart stays small.
         ridge = 1e-3 * np.abs(scaled).mean(axis=0).max() * np.eye(sizes.shape[1])
         left, right = np.vstack([scaled, ridge]), np.r_[np.ones(len(runs)), np.zeros(len(ridge))]
         found.append(np.linalg.lstsq(left, right, rcond=None)[0])
     return found[0], found[1]
-
-
-def _config(run: Mapping[str, Any]) -> AcceleratorConfig:
-    style, _ = STYLES[run["style"]]
-    return style(**{name: run[name] for name in style.__dataclass_fields__})
 
 
 def _sizes(config: AcceleratorConfig, features: Feature) -> np.ndarray:

@@ -44,10 +44,13 @@ class AcceleratorConfig:
     flip-flops: much smaller, but a tile loads digit by digit."""
     pipelined: bool = True
     """Registers between blocks and behind memories, for clocks beyond about 30 MHz."""
+    half_rate: bool = False
+    """Requantizers of one hard multiplier instead of two, which take a channel every second cycle
+    and, with their biases, sums of 31 bits; not with `pipelined`."""
 
     def __post_init__(self):
         for name, value in asdict(self).items():
-            if name in ("tile_memory", "pipelined", "pairs"):
+            if name in ("tile_memory", "pipelined", "half_rate", "pairs"):
                 if not isinstance(value, bool):
                     raise TypeError(f"{name} must be True or False, not {value!r}")
                 continue
@@ -64,6 +67,8 @@ class AcceleratorConfig:
                 f"requantizers must be at most min(rows, lanes) = {min(self.rows, self.lanes)}, "
                 f"not {self.requantizers!r}"
             )
+        if self.half_rate and self.pipelined:
+            raise ValueError("half_rate must be False with pipelined: it is for slow clocks")
         for name, least, most in (
             ("weight_depth", 2, 1 << 20),
             ("activation_bytes", 4 * self.lanes, 1 << 22),
@@ -78,8 +83,14 @@ class AcceleratorConfig:
 
     @property
     def fingerprint(self) -> int:
-        """CRC-32 of the canonical JSON form."""
-        return zlib.crc32(json.dumps(asdict(self), sort_keys=True).encode())
+        """CRC-32 of the canonical JSON form.
+
+        Without `half_rate` where it is False, as all were before there was a choice.
+        """
+        described = asdict(self)
+        if not self.half_rate:
+            del described["half_rate"]
+        return zlib.crc32(json.dumps(described, sort_keys=True).encode())
 
     @property
     def regions(self) -> dict[Region, tuple[int, int]]:
@@ -101,6 +112,11 @@ class AcceleratorConfig:
         """Beats in which the requantizers work through `rows` channels."""
         return self.rows // self.requantizers
 
+    @property
+    def group_cycles(self) -> int:
+        """Cycles of a beat."""
+        return 1 + self.half_rate
+
 
 @dataclass(frozen=True, kw_only=True)
 class DspConfig(AcceleratorConfig):
@@ -115,8 +131,3 @@ class DspConfig(AcceleratorConfig):
             raise ValueError(f"lanes must be at most 32 with hard multipliers, not {self.lanes!r}")
         if self.tile_memory:
             raise ValueError("tile_memory must be False: hard multipliers have a tile of their own")
-
-    @property
-    def fingerprint(self) -> int:
-        """CRC-32 of the canonical JSON form."""
-        return zlib.crc32(json.dumps({"style": "dsp", **asdict(self)}, sort_keys=True).encode())

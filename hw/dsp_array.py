@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.utils import ceil_log2
 
 from downshift.hw.code_tile import CodeTile
-from downshift.hw.fabric import Fabric, ProductSum
+from downshift.hw.fabric import Dot, Fabric
 from downshift.hw.factors import Factors
 from downshift.hw.mac import array_signature, dot_width
 from downshift.hw.small_dots import SmallDots
@@ -84,7 +84,7 @@ class DspArray(wiring.Component):
     def latency_of(*, lanes: int, pipelined: bool, together: bool) -> int:
         """Cycles from taking a vector, with its last code, to offering its result."""
         small = SmallDots.latency_of(lanes=lanes, pipelined=pipelined) if together else 1
-        return small + ProductSum.adding + ceil_log2(lanes) + 1
+        return small + Dot.latency_of(lanes)
 
     def elaborate(self, platform):
         m = Module()
@@ -141,35 +141,35 @@ class DspArray(wiring.Component):
             factors.pack.eq(self.pack),
             factors.paired.eq(paired),
             factors.together.eq(together),
-            factors.step.eq(steps.step),
+            factors.next_step.eq(steps.next_step),
             factors.bytes.eq(vector.lanes),
             factors.words.eq(tile.o),
         ]
-        products = [
-            [
-                Signal(signed(spacing + 9 if spacing else 16), name=f"product_{row}_{lane}")
-                for lane in range(self.lanes)
-            ]
+        half = paired << (spacing - 1) if self.pairs else 0
+        width = spacing + 9 if self.pairs else 16
+        dots = [
+            Signal(signed(width + levels), name=f"dot_{row}", reset_less=True)
             for row in range(self.rows)
         ]
-        half = paired << (spacing - 1) if self.pairs else 0
-        self.fabric.add_products(
+        self.fabric.add_dots(
             m,
-            "products",
+            "dots",
             [
-                ProductSum(
-                    o=products[row][lane],
-                    a=factors.weights[lane][row],
-                    b=factors.codes[lane],
-                    c=None if lane else small.o[row] | half,
+                Dot(
+                    o=dots[row],
+                    terms=[
+                        (factors.weights[lane][row], factors.codes[lane])
+                        for lane in range(self.lanes)
+                    ],
+                    width=width,
+                    c=small.o[row] | half,
                 )
-                for lane in range(self.lanes)
                 for row in range(self.rows)
             ],
             enable=enable,
         )
 
-        # Sums over the lanes, then over the codes, as soon as they are there.
+        # Sums over the codes, as soon as they are there.
         coming, there = Signal(StepTags), Signal(StepTags)
         m.d.comb += coming.eq(
             Mux(together, *(steps.stages[k - 2].as_value() for k in reversed(latencies)))
@@ -180,18 +180,8 @@ class DspArray(wiring.Component):
             self.o.valid.eq(there.valid & there.last),
             self.o.p.tags.eq(there.vector),
         ]
-        for row in range(self.rows):
-            level = products[row]
-            while len(level) > 1:
-                sums = [
-                    Signal(signed(len(level[0]) + 1), name=f"sum_{row}_{len(level) // 2}_{k}")
-                    for k in range(len(level) // 2)
-                ]
-                with m.If(enable):
-                    for total, a, b in zip(sums, level[::2], level[1::2], strict=True):
-                        m.d.sync += total.eq(a + b)
-                level = sums
-            dot = Mux(paired, level[0] >> spacing, level[0])
+        for row, found in enumerate(dots):
+            dot = Mux(paired, found >> spacing, found)
             total = Signal(signed(dot_width(self.lanes)), name=f"total_{row}")
             with m.If(enable):
                 m.d.sync += total.eq(Mux(coming.first, dot, total + dot))

@@ -123,7 +123,9 @@ class Engine(wiring.Component):
             depth=c.parameter_depth,
             pipelined=c.pipelined,
         )
-        m.submodules.requantize = requantize = Requantize(channels=c.requantizers)
+        m.submodules.requantize = requantize = Requantize(
+            channels=c.requantizers, half_rate=c.half_rate, fabric=self.fabric
+        )
         m.submodules.pool = pool = MaxPool(**beat, pixels=c.partial_sum_depth)
         m.submodules.writer = writer = CodeWriter(
             **beat, lanes=c.lanes, depth=c.activation_bytes, pixels=c.partial_sum_depth

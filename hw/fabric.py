@@ -1,14 +1,15 @@
 """What FPGAs are made of: the primitives that synthesis does not find well by itself."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
-from amaranth import Module, Mux, Signal, Value
+from amaranth import Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
 
-__all__ = ["Addition", "Fabric", "ProductSum", "ram_port"]
+__all__ = ["Addition", "Dot", "Fabric", "add_levels", "ram_port"]
 
 
 def ram_port(depth, shape):
@@ -63,22 +64,37 @@ class Addition:
         return self.negate is not None or len(Value.cast(self.o)) <= longest
 
 
+def add_levels(m: Module, name: str, level: list[Signal], *, enable: Value) -> Signal:
+    """Add up signed numbers by twos, with registers behind each level."""
+    while len(level) > 1:
+        sums = [
+            Signal(signed(len(level[0]) + 1), name=f"{name}_sum_{len(level) // 2}_{k}")
+            for k in range(len(level) // 2)
+        ]
+        with m.If(enable):
+            for total, a, b in zip(sums, level[::2], level[1::2], strict=True):
+                m.d.sync += total.eq(a + b)
+        level = sums
+    return level[0]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ProductSum:
-    """A product, and what is added to it a cycle later: ``o = a * b + c``, as many bits as `o` has.
-
-    Registers hold the product, and the sum.
-    """
-
-    adding: ClassVar[int] = 1
-    """Cycles from `c` to `o`; `a` and `b` take one more."""
+class Dot:
+    """A dot product, and what is added to it: ``o = sum(a * b for a, b in terms) + c``."""
 
     o: Signal
-    a: Value
-    """Signed, at most 18 bits."""
-    b: Value
-    """Unsigned, at most 17 bits."""
-    c: Value | None = None
+    """A register, `latency_of` cycles after the terms."""
+    terms: list[tuple[Value, Value]]
+    """A power of two of them: `a` signed, of at most 18 bits, `b` unsigned, of at most 17."""
+    width: int
+    """Bits of a product that count."""
+    c: Value
+    """Joins the first product, a cycle after the terms; one of them is 0, or as small."""
+
+    @staticmethod
+    def latency_of(terms: int) -> int:
+        """Cycles from terms to their sum."""
+        return 2 + ceil_log2(terms)
 
 
 class Fabric:
@@ -185,29 +201,68 @@ class Fabric:
         ]
         m.d.sync += [factors[0].eq(a), factors[1].eq(b), o.eq(factors[0] * factors[1])]
 
-    def add_products(
-        self, m: Module, name: str, products: list[ProductSum], *, enable: Value
+    def multiply_add(
+        self,
+        m: Module,
+        name: str,
+        o: Signal,
+        *,
+        a: Value,
+        b: Value,
+        c: Value,
+        enable: Value,
     ) -> None:
-        """Add small multipliers with registers behind them.
+        """Add a multiplier with registers before it, and an adder with one behind it.
 
         Parameters
         ----------
         m : Module
-            Gains the multipliers; `o` of each product is a register.
+            Gains the multiplier; `o` is a register.
         name : str
             Begins the names of what is added.
-        products : list of ProductSum
+        o : Signal
+            ``a * b + c``, signed, 32 bits: a cycle after `c`, two cycles after `a` and `b`.
+        a : Value
+            Signed, 16 bits.
+        b : Value
+            Unsigned, 16 bits.
+        c : Value
+            Unsigned, 16 bits.
+        enable : Value
+            Advance by one register.
+        """
+        factors = Signal(signed(16), name=f"{name}_a"), Signal(16, name=f"{name}_b")
+        with m.If(enable):
+            m.d.sync += [factors[0].eq(a), factors[1].eq(b), o.eq(factors[0] * factors[1] + c)]
+
+    def add_dots(self, m: Module, name: str, dots: list[Dot], *, enable: Value) -> None:
+        """Add dot products of small numbers.
+
+        Parameters
+        ----------
+        m : Module
+            Gains the multipliers and adders.
+        name : str
+            Begins the names of what is added.
+        dots : list of Dot
             May share hard multipliers.
         enable : Value
             Advance by one register.
         """
-        for index, item in enumerate(products):
-            product = Signal.like(item.o, name=f"{name}_{index}", reset_less=True)
-            with m.If(enable):
-                m.d.sync += [
-                    product.eq(item.a * item.b),
-                    item.o.eq(product if item.c is None else product + item.c),
-                ]
+        for index, dot in enumerate(dots):
+            sums = []
+            for term, (a, b) in enumerate(dot.terms):
+                product, total = (
+                    Signal(signed(dot.width), name=f"{name}_{index}_{term}_{kind}", reset_less=True)
+                    for kind in ("product", "sum")
+                )
+                with m.If(enable):
+                    m.d.sync += [
+                        product.eq(a * b),
+                        total.eq(product if term else product + dot.c),
+                    ]
+                sums.append(total)
+            m.d.comb += dot.o.eq(add_levels(m, f"{name}_{index}", sums, enable=enable))
 
     def add(self, m: Module, name: str, additions: list[Addition]) -> None:
         """Add combinational adders; registers should follow.

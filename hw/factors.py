@@ -1,7 +1,10 @@
 """Factors of hard multipliers: a weight and a code, or two of each in one product."""
 
+from functools import reduce
+from operator import or_
+
 import numpy as np
-from amaranth import Cat, Module, Mux, signed
+from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -43,7 +46,7 @@ def paired_product(weights, codes, *, spacing):
 
 
 class Factors(wiring.Component):
-    """What each lane of a row multiplies in a step; combinational.
+    """What each lane of a row multiplies in a step.
 
     Parameters
     ----------
@@ -57,8 +60,8 @@ class Factors(wiring.Component):
         log2 of the codes in a byte.
     paired, together : ``In(1)``
         Two codes share a product, or there is none to be made.
-    step : ``In(2)``
-        Codes before those of this step, over codes in a step.
+    next_step : ``In(2)``
+        In the next cycle: codes before those of the step, over codes in a step.
     bytes : ``In(ArrayLayout(8, lanes))``
     words : ``In(ArrayLayout(ArrayLayout(9 or 8, rows), lanes))``
         As of `CodeTile`.
@@ -76,7 +79,7 @@ class Factors(wiring.Component):
                 "pack": In(2),
                 "paired": In(1),
                 "together": In(1),
-                "step": In(2),
+                "next_step": In(2),
                 "bytes": In(data.ArrayLayout(8, lanes)),
                 "words": In(data.ArrayLayout(data.ArrayLayout(word, rows), lanes)),
                 "codes": Out(data.ArrayLayout(code, lanes)),
@@ -86,15 +89,37 @@ class Factors(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+
+        # Which quarter of a byte comes where is known before the byte.
+        half = self.next_step[0] << 1
+        low, low_above, high, high_above = (Signal(4, name=f"quarter_{k}") for k in range(4))
+        whole = Signal()
+        with m.If(self.together):
+            m.d.sync += Cat(low, low_above, high, high_above, whole).eq(0)
+        with m.Elif(self.paired):
+            m.d.sync += [
+                low.eq(Mux(self.pack[1], 1 << half, 1)),
+                low_above.eq(Mux(self.pack[1], 0, 2)),
+                high.eq(Mux(self.pack[1], 2 << half, 4)),
+                high_above.eq(Mux(self.pack[1], 0, 8)),
+                whole.eq(0),
+            ]
+        with m.Else():
+            place = Mux(self.pack == 0, 0, Mux(self.pack[1], self.next_step, half))
+            m.d.sync += [
+                low.eq(1 << place),
+                low_above.eq(Mux(self.pack[1], 0, 2 << place)),
+                Cat(high, high_above).eq(0),
+                whole.eq(self.pack == 0),
+            ]
+
         for lane, byte in enumerate(self.bytes):
-            half = byte.word_select(self.step[0], 4)
-            quarter = byte.word_select(self.step, 2)
-            single = Mux(self.pack == 0, byte, Mux(self.pack[1], quarter, half))
-            code = Mux(self.together, 0, single)
+            code = Cat(
+                _quarter(byte, low), _quarter(byte, low_above), byte[4:] & whole.replicate(4)
+            )
             if self.spacing:
-                low = Mux(self.pack[1], half[:2], byte[:4])
-                high = Mux(self.pack[1], half[2:], byte[4:])
-                code = Mux(self.paired, (high << self.spacing) | low, code)
+                above = Cat(_quarter(byte, high), _quarter(byte, high_above))
+                code = code | (above << self.spacing)
             m.d.comb += self.codes[lane].eq(code)
 
             for row, word in enumerate(self.words[lane]):
@@ -104,3 +129,9 @@ class Factors(wiring.Component):
                     weight = Mux(self.paired, pair.as_signed(), weight)
                 m.d.comb += self.weights[lane][row].eq(weight)
         return m
+
+
+def _quarter(byte, chosen):
+    """Two bits of a byte, by one of four."""
+    quarters = (byte.word_select(k, 2) & chosen[k].replicate(2) for k in range(4))
+    return reduce(or_, quarters)

@@ -5,7 +5,9 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from downshift.hw.biased_product import BiasedProduct, HalfRateProduct
 from downshift.hw.channel_serializer import channels_layout
+from downshift.hw.fabric import Fabric
 from downshift.hw.rounding import shift_half_even
 
 __all__ = ["Requantize", "requantize"]
@@ -60,13 +62,16 @@ def requantize(acc, *, bias, multiplier, shift, zero_point, width, largest=None)
 class Requantize(wiring.Component):
     """`requantize` on `channels` channels a cycle, exact for every value of every field.
 
-    Two hard multipliers a channel; `latency` registers; a beat stays offered until
-    it is taken, and stalls those behind it.
+    Two hard multipliers a channel; a beat stays offered until it is taken, and stalls those behind
+    it. At half rate one multiplier; a beat is taken in the second cycle that it is offered, and
+    sums with their bias may have 31 bits.
 
     Parameters
     ----------
     channels : int
         Channels of a beat.
+    half_rate : bool
+    fabric : Fabric
 
     Members
     -------
@@ -79,15 +84,18 @@ class Requantize(wiring.Component):
         Codes.
     """
 
-    latency = 7
+    registers = 7
+    """From offering a beat to its codes."""
 
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(self, *, channels: int):
+    def __init__(self, *, channels: int, half_rate: bool = False, fabric: Fabric | None = None):
         if not isinstance(channels, int) or channels < 1:
             raise ValueError(f"Channels must be a positive integer, not {channels!r}")
         self.channels = channels
+        self.half_rate = half_rate
+        self.fabric = fabric or Fabric()
         super().__init__(
             {
                 "zero_point": In(8),
@@ -97,41 +105,55 @@ class Requantize(wiring.Component):
             }
         )
 
+    @classmethod
+    def latency_of(cls, *, half_rate: bool) -> int:
+        """Cycles from taking a beat to its codes."""
+        return cls.registers - half_rate
+
     def elaborate(self, platform):
         m = Module()
-        advance = Signal()
-        valid = Signal(self.latency)
-        m.d.comb += [
-            advance.eq(~self.o.valid | self.o.ready),
-            self.i.ready.eq(advance),
-            self.o.valid.eq(valid[-1]),
-        ]
+        advance, begin = Signal(), Signal()
+        valid = Signal(self.registers)
+        m.d.comb += [advance.eq(~self.o.valid | self.o.ready), self.o.valid.eq(valid[-1])]
+        if self.half_rate:
+            begun = Signal()
+            m.d.comb += [self.i.ready.eq(advance & begun), begin.eq(self.i.valid & ~begun)]
+            with m.If(advance):
+                m.d.sync += begun.eq(begin)
+        else:
+            m.d.comb += [self.i.ready.eq(advance), begin.eq(self.i.valid)]
         with m.If(advance):
-            m.d.sync += valid.eq(Cat(self.i.valid, valid))
+            m.d.sync += valid.eq(Cat(begin, valid))
 
         for k in range(self.channels):
+            product = HalfRateProduct(fabric=self.fabric) if self.half_rate else BiasedProduct()
+            m.submodules[f"product_{k}"] = product
             m.submodules[f"channel_{k}"] = channel = _Channel()
+            parameters = self.i.p.parameters[k]
             m.d.comb += [
+                product.enable.eq(advance),
+                product.acc.eq(self.i.p.sums[k]),
+                product.bias.eq(parameters.bias),
+                product.multiplier.eq(parameters.multiplier),
+                product.shift.eq(parameters.shift),
                 channel.enable.eq(advance),
                 channel.zero_point.eq(self.zero_point),
                 channel.out_max.eq(self.out_max),
-                channel.acc.eq(self.i.p.sums[k]),
-                channel.bias.eq(self.i.p.parameters[k].bias),
-                channel.multiplier.eq(self.i.p.parameters[k].multiplier),
-                channel.shift.eq(self.i.p.parameters[k].shift),
+                channel.product.eq(product.o),
+                channel.shift.eq(product.o_shift),
                 self.o.p[k].eq(channel.code),
             ]
+            if self.half_rate:
+                m.d.comb += product.begin.eq(begin)
 
         return m
 
 
 class _Channel(wiring.Component):
-    """The pipeline of one channel; members as the arguments of `requantize`."""
+    """Shift, round and clip products of one channel."""
 
     enable: In(1)
-    acc: In(signed(32))
-    bias: In(signed(32))
-    multiplier: In(16)
+    product: In(signed(49))
     shift: In(6)
     zero_point: In(8)
     out_max: In(8)
@@ -140,15 +162,8 @@ class _Channel(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        # Cycle 1: add the bias.
-        biased = Signal(signed(33))
-        multiplier = Signal(16, reset_less=True)
-        shifts = [Signal(6, name=f"shift_{k}") for k in range(1, 5)]
-        # Cycle 2: multiply the halves, each in one hard multiplier; its registers take no reset.
-        low, high = Signal(32, reset_less=True), Signal(32, reset_less=True)
-        minus = Signal(16)  # what the sign of the sum takes off
-        # Cycle 3: add the halves; a guard bit below will hold the half.
-        product = Signal(signed(50))
+        # Cycles 1 to 3: the product; a guard bit below will hold the half.
+        product = self.product << 1
         # Cycle 4: shift by eights. Of the rest only whether there is any counts, and of what lies
         # above whether it is more than signs.
         by_32, by_16 = Signal(signed(42)), Signal(signed(26))
@@ -160,7 +175,7 @@ class _Channel(wiring.Component):
         fine, fine_rest, inside = Signal(signed(11)), Signal(), Signal()
         # Cycle 6: saturate.
         narrow, rest = Signal(signed(11)), Signal()
-        eights, ones = shifts[2][3:], shifts[3][:3]
+        eights, ones = self.shift[3:], Signal(3)
         m.d.comb += [
             by_32.eq(Mux(eights[2], product >> 32, product)),
             by_16.eq(Mux(eights[1], by_32 >> 16, by_32)),
@@ -176,12 +191,6 @@ class _Channel(wiring.Component):
 
         with m.If(self.enable):
             m.d.sync += [
-                biased.eq(self.acc + self.bias),
-                multiplier.eq(self.multiplier),
-                low.eq(biased[:16] * multiplier),
-                high.eq(biased[16:32] * multiplier),
-                minus.eq(Mux(biased[32], multiplier, 0)),
-                product.eq((((high - (minus << 16)) << 16) + low) << 1),
                 coarse.eq(Mux(eights[0], by_16 >> 8, by_16)),
                 coarse_rest.eq(_any_below(product, eights, step=8)),
                 coarse_inside.eq(_signs_from(product, eights, first=17, step=8)),
@@ -193,7 +202,7 @@ class _Channel(wiring.Component):
                 rest.eq(fine_rest),
                 self.code.eq(Mux(moved < 0, 0, Mux(moved > self.out_max, self.out_max, moved))),
             ]
-            m.d.sync += [shifts[0].eq(self.shift), Cat(shifts[1:]).eq(Cat(shifts))]
+            m.d.sync += ones.eq(self.shift)
 
         return m
 

@@ -130,16 +130,17 @@ def _pass_cycles(layer: dict[str, int], image: Image) -> Spent:
     skid = SkidBuffer.latency * config.pipelined
     output_latency = ChannelSerializer.latency_of(pipelined=config.pipelined)
     if layer["logits"]:
-        service = config.rows
+        beats, beat_cycles = config.rows, 1
         output_latency += 1
     else:
-        service = config.groups
-        output_latency += Requantize.latency + skid
+        beats, beat_cycles = config.groups, config.group_cycles
+        output_latency += Requantize.registers + skid
     output = _Output(
         latency=steps - 1 + array.latency,
         pipelined=config.pipelined,
         depth=config.output_depth,
-        service=service,
+        beats=beats,
+        beat_cycles=beat_cycles,
     )
 
     # When a vector takes its first step, without stalls, and when its tile is there.
@@ -187,21 +188,22 @@ class _Output:
         Whether there is a skid buffer, and a register in the partial sums.
     depth : int
         Pixels that the queue holds.
-    service : int
-        Cycles in which the requantizers work off a pixel.
+    beats, beat_cycles : int
+        Beats of a pixel, and cycles from one to the next.
     """
 
-    def __init__(self, *, latency: int, pipelined: bool, depth: int, service: int):
+    def __init__(self, *, latency: int, pipelined: bool, depth: int, beats: int, beat_cycles: int):
         self.latency = latency
         self.pipelined = pipelined
-        self.service = service
+        self.service = beats * beat_cycles
+        self.last_beat = self.service - beat_cycles
         self.array_stall = 0
         self.now = 0
         self.left: deque[int] = deque(maxlen=2)  # when vectors left the skid buffer
         self.stalls: deque[tuple[int, int]] = deque()  # of the sums, those not over
         self.coming: deque[tuple[int, bool]] = deque()
         self.complete_coming = 0
-        self.moved = 0  # when the last pixel reached the head of the queue
+        self.begun = 0  # when the first beat of the last pixel was picked
         self.waiting: deque[int] | None = deque(maxlen=depth - 1) if depth > 1 else None
 
     @property
@@ -247,17 +249,19 @@ class _Output:
     def _write(self, ready: int) -> int:
         """Let complete sums enter the queue as soon as it has room; the cycle in which they do."""
         if self.waiting is None:
-            self.moved = max(ready - 1, self.moved + self.service)
-            return self.moved + self.service
+            self.begun = max(ready, self.begun + self.service)
+            return self.begun + self.last_beat
         written = ready
         if len(self.waiting) == self.waiting.maxlen:
             written = max(written, self.waiting[0] + 1)
-        self.moved = max(written + 1, self.moved + self.service)
-        self.waiting.append(self.moved)
+        # A pixel reaches the head of the queue with the last beat of the one before.
+        moved = max(written + 1, self.begun + self.last_beat)
+        self.begun = max(moved + 1, self.begun + self.service)
+        self.waiting.append(moved)
         return written
 
     def drained(self) -> int:
-        """Cycle after the requantizers took the last beat."""
+        """Cycle after the last beat was picked."""
         if self.coming:
             self.real(self.coming[-1][0])
-        return self.moved + self.service + 1
+        return self.begun + self.last_beat + 1

@@ -2,12 +2,14 @@
 
 from downshift.boards.families.family import TOP, RoutedFamily, Step, unreachable
 from downshift.boards.pins import board_pins
-from downshift.hw.config import AcceleratorConfig
+from downshift.hw.config import AcceleratorConfig, DspConfig
 
 __all__ = ["Ice40"]
 
 PLL_PAD = "35"
 """Of the package SG48."""
+HIDDEN = "SB_MAC16_INSTANTIATED"
+SIZES = {"pipelined": False, "output_depth": 1, "weight_depth": 1 << 14}
 
 
 class Ice40(RoutedFamily):
@@ -32,10 +34,8 @@ class Ice40(RoutedFamily):
 
     # Weights fill the large memories, of which there are more than an array wants otherwise.
     variants = (
-        (
-            AcceleratorConfig,
-            {"tile_memory": True, "pipelined": False, "output_depth": 1, "weight_depth": 1 << 14},
-        ),
+        (DspConfig, {"pairs": False, "half_rate": True, **SIZES}),
+        (AcceleratorConfig, {"tile_memory": True, **SIZES}),
     )
     most_luts = 1.0
 
@@ -79,6 +79,12 @@ class Ice40(RoutedFamily):
             "o_PLLOUTGLOBAL": clock,
         }
 
+    def fabric(self):
+        """Hard multipliers as the device has them."""
+        from downshift.hw.ice40 import Ice40Fabric
+
+        return Ice40Fabric()
+
     def constraints(self, board):
         """PCF."""
         lines = []
@@ -89,10 +95,20 @@ class Ice40(RoutedFamily):
         return f"{TOP}.pcf", "\n".join([*lines, f"set_frequency clk {mhz}", ""])
 
     def synthesis(self):
-        """``synth_ice40``, but for its look-up tables, mapped by abc instead of abc9."""
+        """``synth_ice40``, but for its look-up tables, mapped by abc instead of abc9.
+
+        Multipliers that are instantiated have another name while Yosys looks for more of them: it
+        would give them settings of its own.
+        """
         synth = f"synth_ice40 -no-rw-check -device u -dsp -spram -top {TOP}"
         return (
-            f"{synth} -run begin:map_luts",
+            f"{synth} -run begin:coarse",
+            f"copy SB_MAC16 {HIDDEN}",
+            f"chtype -set {HIDDEN} t:SB_MAC16",
+            f"{synth} -run coarse:map_ram",
+            f"chtype -set SB_MAC16 t:{HIDDEN}",
+            f"delete ={HIDDEN}",
+            f"{synth} -run map_ram:map_luts",
             "check -latchonly -assert",
             "abc -lut 4",
             "ice40_wrapcarry -unwrap",

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from downshift.hw.biased_product import HALF_RATE_BITS
 from downshift.hw.config import AcceleratorConfig
 from downshift.hw.descriptor import PROFILES, descriptor_words
 from downshift.hw.errors import DownshiftError
@@ -155,7 +156,7 @@ def _parameters(
         bases[width] = []
         for layer in graph.layers:
             setting = layer.settings[width]
-            _check_sums(graph, layer, width)
+            _check_sums(graph, layer, width, config)
             channels = -(-layer.out_channels // config.rows) * config.rows
             part = np.zeros(channels, kind)
             for name in kind.names or ():
@@ -172,13 +173,16 @@ def _parameters(
     return np.concatenate(parts), bases
 
 
-def _check_sums(graph: IntegerGraph, layer: Layer, width: int) -> None:
-    """Prove that neither the accumulators nor their sum with the bias can leave int32."""
+def _check_sums(graph: IntegerGraph, layer: Layer, width: int, config: AcceleratorConfig) -> None:
+    """Prove that neither the accumulators nor their sum with the bias have too many bits."""
     least, most = sum_bounds(graph, layer, width)
-    if least < -(1 << 31) or most >= 1 << 31:
+    bits, holder = 32, "int32"
+    if config.half_rate and layer.settings[width].out_width != LOGIT_WIDTH:
+        bits, holder = HALF_RATE_BITS, f"the {HALF_RATE_BITS} bits of half-rate requantizers"
+    if least < -(1 << (bits - 1)) or most >= 1 << (bits - 1):
         raise DownshiftError(
             f"Layer {layer.name} at width {width}: sums may reach {least:,} … {most:,}, beyond "
-            "int32; use fewer inputs per output or smaller biases"
+            f"{holder}; use fewer inputs per output or smaller biases"
         )
 
 

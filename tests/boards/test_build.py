@@ -13,7 +13,7 @@ from downshift.boards.flow import constraints
 from downshift.boards.generate import generate
 from downshift.hw.ecp5 import Ecp5Fabric
 from downshift.hw.errors import DownshiftError
-from downshift.hw.fabric import Fabric
+from downshift.hw.ice40 import Ice40Fabric
 from downshift.hw.table_config import TableConfig
 
 every_board = pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.name)
@@ -59,7 +59,9 @@ def test_the_script_is_a_shell_script(tmp_path, board, make_stand_in):
     assert last in script.read_text()
 
 
-@pytest.mark.parametrize(("name", "fabric"), [("ulx3s-85f", Ecp5Fabric), ("icebreaker", Fabric)])
+@pytest.mark.parametrize(
+    ("name", "fabric"), [("ulx3s-85f", Ecp5Fabric), ("icebreaker", Ice40Fabric)]
+)
 def test_accelerators_are_made_of_what_the_family_has(tmp_path, name, fabric, make_stand_in):
     given = {}
     config = TableConfig(segments=3)

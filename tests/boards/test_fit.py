@@ -11,7 +11,7 @@ from downshift.boards import fit as fit_module
 from downshift.boards import predict as predict_module
 from downshift.boards.board import Resources
 from downshift.boards.fit import at_width, can_fit, fit
-from downshift.boards.fit_runs import read_runs
+from downshift.boards.fit_runs import read_runs, run_config
 from downshift.boards.predict import predict
 from downshift.hw.errors import DownshiftError
 from downshift.hw.protocol import Feature
@@ -20,22 +20,16 @@ from downshift.sim.cycles import cycles
 from downshift.sim.random_networks import random_network
 from downshift.sw.cli.cluster import cluster
 from downshift.sw.compile.compiler import compile_graph
-from downshift.sw.compile.image import STYLES
 from downshift.sw.compile.memory_use import memory_use
 
 RUNS = read_runs()
-
-
-def config_of(run):
-    style, _ = STYLES[run["style"]]
-    return style(**{name: run[name] for name in style.__dataclass_fields__})
 
 
 @pytest.mark.parametrize("family", ["ecp5", "gowin", "ice40"])
 def test_memories_and_multipliers_are_predicted_exactly(family):
     assert len(RUNS[family]) > 12
     for run in RUNS[family]:
-        predicted = predict(family, config_of(run), features=Feature(run["features"]))
+        predicted = predict(family, run_config(run), features=Feature(run["features"]))
         found = (run["bram"], run["dsp"], run.get("spram", 0))
         assert (predicted.bram, predicted.dsp, predicted.spram) == found, run
 
@@ -47,7 +41,7 @@ def test_runs_that_were_left_out_are_predicted(family, monkeypatch):
         others = {family: RUNS[family][:number] + RUNS[family][number + 1 :]}
         monkeypatch.setattr(predict_module, "read_runs", lambda others=others: others)
         predict_module._weights.cache_clear()
-        predicted = predict(family, config_of(run), features=Feature(run["features"]))
+        predicted = predict(family, run_config(run), features=Feature(run["features"]))
         assert abs(predicted.lut / run["lut"] - 1) <= 0.05, run
         assert abs(predicted.ff / run["ff"] - 1) <= 0.05, run
     predict_module._weights.cache_clear()

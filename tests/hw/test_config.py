@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,8 @@ from downshift.hw.config import AcceleratorConfig, DspConfig
 def test_equal_configurations_have_equal_fingerprints():
     assert AcceleratorConfig().fingerprint == AcceleratorConfig().fingerprint
     assert AcceleratorConfig().fingerprint != AcceleratorConfig(rows=16).fingerprint
+    slow = AcceleratorConfig(pipelined=False)
+    assert slow.fingerprint != replace(slow, half_rate=True).fingerprint
     assert DspConfig().fingerprint == DspConfig().fingerprint != AcceleratorConfig().fingerprint
 
 
@@ -17,6 +20,9 @@ def test_equal_configurations_have_equal_fingerprints():
         ({"rows": 6}, ValueError, "rows must be a power of two, not 6"),
         ({"rows": 2, "requantizers": 1}, ValueError, "rows must be at least 4, not 2"),
         ({"lanes": 2}, ValueError, "lanes must be at least 4, not 2"),
+        ({"half_rate": 1}, TypeError, "half_rate must be True or False, not 1"),
+        ({"half_rate": True}, ValueError,
+         "half_rate must be False with pipelined: it is for slow clocks"),
         ({"rows": "8"}, TypeError, "rows must be an integer, not '8'"),
         ({"lanes": True}, TypeError, "lanes must be an integer, not True"),
         ({"requantizers": 8}, ValueError,

@@ -34,13 +34,13 @@ async def settle(ctx, dut, word, byte, *, step=0, pack=0, paired=0, together=0):
     ctx.set(dut.words[0][0], word % 512)
     ctx.set(dut.bytes[0], byte)
     for port, value in (
-        (dut.step, step),
+        (dut.next_step, step),
         (dut.pack, pack),
         (dut.paired, paired),
         (dut.together, together),
     ):
         ctx.set(port, value)
-    await ctx.delay(1e-9)
+    await ctx.tick()
     product = ctx.get(dut.weights[0][0]) * ctx.get(dut.codes[0])
     top = 1 << (SPACING + 8)
     return (product + top) % (2 * top) - top
@@ -49,6 +49,7 @@ async def settle(ctx, dut, word, byte, *, step=0, pack=0, paired=0, together=0):
 def check(bench):
     dut = Factors(rows=1, lanes=1, spacing=SPACING)
     simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
 
     async def testbench(ctx):
         await bench(ctx, dut)
@@ -91,6 +92,7 @@ def test_two_codes_a_step():
 
 def test_nothing_where_all_codes_are_multiplied_elsewhere():
     async def bench(ctx, dut):
+        assert await settle(ctx, dut, 0b01010101, 0xFF) != 0
         assert await settle(ctx, dut, 0b01010101, 0xFF, pack=2, together=1) == 0
 
     check(bench)

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from downshift.hw.requantize import Requantize, requantize
 from downshift.sim.block_bench import run
 
+RATES = [pytest.param(False, 33, id="full rate"), pytest.param(True, 31, id="half rate")]
+"""And the bits of biased sums."""
 INT32 = st.integers(-(1 << 31), (1 << 31) - 1)
 FIELDS = {
     "acc": INT32,
@@ -25,7 +27,7 @@ def definition(*, acc, bias, multiplier, shift, zero_point, width):
     return min(max(round(exact) + zero_point, 0), (1 << width) - 1)  # round: half to even
 
 
-def run_block(cases, *, zero_point, width, gaps=0.0, channels=2):
+def run_block(cases, *, zero_point, width, gaps=0.0, channels=2, half_rate=False):
     beats = [cases[k : k + channels] for k in range(0, len(cases), channels)]
     values = [
         {
@@ -37,14 +39,15 @@ def run_block(cases, *, zero_point, width, gaps=0.0, channels=2):
         for beat in beats
     ]
     taken, cycles = run(
-        Requantize(channels=channels), {"i": values}, outputs={"o": len(beats)},
+        Requantize(channels=channels, half_rate=half_rate), {"i": values},
+        outputs={"o": len(beats)},
         settings={"zero_point": zero_point, "out_max": (1 << width) - 1}, gaps=gaps,
     )  # fmt: skip
     return [code for beat in taken["o"] for code in beat], cycles
 
 
-def full_range(rng, n):
-    """Cases over the whole range, half of them near ties and codes."""
+def full_range(rng, n, *, bits=33):
+    """Cases whose biased sums have so many bits at most, half of them near ties and codes."""
     cases = []
     for k in range(n):
         shift = int(rng.integers(0, 64))
@@ -56,6 +59,9 @@ def full_range(rng, n):
             acc = (int(rng.integers(-20, 300)) << shift) // (2 * multiplier)
             acc = int(np.clip(acc, -(1 << 31), (1 << 31) - 1))
         bias = int(rng.integers(-(1 << 31), 1 << 31)) if k % 3 == 0 else int(rng.integers(-2, 3))
+        if bits < 33:
+            most = 1 << (bits - 1)
+            bias = int(np.clip(acc + bias, -most, most - 1)) - acc
         cases.append({"acc": acc, "bias": bias, "multiplier": multiplier, "shift": shift})
     return cases
 
@@ -105,28 +111,33 @@ def test_golden_equals_its_definition_at_ties(case, twice):
 
 @pytest.mark.parametrize(("zero_point", "width"), [(0, 8), (0, 2), (3, 4), (128, 8), (255, 8)])
 @pytest.mark.parametrize("gaps", [0.0, 0.4])
-def test_block_equals_golden(zero_point, width, gaps):
-    cases = full_range(np.random.default_rng(width + zero_point), 600)
-    codes, _ = run_block(cases, zero_point=zero_point, width=width, gaps=gaps)
+@pytest.mark.parametrize(("half_rate", "bits"), RATES)
+def test_block_equals_golden(zero_point, width, gaps, half_rate, bits):
+    cases = full_range(np.random.default_rng(width + zero_point), 600, bits=bits)
+    codes, _ = run_block(cases, zero_point=zero_point, width=width, gaps=gaps, half_rate=half_rate)
     assert codes == [definition(**c, zero_point=zero_point, width=width) for c in cases]
 
 
-def test_extremes():
-    values = (-(1 << 31), -1, 0, 1, (1 << 31) - 1)
+@pytest.mark.parametrize(("half_rate", "bits"), RATES)
+def test_extremes(half_rate, bits):
+    top = 1 << (bits - 2)
+    values = (-top, -1, 0, 1, top - 1)
     cases = [
         {"acc": acc, "bias": bias, "multiplier": multiplier, "shift": shift}
         for acc in values for bias in values for multiplier in (0, 1, 32768, 65535)
         for shift in (0, 1, 7, 8, 15, 16, 31, 48, 49, 50, 63)
     ]  # fmt: skip
-    codes, _ = run_block(cases, zero_point=7, width=8)
+    codes, _ = run_block(cases, zero_point=7, width=8, half_rate=half_rate)
     assert codes == [definition(**case, zero_point=7, width=8) for case in cases]
 
 
-def test_latency_and_throughput():
-    cases = full_range(np.random.default_rng(0), 20)
-    _, cycles = run_block(cases, zero_point=0, width=8)
-    assert set(np.subtract(cycles["o"], cycles["i"])) == {Requantize.latency}
-    assert set(np.diff(cycles["o"])) == {1}
+@pytest.mark.parametrize(("half_rate", "bits"), RATES)
+def test_latency_and_throughput(half_rate, bits):
+    cases = full_range(np.random.default_rng(0), 20, bits=bits)
+    _, cycles = run_block(cases, zero_point=0, width=8, half_rate=half_rate)
+    latency = Requantize.latency_of(half_rate=half_rate)
+    assert set(np.subtract(cycles["o"], cycles["i"])) == {latency}
+    assert set(np.diff(cycles["o"])) == {1 + half_rate}
 
 
 def test_refuses():

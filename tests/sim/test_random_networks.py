@@ -11,7 +11,7 @@ CONFIGS = {
     "small": AcceleratorConfig(
         rows=4, lanes=8, requantizers=1, weight_depth=4096, activation_bytes=4096,
         parameter_depth=1024, partial_sum_depth=16, program_depth=2048,
-        output_depth=2,
+        output_depth=2, pipelined=False, half_rate=True,
     ),
     "compact": AcceleratorConfig(
         rows=4, lanes=4, requantizers=1, weight_depth=4096, activation_bytes=4096,
@@ -21,7 +21,7 @@ CONFIGS = {
     "hard multipliers": DspConfig(
         rows=4, lanes=4, requantizers=1, weight_depth=4096, activation_bytes=4096,
         parameter_depth=1024, partial_sum_depth=64, program_depth=2048,
-        output_depth=1, pipelined=False, pairs=False,
+        output_depth=1, pipelined=False, half_rate=True, pairs=False,
     ),
     "many hard multipliers": DspConfig(
         rows=8, lanes=8, requantizers=2, weight_depth=4096, activation_bytes=4096,

@@ -188,6 +188,13 @@ REFUSED = {
             "use fewer inputs per output or smaller biases"
         ),
     ),
+    "sums at half rate": (
+        network(channels=255, bias=2**30 - 8_258_174), {"half_rate": True, "pipelined": False},
+        (
+            "Layer conv at width 8: sums may reach 0 … 1,073,741,825, beyond the 31 bits of "
+            "half-rate requantizers; use fewer inputs per output or smaller biases"
+        ),
+    ),
 }  # fmt: skip
 
 
