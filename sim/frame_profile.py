@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from downshift.hw.array_style import array_timing
 from downshift.hw.code_groups import groups_of
+from downshift.hw.config import AcceleratorConfig, DspConfig
 from downshift.hw.conv_layer import ConvLayer
 from downshift.hw.descriptor import LayerDescriptor, descriptor_fields
 from downshift.hw.map_layout import WORD_BYTES
-from downshift.hw.precision_switch import code_width
 from downshift.hw.table import LANES
 from downshift.hw.table_config import COLUMNS, ROWS, TableConfig
 from downshift.sim.cycles import Spent, cycles
@@ -40,10 +41,11 @@ class LayerProfile:
 
 
 def products_per_cycle(config) -> int:
-    """Products of single bits that the array of a configuration adds up in a cycle."""
+    """Products of single bits that the array of a configuration adds up in a cycle, at most."""
     if isinstance(config, TableConfig):
         return ROWS * config.segments * WORD_BYTES * 8
-    return config.rows * config.lanes * 8 * 2
+    weight_bits = 8 if isinstance(config, DspConfig) else 2
+    return config.rows * config.lanes * 8 * weight_bits
 
 
 def frame_profile(graph: IntegerGraph, image: Image, width: int) -> tuple[LayerProfile, ...]:
@@ -61,7 +63,7 @@ def frame_profile(graph: IntegerGraph, image: Image, width: int) -> tuple[LayerP
     table = isinstance(config, TableConfig)
     kind: Any = ConvLayer if table else LayerDescriptor
     words_of = _table_words if table else _brick_words
-    peak_of = _table_peak if table else _brick_peak
+    peak_of = _table_peak if table else _peak
     frame = cycles(image, width)
     totals, spent = iter(frame.passes), iter(frame.spent)
     profiles = []
@@ -99,10 +101,11 @@ def _table_peak(layer: dict, config: TableConfig) -> float:
     return ROWS * codes / layer["array"]["act_width"]
 
 
-def _brick_peak(layer: dict, config) -> float:
-    """All rows times the codes of a vector, in as many cycles as a weight has digits."""
-    digits = (code_width(layer["weight_width"]) + 1) // 2
-    return config.rows * (config.lanes << layer["in_pack"]) / digits
+def _peak(layer: dict, config: AcceleratorConfig) -> float:
+    """All rows times the codes of a vector, in as many cycles as that takes."""
+    pack = layer["in_pack"]
+    timing = array_timing(config, weight_code=layer["weight_width"], pack=pack)
+    return config.rows * (config.lanes << pack) / timing.steps
 
 
 def _table_words(layer: dict, config: TableConfig) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from downshift.sw.graph.reference_networks import REFERENCE_NETWORKS
 from downshift.sw.result_cache import ResultCache
 
 TABLE = replace(find("ulx3s-85f"), config=TableConfig(weight_depth=6144), clock_hz=125_000_000)
-BRICK = find("icebreaker")
+BOARD = find("icebreaker")
 
 
 def test_reference_networks_run_at_all_widths_unless_told():
@@ -56,7 +56,7 @@ def test_widths_that_do_not_fit_together_have_images_of_their_own(network):
 @pytest.mark.parametrize("network", REFERENCE_NETWORKS)
 def test_what_does_not_fit_at_all_says_why(network):
     with pytest.raises(DownshiftError, match=f"^{network} does not fit icebreaker at width 8: "):
-        images_for(benchmark_graph(network, None), BRICK)
+        images_for(benchmark_graph(network, None), BOARD)
 
 
 def benchmarked(board, graph, **options):
@@ -126,7 +126,7 @@ def measured(monkeypatch):
 
     monkeypatch.setattr(module, "measure", measure)
     monkeypatch.setattr(module, "route", route)
-    report = benchmark(graph, BRICK, seeds=[3, 1, 2], cache=ResultCache(folder=None))
+    report = benchmark(graph, BOARD, seeds=[3, 1, 2], cache=ResultCache(folder=None))
     return graph, report, given
 
 
@@ -137,7 +137,7 @@ def test_figures_of_the_hardware_are_those_of_the_median(measured):
     assert [report[name] for name in ("lut", "ff", "bram", "dsp")] == [200, 3, 4, 5]
     assert report["available"] == {"lut": 5280, "ff": 5280, "bram": 30, "dsp": 8}
     assert report["array"] == {
-        "products_per_cycle": 256, "lut_per_product": 0.25, "lut_share": 0.8,
+        "products_per_cycle": 1024, "lut_per_product": 0.0625, "lut_share": 0.8,
         "other_lut_share": 0.2,
     }  # fmt: skip
 
@@ -159,10 +159,10 @@ def test_figures_of_a_frame_are_those_simulated(measured):
         assert entry["link"] == {
             "bytes_sent": 30,
             "bytes_received": 70,
-            "cycles": 100 * 10 * BRICK.divisor,
-            "inferences_per_s": 1 / (1000 / 20e6 + 100 * 10 / BRICK.baud),
+            "cycles": 100 * 10 * BOARD.divisor,
+            "inferences_per_s": 1 / (1000 / 20e6 + 100 * 10 / BOARD.baud),
         }
-        profile = frame_profile(graph, compile_graph(graph, BRICK.config), int(width))
+        profile = frame_profile(graph, compile_graph(graph, BOARD.config), int(width))
         for layer, predicted in zip(entry["layers"], profile, strict=True):
             assert (layer["cycles_alone"], layer["weight_words"], layer["mismatches"]) == (50, 9, 1)
             assert [*layer["counted_alone"].values()] == [20, 10, 5, 15]
@@ -178,5 +178,5 @@ def test_a_log_that_an_error_names_stays(monkeypatch, tmp_path, text, stays):
 
     monkeypatch.setattr(module, "measure", measure)
     with pytest.raises(DownshiftError):
-        benchmarked(BRICK, random_network(np.random.default_rng(3)))
+        benchmarked(BOARD, random_network(np.random.default_rng(3)))
     assert len(list(tmp_path.iterdir())) == stays

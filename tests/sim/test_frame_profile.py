@@ -13,10 +13,11 @@ from downshift.sw.compile.compiler import compile_graph
 from downshift.sw.graph.reference_networks import REFERENCE_NETWORKS, reference_network
 
 TABLE = TableConfig(segments=3, activation_depth=1024, sum_depth=64)
-BRICK = replace(find("icebreaker").config, activation_bytes=8192, weight_depth=65536)
+DSP = replace(find("icebreaker").config, activation_bytes=8192, weight_depth=65536)
+BRICK = replace(find("tang-nano-9k").config, activation_bytes=8192, weight_depth=65536)
 
 
-@pytest.mark.parametrize("config", [TABLE, BRICK], ids=["table", "brick"])
+@pytest.mark.parametrize("config", [TABLE, BRICK, DSP], ids=["table", "brick", "dsp"])
 @pytest.mark.parametrize("seed", range(6))
 def test_every_cycle_goes_to_something(config, seed):
     features = ((Feature.DEPTHWISE,), (Feature.SKIP, Feature.AVERAGE), ())[seed % 3]
@@ -82,3 +83,4 @@ def test_two_bits_have_sixteen_times_the_peak(resnet8):
 def test_products_per_cycle():
     assert products_per_cycle(TableConfig(segments=9)) == 2048 * 9
     assert products_per_cycle(BRICK) == 4 * 4 * 16
+    assert products_per_cycle(DSP) == 4 * 4 * 64
