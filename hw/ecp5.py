@@ -127,9 +127,11 @@ class Ecp5Fabric(Fabric):
                 ]
         m.d.comb += output.eq(words[shown])
 
-    def multiply(self, m: Module, name: str, *, o: Signal, a: Value, b: Value) -> None:
+    def multiply(
+        self, m: Module, name: str, *, o: Signal, a: Value, b: Value, enable: Value = ONE
+    ) -> None:
         """See `Fabric.multiply`; one MULT18X18D with its registers."""
-        ports = {"i_CLK0": ClockSignal(), "i_CE0": ONE, "i_RST0": ZERO}
+        ports = {"i_CLK0": ClockSignal(), "i_CE0": enable, "i_RST0": ZERO}
         for letter, value in (("A", a), ("B", b)):
             value = Value.cast(value)
             is_signed = value.shape().signed

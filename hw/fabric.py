@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
-from amaranth import Module, Mux, Signal, Value, signed
+from amaranth import Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 __all__ = ["Addition", "Dot", "Fabric", "add_levels", "ram_port"]
+
+ONE = Const(1, 1)
 
 
 def ram_port(depth, shape):
@@ -181,7 +183,9 @@ class Fabric:
         m.d.sync += data.eq(read.data)
         m.d.comb += output.eq(data)
 
-    def multiply(self, m: Module, name: str, *, o: Signal, a: Value, b: Value) -> None:
+    def multiply(
+        self, m: Module, name: str, *, o: Signal, a: Value, b: Value, enable: Value = ONE
+    ) -> None:
         """Add a multiplier with registers before and behind it.
 
         Parameters
@@ -194,12 +198,15 @@ class Fabric:
             Two cycles later the product, whose bits beyond it are lost.
         a, b : Value
             Unsigned or signed; 18 bits at most.
+        enable : Value
+            Advance by one register.
         """
         factors = [
             Signal.like(Value.cast(value), name=f"{name}_{letter}", reset_less=True)
             for letter, value in (("a", a), ("b", b))
         ]
-        m.d.sync += [factors[0].eq(a), factors[1].eq(b), o.eq(factors[0] * factors[1])]
+        with m.If(enable):
+            m.d.sync += [factors[0].eq(a), factors[1].eq(b), o.eq(factors[0] * factors[1])]
 
     def multiply_add(
         self,
@@ -250,19 +257,19 @@ class Fabric:
             Advance by one register.
         """
         for index, dot in enumerate(dots):
-            sums = []
-            for term, (a, b) in enumerate(dot.terms):
-                product, total = (
-                    Signal(signed(dot.width), name=f"{name}_{index}_{term}_{kind}", reset_less=True)
-                    for kind in ("product", "sum")
-                )
-                with m.If(enable):
-                    m.d.sync += [
-                        product.eq(a * b),
-                        total.eq(product if term else product + dot.c),
-                    ]
-                sums.append(total)
-            m.d.comb += dot.o.eq(add_levels(m, f"{name}_{index}", sums, enable=enable))
+            products = [
+                Signal(signed(dot.width), name=f"{name}_{index}_{term}", reset_less=True)
+                for term in range(len(dot.terms))
+            ]
+            for product, (a, b) in zip(products, dot.terms, strict=True):
+                self.multiply(m, f"multiply_{product.name}", o=product, a=a, b=b, enable=enable)
+            c = Signal.like(Value.cast(dot.c), name=f"{name}_{index}_c", reset_less=True)
+            with m.If(enable):
+                m.d.sync += c.eq(dot.c)
+            joined = Signal.like(products[0], name=f"{name}_{index}_joined")
+            m.d.comb += joined.eq(products[0] + c)
+            products[0] = joined
+            m.d.comb += dot.o.eq(add_levels(m, f"{name}_{index}", products, enable=enable))
 
     def add(self, m: Module, name: str, additions: list[Addition]) -> None:
         """Add combinational adders; registers should follow.
