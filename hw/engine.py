@@ -94,7 +94,7 @@ class Engine(wiring.Component):
             word_bytes=PARAMETER_BYTES * c.requantizers, depth=c.parameter_depth
         )
         m.submodules.activations = activations = ActivationStore(
-            lanes=c.lanes, depth=c.activation_bytes
+            lanes=c.lanes, depth=c.activation_bytes, pipelined=c.pipelined
         )
         m.submodules.sequencer = sequencer = Sequencer(depth=c.program_depth)
         m.submodules.loader = loader = WeightLoader(
@@ -210,6 +210,7 @@ class Engine(wiring.Component):
                 activations.write_data.eq(writer.write_data),
                 activations.read.enable.eq(window.read.enable),
                 activations.read.address.eq(window.read.address),
+                activations.advance.eq(window.advance),
             ]
         with m.Else():
             m.d.comb += [
@@ -218,6 +219,7 @@ class Engine(wiring.Component):
                 Value.cast(activations.write_data).eq(self.write.data.replicate(c.lanes)),
                 activations.read.enable.eq(self.read.enable),
                 activations.read.address.eq(self.read.address),
+                activations.advance.eq(1),
             ]
         m.d.comb += [
             window.read.data.eq(activations.read.data),

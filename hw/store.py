@@ -89,8 +89,8 @@ class ActivationStore(wiring.Component):
     """Hold activations in `lanes` banks of bytes, so that any `lanes` neighbours can be read.
 
     Byte address ``a`` lies in bank ``a % lanes``. A read of bytes ``a … a + lanes - 1`` takes one
-    cycle at any ``a``; the bytes stay until the next read. A read in the cycle of a write to the
-    same place gives either content.
+    cycle at any ``a``, or two if `pipelined`; the bytes stay until the next read. A read in the
+    cycle of a write to the same place gives either content.
 
     Parameters
     ----------
@@ -98,6 +98,8 @@ class ActivationStore(wiring.Component):
         Banks; a power of two.
     depth : int
         Bytes in all.
+    pipelined : bool
+        Give what the banks read a register.
 
     Members
     -------
@@ -109,19 +111,21 @@ class ActivationStore(wiring.Component):
         A byte for each bank.
     read : ``In(read_port(depth, ArrayLayout(8, lanes)))``
         `lanes` bytes from an address on; addresses wrap at the end.
+    advance : ``In(1)``
+        What was read goes into the register.
     """
 
-    latency = 1
-
-    def __init__(self, *, lanes: int, depth: int):
+    def __init__(self, *, lanes: int, depth: int, pipelined: bool = True):
         self.lanes = lanes
         self.depth = depth
+        self.pipelined = pipelined
         super().__init__(
             {
                 "write_enable": In(lanes),
                 "write_address": In(range(depth // lanes)),
                 "write_data": In(data.ArrayLayout(8, lanes)),
                 "read": In(read_port(depth, data.ArrayLayout(8, lanes))),
+                "advance": In(1),
             }
         )
 
@@ -132,7 +136,7 @@ class ActivationStore(wiring.Component):
         word = self.read.address[split:]
 
         # Banks below the first byte hold the continuation, one word further on.
-        banks = []
+        banks = Signal(data.ArrayLayout(8, self.lanes))
         for index in range(self.lanes):
             memory = Memory(shape=8, depth=self.depth // self.lanes, init=[])
             m.submodules[f"bank_{index}"] = memory
@@ -143,13 +147,18 @@ class ActivationStore(wiring.Component):
                 write.en.eq(self.write_enable[index]),
                 read.addr.eq(word + (first > index)),
                 read.en.eq(self.read.enable),
+                banks[index].eq(read.data),
             ]
-            banks.append(read.data)
-
-        # Rotate the banks so that the first byte comes first.
         turn = Signal(split)
         with m.If(self.read.enable):
             m.d.sync += turn.eq(first)
+        if self.pipelined:
+            held, held_turn = Signal.like(banks), Signal.like(turn)
+            with m.If(self.advance):
+                m.d.sync += [held.eq(banks), held_turn.eq(turn)]
+            banks, turn = held, held_turn
+
+        # Rotate the banks so that the first byte comes first.
         with m.Switch(turn):
             for amount in range(self.lanes):
                 with m.Case(amount):

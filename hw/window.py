@@ -102,7 +102,7 @@ class Window(wiring.Component):
     pixels : int
         Most pixels of a pass, before pooling.
     pipelined : bool
-        Give the address a register of its own.
+        Give the address, and what the memory reads, registers of their own.
 
     Members
     -------
@@ -111,6 +111,8 @@ class Window(wiring.Component):
         Begin a pass; ignored during one.
     read : ``Out(read_port(depth, ...))``
         Port of the activation memory.
+    advance : ``Out(1)``
+        What was asked for goes on: if `pipelined`, the memory takes two of these cycles.
     o : ``Out(stream.Signature(vector_layout(lanes)))``
     """
 
@@ -127,6 +129,7 @@ class Window(wiring.Component):
                 "layer": In(LayerDescriptor),
                 "start": In(1),
                 "read": Out(read_port(depth, data.ArrayLayout(8, lanes))),
+                "advance": Out(1),
                 "o": Out(stream.Signature(vector_layout(lanes))),
             }
         )
@@ -134,7 +137,7 @@ class Window(wiring.Component):
     @staticmethod
     def latency_of(*, pipelined: bool) -> int:
         """Cycles from `start` to the first vector."""
-        return 4 + pipelined
+        return 4 + 2 * pipelined
 
     def elaborate(self, platform):
         m = Module()
@@ -142,7 +145,7 @@ class Window(wiring.Component):
 
         # Where the window stands: byte offset of its row, and of its column within the row.
         m.submodules.walk = walk = Walk(depth=self.depth, pixels=self.pixels)
-        advance = Signal()
+        advance = self.advance
         m.d.comb += [
             walk.layer.eq(layer),
             walk.start.eq(self.start),
@@ -185,7 +188,13 @@ class Window(wiring.Component):
                 ended = room[-1] | ~(full | (room[:split] > lane))
                 m.d.sync += read.inside[lane].eq(asked.row_inside & begun & ~ended)
 
-        # The bytes come a cycle later; those outside the map are replaced.
+        if self.pipelined:
+            held = Signal.like(read)
+            with m.If(advance):
+                m.d.sync += held.eq(read)
+            read = held
+
+        # Now the bytes are there; those outside the map are replaced.
         vector = Signal(data.ArrayLayout(8, self.lanes))
         for lane in range(self.lanes):
             m.d.comb += vector[lane].eq(Mux(read.inside[lane], self.read.data[lane], layer.pad))

@@ -37,9 +37,10 @@ def test_store_gives_back_words(word_bytes, depth):
     simulate(dut, bench)
 
 
+@pytest.mark.parametrize("pipelined", [False, True])
 @pytest.mark.parametrize("lanes", [4, 8])
-def test_activations_are_read_at_any_byte(lanes):
-    dut = ActivationStore(lanes=lanes, depth=64)
+def test_activations_are_read_at_any_byte(lanes, pipelined):
+    dut = ActivationStore(lanes=lanes, depth=64, pipelined=pipelined)
     content = np.random.default_rng(lanes).integers(0, 256, 64).tolist()
 
     async def bench(ctx):
@@ -54,7 +55,12 @@ def test_activations_are_read_at_any_byte(lanes):
             ctx.set(dut.read.address, address)
             await ctx.tick()
             ctx.set(dut.read.enable, 0)
-            await ctx.tick()
-            assert list(ctx.get(dut.read.data)) == (content * 2)[address : address + lanes]
+            if pipelined:
+                ctx.set(dut.advance, 1)
+                await ctx.tick()
+                ctx.set(dut.advance, 0)
+            for _ in range(2):  # the bytes stay
+                await ctx.tick()
+                assert list(ctx.get(dut.read.data)) == (content * 2)[address : address + lanes]
 
     simulate(dut, bench)

@@ -39,8 +39,12 @@ class WindowWithMemory(wiring.Component):
             window.start.eq(self.start),
             read.en.eq(window.read.enable),
             read.addr.eq(window.read.address),
-            window.read.data.as_value().eq(read.data),
         ]
+        if window.pipelined:
+            with m.If(window.advance):
+                m.d.sync += window.read.data.as_value().eq(read.data)
+        else:
+            m.d.comb += window.read.data.as_value().eq(read.data)
         wiring.connect(m, window.o, wiring.flipped(self.o))
         return m
 
