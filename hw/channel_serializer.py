@@ -64,7 +64,7 @@ class ChannelSerializer(wiring.Component):
     depth : int
         Words of the parameter store.
     pipelined : bool
-        Give the store's output a register of its own.
+        The store has a register, which takes a cycle more.
 
     Members
     -------
@@ -73,6 +73,8 @@ class ChannelSerializer(wiring.Component):
         Begin a layer.
     read : ``Out(read_port(depth, ...))``
         Port of the parameter store.
+    advance : ``Out(1)``
+        What it has read goes into its register.
     i : ``In(stream.Signature(sums_layout(rows)))``
     o : ``Out(stream.Signature(channels_layout(requantizers)))``
         Codes to be; `latency` cycles after `i`.
@@ -90,12 +92,14 @@ class ChannelSerializer(wiring.Component):
         self.rows = rows
         self.requantizers = requantizers
         self.depth = depth
+        self.pipelined = pipelined
         self.latency = self.latency_of(pipelined=pipelined)
         super().__init__(
             {
                 "layer": In(LayerDescriptor),
                 "start": In(1),
                 "read": Out(read_port(depth, data.ArrayLayout(ChannelParameters, requantizers))),
+                "advance": Out(1),
                 "i": In(stream.Signature(sums_layout(rows))),
                 "o": Out(stream.Signature(channels_layout(requantizers))),
                 "o_logits": Out(stream.Signature(signed(ACC_WIDTH))),
@@ -115,7 +119,7 @@ class ChannelSerializer(wiring.Component):
         group = Signal(range(groups))
         channel = Signal(range(max(self.requantizers, 2)))
         tile_base = Signal(range(self.depth))
-        advance = Signal()
+        advance = self.advance
         channel_done = Signal()
         group_done = Signal()
         m.d.comb += [
@@ -136,7 +140,7 @@ class ChannelSerializer(wiring.Component):
         with m.If(self.start):
             m.d.sync += tile_base.eq(self.layer.parameter_base)
 
-        # Parameters arrive a cycle later, when the sums of their channels are picked.
+        # Parameters arrive `latency` cycles later, with the sums of their channels.
         beats = [
             Signal(
                 data.StructLayout(
@@ -155,12 +159,8 @@ class ChannelSerializer(wiring.Component):
                 for k in range(self.requantizers)
             ]
             m.d.sync += [later.eq(earlier) for earlier, later in pairwise(beats)]
-        if self.latency > 1:
-            with m.If(advance):
-                m.d.sync += self.o.p.parameters.eq(self.read.data)
-        else:
-            m.d.comb += self.o.p.parameters.eq(self.read.data)
         m.d.comb += [
+            self.o.p.parameters.eq(self.read.data),
             self.o.p.sums.eq(beat.sums),
             self.o.valid.eq(beat.valid & ~self.layer.logits),
         ]

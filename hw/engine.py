@@ -89,9 +89,13 @@ class Engine(wiring.Component):
 
         # Blocks.
         m.submodules.program = program = Store(word_bytes=PROGRAM_BYTES, depth=c.program_depth)
-        m.submodules.weights = weights = Store(word_bytes=c.rows, depth=c.weight_depth)
+        m.submodules.weights = weights = Store(
+            word_bytes=c.rows, depth=c.weight_depth, pipelined=c.pipelined
+        )
         m.submodules.parameters = parameters = Store(
-            word_bytes=PARAMETER_BYTES * c.requantizers, depth=c.parameter_depth
+            word_bytes=PARAMETER_BYTES * c.requantizers,
+            depth=c.parameter_depth,
+            pipelined=c.pipelined,
         )
         m.submodules.activations = activations = ActivationStore(
             lanes=c.lanes, depth=c.activation_bytes, pipelined=c.pipelined
@@ -196,6 +200,8 @@ class Engine(wiring.Component):
                 store.read.enable.eq(reader.read.enable),
                 reader.read.data.eq(store.read.data),
             ]
+        for store, reader in ((weights, loader), (parameters, serializer)):
+            m.d.comb += store.advance.eq(reader.advance | self.section.enable)
         if self.scrubbing:
             stores = {
                 Region.PROGRAM: program, Region.WEIGHTS: weights, Region.PARAMETERS: parameters

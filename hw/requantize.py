@@ -125,6 +125,10 @@ class Requantize(wiring.Component):
         with m.If(advance):
             m.d.sync += valid.eq(Cat(begin, valid))
 
+        # The largest code, counted from the zero point; both stand for the whole layer.
+        most = Signal(signed(9))
+        m.d.sync += most.eq(self.out_max - self.zero_point)
+
         for k in range(self.channels):
             product = HalfRateProduct(fabric=self.fabric) if self.half_rate else BiasedProduct()
             m.submodules[f"product_{k}"] = product
@@ -139,6 +143,7 @@ class Requantize(wiring.Component):
                 channel.enable.eq(advance),
                 channel.zero_point.eq(self.zero_point),
                 channel.out_max.eq(self.out_max),
+                channel.most.eq(most),
                 channel.product.eq(product.o),
                 channel.shift.eq(product.o_shift),
                 self.o.p[k].eq(channel.code),
@@ -157,6 +162,7 @@ class _Channel(wiring.Component):
     shift: In(6)
     zero_point: In(8)
     out_max: In(8)
+    most: In(signed(9))
     code: Out(8)
 
     def elaborate(self, platform):
@@ -186,8 +192,11 @@ class _Channel(wiring.Component):
         # Cycle 7: round half to even, move to the zero point, clip.
         floor = narrow[1:].as_signed()
         up = narrow[0] & (rest | floor[0])
-        moved = Signal(signed(12))
-        m.d.comb += moved.eq(floor + up + self.zero_point)
+        moved, beyond = Signal(signed(12)), Signal(signed(12))
+        m.d.comb += [
+            moved.eq(floor + up + self.zero_point),
+            beyond.eq(floor + up + ~self.most),  # floor + up - most - 1
+        ]
 
         with m.If(self.enable):
             m.d.sync += [
@@ -200,7 +209,7 @@ class _Channel(wiring.Component):
                 negative.eq(Cat(product[-1], negative)),
                 narrow.eq(Mux(inside, fine, Mux(negative[1], -1024, 1023))),
                 rest.eq(fine_rest),
-                self.code.eq(Mux(moved < 0, 0, Mux(moved > self.out_max, self.out_max, moved))),
+                self.code.eq(Mux(moved < 0, 0, Mux(beyond < 0, moved, self.out_max))),
             ]
             m.d.sync += ones.eq(self.shift)
 

@@ -29,8 +29,9 @@ ByteWrite = byte_write(24)
 class Store(wiring.Component):
     """Hold words of `word_bytes` bytes.
 
-    Reading takes one cycle, and the word stays until the next read. A byte written in the cycle of
-    a read takes its place: the two are never wanted at once, and one port is enough for both.
+    Reading takes one cycle, or two if `pipelined`, and the word stays until the next read. A byte
+    written in the cycle of a read takes its place: the two are never wanted at once, and one port
+    is enough for both.
 
     Parameters
     ----------
@@ -38,23 +39,30 @@ class Store(wiring.Component):
         A power of two.
     depth : int
         Words.
+    pipelined : bool
+        Give what the memory reads a register.
 
     Members
     -------
     write : ``In(ByteWrite)``
         Bytes, lowest first in their word.
     read : ``In(read_port(depth, ArrayLayout(8, word_bytes)))``
+    advance : ``In(1)``
+        What was read goes into the register.
     """
 
     latency = 1
+    """Without the register."""
 
-    def __init__(self, *, word_bytes: int, depth: int):
+    def __init__(self, *, word_bytes: int, depth: int, pipelined: bool = False):
         self.word_bytes = word_bytes
         self.depth = depth
+        self.pipelined = pipelined
         super().__init__(
             {
                 "write": In(ByteWrite),
                 "read": In(read_port(depth, data.ArrayLayout(8, word_bytes))),
+                "advance": In(1),
             }
         )
 
@@ -73,8 +81,14 @@ class Store(wiring.Component):
             write.addr.eq(address),
             read.addr.eq(address),
             read.en.eq(self.read.enable & ~self.write.enable),
-            self.read.data.eq(read.data),
         ]
+        if self.pipelined:
+            held = Signal.like(read.data)
+            with m.If(self.advance):
+                m.d.sync += held.eq(read.data)
+            m.d.comb += self.read.data.eq(held)
+        else:
+            m.d.comb += self.read.data.eq(read.data)
         for index in range(self.word_bytes):
             here = self.write.address[:lane] == index
             m.d.comb += [

@@ -84,7 +84,7 @@ class WeightLoader(wiring.Component):
     activation_bytes : int
         Bytes of activation memory; no loop over a map is longer.
     pipelined : bool
-        Give the store's output a register of its own.
+        The store has a register, which takes a cycle more.
 
     Members
     -------
@@ -93,6 +93,8 @@ class WeightLoader(wiring.Component):
         Begin a pass; ignored during one.
     read : ``Out(read_port(depth, ...))``
         Port of the weight store.
+    advance : ``Out(1)``
+        What it has read goes into its register.
     o : ``Out(stream.Signature(ArrayLayout(signed(8), rows)))``
         Running weights.
     """
@@ -113,6 +115,7 @@ class WeightLoader(wiring.Component):
                 "layer": In(LayerDescriptor),
                 "start": In(1),
                 "read": Out(read_port(depth, data.ArrayLayout(8, rows))),
+                "advance": Out(1),
                 "o": Out(stream.Signature(data.ArrayLayout(signed(8), rows))),
             }
         )
@@ -131,7 +134,7 @@ class WeightLoader(wiring.Component):
 
         # A place holds a weight unless it fills up a pixel or the last chunk of a kernel row.
         running = Signal()
-        advance = Signal()
+        advance = self.advance
         count_width = min(16, ceil_log2(self.activation_bytes))
         slot = Signal(count_width + 2)
         column = Signal(range(256 + 4 * self.lanes))
@@ -170,18 +173,19 @@ class WeightLoader(wiring.Component):
                 *(counter.eq(0) for counter in (slot, column, place, chunk, kernel_row, tile)),
             ]
 
-        # The word comes a cycle later.
-        read, blank = Signal(), Signal()
-        word = Signal.like(switch.i.p)
-        for index in range(self.rows):
-            m.d.comb += word[index].eq(Mux(blank, 0, self.read.data[index].as_signed()))
+        # The word comes later, beside what is known of it.
+        read = Signal(data.StructLayout({"valid": 1, "blank": 1}))
         with m.If(advance):
-            m.d.sync += [read.eq(running), blank.eq(~weight_here)]
+            m.d.sync += [read.valid.eq(running), read.blank.eq(~weight_here)]
         if self.pipelined:
+            held = Signal.like(read)
             with m.If(advance):
-                m.d.sync += [switch.i.valid.eq(read), switch.i.p.eq(word)]
-        else:
-            m.d.comb += [switch.i.valid.eq(read), switch.i.p.eq(word)]
+                m.d.sync += held.eq(read)
+            read = held
+        m.d.comb += switch.i.valid.eq(read.valid)
+        for index in range(self.rows):
+            word = self.read.data[index].as_signed()
+            m.d.comb += switch.i.p[index].eq(Mux(read.blank, 0, word))
         m.d.comb += advance.eq(~switch.i.valid | switch.i.ready)
 
         return m

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 
 import numpy as np
-from amaranth import Cat, Const, Module, Signal
+from amaranth import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In
@@ -13,7 +13,7 @@ from amaranth.sim import Simulator
 from downshift.hw.block_ram import BlockRam
 from downshift.hw.fabric import ram_port
 
-__all__ = ["ProtocolError", "Rom", "WatchdogError", "read_late", "run"]
+__all__ = ["ProtocolError", "Rom", "WatchdogError", "read_late", "read_store", "run"]
 
 BEFORE, BEHIND = 2, 2
 """Registers of a `BlockRam` before what it reads in a cycle, and behind it."""
@@ -36,6 +36,20 @@ def read_late(m, memory, read):
         port.en.eq(enabled[-1]),
         read.data.eq(words[-1]),
     ]
+
+
+def read_store(m, words, reader, *, pipelined):
+    """Let `reader`, a block with ports `read` and `advance`, read `words` as from a `Store`."""
+    shape = Value.cast(reader.read.data).shape()
+    m.submodules.memory = memory = Memory(shape=shape, depth=len(words), init=words)
+    port = memory.read_port()
+    m.d.comb += [port.en.eq(reader.read.enable), port.addr.eq(reader.read.address)]
+    word = Value.cast(reader.read.data)
+    if pipelined:
+        with m.If(reader.advance):
+            m.d.sync += word.eq(port.data)
+    else:
+        m.d.comb += word.eq(port.data)
 
 
 class Rom(wiring.Component):

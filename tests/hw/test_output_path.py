@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from amaranth import Module
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
@@ -13,14 +12,16 @@ from downshift.hw.channel_serializer import ChannelSerializer, channel_beats
 from downshift.hw.code_writer import CodeWriter
 from downshift.hw.descriptor import LayerDescriptor
 from downshift.hw.packing import pack_codes
-from downshift.sim.block_bench import run
+from downshift.sim.block_bench import read_store, run
 
 
 class SerializerWithStore(wiring.Component):
     """A serializer whose parameter word n holds the biases n * requantizers + k."""
 
-    def __init__(self, *, rows, requantizers):
-        self.serializer = ChannelSerializer(rows=rows, requantizers=requantizers, depth=64)
+    def __init__(self, *, rows, requantizers, pipelined=True):
+        self.serializer = ChannelSerializer(
+            rows=rows, requantizers=requantizers, depth=64, pipelined=pipelined
+        )
         super().__init__(
             {
                 "layer": In(LayerDescriptor),
@@ -35,14 +36,8 @@ class SerializerWithStore(wiring.Component):
         m.submodules.serializer = serializer = self.serializer
         n = serializer.requantizers
         words = [sum((w * n + k) << 64 * k for k in range(n)) for w in range(64)]
-        m.submodules.memory = memory = Memory(shape=64 * n, depth=64, init=words)
-        read = memory.read_port()
-        m.d.comb += [
-            serializer.layer.eq(self.layer),
-            read.en.eq(serializer.read.enable),
-            read.addr.eq(serializer.read.address),
-            serializer.read.data.as_value().eq(read.data),
-        ]
+        read_store(m, words, serializer, pipelined=serializer.pipelined)
+        m.d.comb += serializer.layer.eq(self.layer)
         wiring.connect(m, wiring.flipped(self.i), serializer.i)
         wiring.connect(m, serializer.o, wiring.flipped(self.o))
         wiring.connect(m, serializer.o_logits, wiring.flipped(self.o_logits))
@@ -59,12 +54,13 @@ def sums_of(tiles, pixels, rows):
     return sums, values
 
 
+@pytest.mark.parametrize("pipelined", [True, False])
 @pytest.mark.parametrize("gaps", [0.0, 0.5])
 @pytest.mark.parametrize(("rows", "requantizers"), [(4, 1), (8, 2), (4, 4)])
-def test_serializer_equals_golden(rows, requantizers, gaps):
+def test_serializer_equals_golden(rows, requantizers, gaps, pipelined):
     sums, values = sums_of(3, 4, rows)
     expected = channel_beats(sums, requantizers=requantizers)
-    dut = SerializerWithStore(rows=rows, requantizers=requantizers)
+    dut = SerializerWithStore(rows=rows, requantizers=requantizers, pipelined=pipelined)
     taken, cycles = run(dut, {"i": values}, outputs={"o": len(expected)}, gaps=gaps)
     assert np.array_equal([list(o.sums) for o in taken["o"]], expected)
     # Channels of a tile, in order, for every pixel.

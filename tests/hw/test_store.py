@@ -13,9 +13,10 @@ def simulate(dut, bench):
     simulator.run()
 
 
+@pytest.mark.parametrize("pipelined", [False, True])
 @pytest.mark.parametrize(("word_bytes", "depth"), [(1, 2), (4, 8), (16, 4)])
-def test_store_gives_back_words(word_bytes, depth):
-    dut = Store(word_bytes=word_bytes, depth=depth)
+def test_store_gives_back_words(word_bytes, depth, pipelined):
+    dut = Store(word_bytes=word_bytes, depth=depth, pipelined=pipelined)
     content = np.random.default_rng(0).integers(0, 256, (depth, word_bytes)).tolist()
 
     async def bench(ctx):
@@ -30,6 +31,10 @@ def test_store_gives_back_words(word_bytes, depth):
             ctx.set(dut.read.address, address)
             await ctx.tick()
             ctx.set(dut.read.enable, 0)
+            if pipelined:
+                ctx.set(dut.advance, 1)
+                await ctx.tick()
+                ctx.set(dut.advance, 0)
             for _ in range(2):  # the word stays
                 assert list(ctx.get(dut.read.data)) == content[address]
                 await ctx.tick()

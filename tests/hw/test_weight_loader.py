@@ -1,16 +1,15 @@
 # amaranth: UnusedElaboratable=no
 import numpy as np
 import pytest
-from amaranth import Module, Value
+from amaranth import Module
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from downshift.hw.descriptor import LayerDescriptor
 from downshift.hw.mac import codes_per_byte
 from downshift.hw.precision_switch import precision_switch
 from downshift.hw.weight_loader import WeightLoader, store_words, tile_words
-from downshift.sim.block_bench import run
+from downshift.sim.block_bench import read_store, run
 
 ROWS, LANES, DEPTH, BASE = 2, 4, 512, 5
 
@@ -35,17 +34,9 @@ class LoaderWithStore(wiring.Component):
         m = Module()
         m.submodules.loader = loader = self.loader
         content = (self.words.astype(np.uint8) * np.array([1, 256])).sum(1)
-        m.submodules.memory = memory = Memory(
-            shape=8 * ROWS, depth=DEPTH, init=[0] * BASE + content.tolist()
-        )
-        read = memory.read_port()
-        m.d.comb += [
-            loader.layer.eq(self.layer),
-            loader.start.eq(self.start),
-            read.en.eq(loader.read.enable),
-            read.addr.eq(loader.read.address),
-            Value.cast(loader.read.data).eq(read.data),
-        ]
+        words = [0] * BASE + content.tolist()
+        read_store(m, words + [0] * (DEPTH - len(words)), loader, pipelined=loader.pipelined)
+        m.d.comb += [loader.layer.eq(self.layer), loader.start.eq(self.start)]
         wiring.connect(m, loader.o, wiring.flipped(self.o))
         return m
 

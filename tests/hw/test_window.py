@@ -3,12 +3,11 @@ import numpy as np
 import pytest
 from amaranth import Module
 from amaranth.lib import wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from downshift.hw.descriptor import LayerDescriptor
 from downshift.hw.window import Window, im2col, window_vectors
-from downshift.sim.block_bench import run
+from downshift.sim.block_bench import read_store, run
 
 LANES, DEPTH, BASE = 4, 512, 9
 
@@ -32,19 +31,8 @@ class WindowWithMemory(wiring.Component):
         m.submodules.window = window = self.window
         rows = np.stack([np.roll(self.content, -k) for k in range(LANES)], axis=1).astype(int)
         words = (rows << 8 * np.arange(LANES)).sum(1)
-        m.submodules.memory = memory = Memory(shape=8 * LANES, depth=DEPTH, init=words.tolist())
-        read = memory.read_port()
-        m.d.comb += [
-            window.layer.eq(self.layer),
-            window.start.eq(self.start),
-            read.en.eq(window.read.enable),
-            read.addr.eq(window.read.address),
-        ]
-        if window.pipelined:
-            with m.If(window.advance):
-                m.d.sync += window.read.data.as_value().eq(read.data)
-        else:
-            m.d.comb += window.read.data.as_value().eq(read.data)
+        read_store(m, words.tolist(), window, pipelined=window.pipelined)
+        m.d.comb += [window.layer.eq(self.layer), window.start.eq(self.start)]
         wiring.connect(m, window.o, wiring.flipped(self.o))
         return m
 
