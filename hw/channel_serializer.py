@@ -117,14 +117,15 @@ class ChannelSerializer(wiring.Component):
 
         # Beats of a pixel; a beat of logits is spelled out channel by channel.
         group = Signal(range(groups))
-        channel = Signal(range(max(self.requantizers, 2)))
+        last_group = Signal(init=groups == 1)
+        channel = Signal(range(self.requantizers))
         tile_base = Signal(range(self.depth))
         advance = self.advance
         channel_done = Signal()
         group_done = Signal()
         m.d.comb += [
             channel_done.eq(~self.layer.logits | (channel == self.requantizers - 1)),
-            group_done.eq(channel_done & (group == groups - 1)),
+            group_done.eq(channel_done & last_group),
             self.i.ready.eq(advance & group_done),
             self.read.enable.eq(advance & self.i.valid),
             self.read.address.eq(tile_base + group),
@@ -132,9 +133,13 @@ class ChannelSerializer(wiring.Component):
         with m.If(advance & self.i.valid):
             m.d.sync += channel.eq(channel + 1)
             with m.If(channel_done):
-                m.d.sync += [channel.eq(0), group.eq(group + 1)]
+                m.d.sync += [
+                    channel.eq(0),
+                    group.eq(group + 1),
+                    last_group.eq(group == groups - 2),
+                ]
             with m.If(group_done):
-                m.d.sync += group.eq(0)
+                m.d.sync += [group.eq(0), last_group.eq(groups == 1)]
                 with m.If(self.i.p.end):
                     m.d.sync += tile_base.eq(tile_base + groups)
         with m.If(self.start):

@@ -88,7 +88,9 @@ class Engine(wiring.Component):
         beat = {"channels": c.requantizers, "groups": c.groups}
 
         # Blocks.
-        m.submodules.program = program = Store(word_bytes=PROGRAM_BYTES, depth=c.program_depth)
+        m.submodules.program = program = Store(
+            word_bytes=PROGRAM_BYTES, depth=c.program_depth, pipelined=c.pipelined
+        )
         m.submodules.weights = weights = Store(
             word_bytes=c.rows, depth=c.weight_depth, pipelined=c.pipelined
         )
@@ -100,7 +102,9 @@ class Engine(wiring.Component):
         m.submodules.activations = activations = ActivationStore(
             lanes=c.lanes, depth=c.activation_bytes, pipelined=c.pipelined
         )
-        m.submodules.sequencer = sequencer = Sequencer(depth=c.program_depth)
+        m.submodules.sequencer = sequencer = Sequencer(
+            depth=c.program_depth, read_latency=Store.latency_of(pipelined=c.pipelined)
+        )
         m.submodules.loader = loader = WeightLoader(
             rows=c.rows,
             lanes=c.lanes,
@@ -200,6 +204,7 @@ class Engine(wiring.Component):
                 store.read.enable.eq(reader.read.enable),
                 reader.read.data.eq(store.read.data),
             ]
+        m.d.comb += program.advance.eq(1)
         for store, reader in ((weights, loader), (parameters, serializer)):
             m.d.comb += store.advance.eq(reader.advance | self.section.enable)
         if self.scrubbing:

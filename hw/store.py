@@ -51,9 +51,6 @@ class Store(wiring.Component):
         What was read goes into the register.
     """
 
-    latency = 1
-    """Without the register."""
-
     def __init__(self, *, word_bytes: int, depth: int, pipelined: bool = False):
         self.word_bytes = word_bytes
         self.depth = depth
@@ -65,6 +62,11 @@ class Store(wiring.Component):
                 "advance": In(1),
             }
         )
+
+    @staticmethod
+    def latency_of(*, pipelined: bool) -> int:
+        """Cycles of a read."""
+        return 1 + pipelined
 
     def elaborate(self, platform):
         m = Module()

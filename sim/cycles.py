@@ -96,7 +96,8 @@ def cycles(image: Image, width: int) -> FrameCycles:
         _pass_cycles(descriptor_fields(words), image) for words in program_layers(program, width)
     )
     passes = tuple(sum(asdict(entry).values()) for entry in spent)
-    lookup = Sequencer.lookup_latency_of(Store.latency) - 1
+    store_latency = Store.latency_of(pipelined=image.config.pipelined)
+    lookup = Sequencer.lookup_latency_of(store_latency) - 1
     return FrameCycles(total=lookup + sum(passes), passes=passes, spent=spent)
 
 
@@ -166,7 +167,9 @@ def _pass_cycles(layer: dict[str, int], image: Image) -> Spent:
     busy = (layer["last_tile"] + 1) * depth_tiles * vectors * steps
     # Before there is a vector, the array waits for nothing else.
     begun = Window.latency_of(pipelined=config.pipelined) + skid
-    fetch = Sequencer.fetch_latency_of(LayerDescriptor, Store.latency)
+    fetch = Sequencer.fetch_latency_of(
+        LayerDescriptor, Store.latency_of(pipelined=config.pipelined)
+    )
     return Spent(
         busy=busy,
         tile_load=ended + 1 - stalled - busy - begun,
