@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from downshift.boards.board import Board
 from downshift.boards.clocking import Clocking
+from downshift.boards.families import FAMILIES
 
 __all__ = ["BoardTop"]
 
@@ -42,7 +43,8 @@ class BoardTop(wiring.Component):
         """Connect clock, synchronizer and accelerator."""
         m = Module()
 
-        m.domains.sync = ClockDomain()
+        family = FAMILIES[self.board.family]
+        m.domains.sync = ClockDomain(async_reset=family.async_reset)
         m.submodules.clocking = clocking = Clocking(self.board)
         m.d.comb += clocking.oscillator.eq(self.clk)
 

@@ -74,14 +74,16 @@ class CodeWriter(wiring.Component):
         arrived = Signal()
         m.d.comb += arrived.eq(self.i.valid | self.i_logits.valid)
 
-        # Pack: beats of less than a byte wait for each other. How many, and the bytes they give,
-        # stand for the whole layer and have registers.
+        # Pack: beats of less than a byte wait for each other. How many, the bytes they give, and
+        # how often a tile gives them to a pixel, stand for the whole layer and have registers.
+        rows = self.channels * self.groups
         size = Signal(range(self.lanes + 1))  # bytes to write at once
         chunk = Signal(8 * self.lanes)
         beats = Signal(3)  # beats that fill them, less one
+        chunks = Signal(range(rows))  # of a pixel, less one
         held = Signal(8)
         with m.If(layer.logits):
-            m.d.sync += [size.eq(LOGIT_BYTES), beats.eq(0)]
+            m.d.sync += [size.eq(LOGIT_BYTES), beats.eq(0), chunks.eq(rows - 1)]
             m.d.comb += chunk.eq(self.i_logits.payload)
         with m.Else(), m.Switch(layer.out_pack):
             for pack in range(3):
@@ -93,23 +95,27 @@ class CodeWriter(wiring.Component):
                         with m.If(arrived):
                             m.d.sync += held.eq(Cat(held, packed)[len(packed) :])
                         packed = Cat(held, packed)[-8:]
-                    m.d.sync += size.eq(len(packed) // 8)
+                    bytes_at_once = len(packed) // 8
+                    m.d.sync += [
+                        size.eq(bytes_at_once),
+                        chunks.eq((rows >> pack) // bytes_at_once - 1),
+                    ]
                     m.d.comb += chunk.eq(packed)
 
         # Count beats of a chunk, chunks of a pixel, pixels of a tile, tiles of the layer.
-        beat = Signal(3)
+        beat, chunk_count = Signal(3), Signal.like(chunks)
         offset_width = bits_for(self.depth + LOGIT_BYTES * self.channels * self.groups)
         offset, tile_offset = Signal(offset_width), Signal(offset_width)  # bytes within the pixel
         pixel_base = Signal(range(self.depth))
         pixel, tile = Signal(range(self.pixels)), Signal(range(self.depth))
         full = Signal()
-        end_offset, tile_end = Signal(offset_width), Signal(offset_width)
+        end_offset = Signal(offset_width)
         last_pixel, last_tile = Signal(), Signal()
         pixel_done = Signal()
         m.d.comb += [
             full.eq(arrived & (beat == beats)),
             end_offset.eq(offset + size),
-            pixel_done.eq(full & (end_offset == tile_end)),
+            pixel_done.eq(full & (chunk_count == chunks)),
             last_pixel.eq(pixel == layer.last_pixel[: len(pixel)]),
             last_tile.eq(tile == layer.last_tile[: len(tile)]),
         ]
@@ -117,9 +123,10 @@ class CodeWriter(wiring.Component):
         with m.If(arrived):
             m.d.sync += beat.eq(Mux(full, 0, beat + 1))
         with m.If(full):
-            m.d.sync += offset.eq(end_offset)
+            m.d.sync += [offset.eq(end_offset), chunk_count.eq(chunk_count + 1)]
         with m.If(pixel_done):
             m.d.sync += [
+                chunk_count.eq(0),
                 offset.eq(tile_offset),
                 pixel_base.eq(pixel_base + layer.out_pixel_bytes),
                 pixel.eq(pixel + 1),
@@ -128,7 +135,6 @@ class CodeWriter(wiring.Component):
                 m.d.sync += [
                     offset.eq(end_offset),
                     tile_offset.eq(end_offset),
-                    tile_end.eq(end_offset + layer.tile_bytes),
                     pixel_base.eq(layer.out_base),
                     pixel.eq(0),
                     tile.eq(tile + 1),
@@ -136,8 +142,7 @@ class CodeWriter(wiring.Component):
         with m.If(self.start):
             m.d.sync += [
                 pixel_base.eq(layer.out_base),
-                tile_end.eq(layer.tile_bytes),
-                *(count.eq(0) for count in (beat, offset, tile_offset, pixel, tile)),
+                *(count.eq(0) for count in (beat, chunk_count, offset, tile_offset, pixel, tile)),
             ]
 
         # Write: a chunk starts at a multiple of its size; channels that fill up the tile are lost.

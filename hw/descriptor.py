@@ -59,7 +59,7 @@ class LayerDescriptor(data.Struct):
     weight_base: 32  # word of the weight store
     # Word 8
     parameter_base: 16  # word of the parameter store
-    tile_bytes: 16  # bytes that one tile adds to each output pixel
+    tile_bytes: 16  # that one tile adds to each output pixel; the writer counts them itself
     # Words 9…: input map
     in_base: 32
     row_start: signed(32)  # first row of the first window, times `row_bytes`

@@ -125,14 +125,16 @@ class Requantize(wiring.Component):
         with m.If(advance):
             m.d.sync += valid.eq(Cat(begin, valid))
 
-        # The largest code, counted from the zero point; both stand for the whole layer.
+        # The largest code, counted from the zero point; both stand for the whole layer. In a slow
+        # design it is compared with the code itself.
         most = Signal(signed(9))
-        m.d.sync += most.eq(self.out_max - self.zero_point)
+        if not self.half_rate:
+            m.d.sync += most.eq(self.out_max - self.zero_point)
 
         for k in range(self.channels):
             product = HalfRateProduct(fabric=self.fabric) if self.half_rate else BiasedProduct()
             m.submodules[f"product_{k}"] = product
-            m.submodules[f"channel_{k}"] = channel = _Channel()
+            m.submodules[f"channel_{k}"] = channel = _Channel(slow=self.half_rate)
             parameters = self.i.p.parameters[k]
             m.d.comb += [
                 product.enable.eq(advance),
@@ -165,6 +167,10 @@ class _Channel(wiring.Component):
     most: In(signed(9))
     code: Out(8)
 
+    def __init__(self, *, slow: bool):
+        self.slow = slow
+        super().__init__()
+
     def elaborate(self, platform):
         m = Module()
 
@@ -192,11 +198,13 @@ class _Channel(wiring.Component):
         # Cycle 7: round half to even, move to the zero point, clip.
         floor = narrow[1:].as_signed()
         up = narrow[0] & (rest | floor[0])
-        moved, beyond = Signal(signed(12)), Signal(signed(12))
-        m.d.comb += [
-            moved.eq(floor + up + self.zero_point),
-            beyond.eq(floor + up + ~self.most),  # floor + up - most - 1
-        ]
+        moved, over = Signal(signed(12)), Signal()
+        m.d.comb += moved.eq(floor + up + self.zero_point)
+        if self.slow:
+            m.d.comb += over.eq(moved > self.out_max)
+        else:
+            beyond = Signal(signed(12))
+            m.d.comb += [beyond.eq(floor + up + ~self.most), over.eq(beyond >= 0)]
 
         with m.If(self.enable):
             m.d.sync += [
@@ -209,7 +217,7 @@ class _Channel(wiring.Component):
                 negative.eq(Cat(product[-1], negative)),
                 narrow.eq(Mux(inside, fine, Mux(negative[1], -1024, 1023))),
                 rest.eq(fine_rest),
-                self.code.eq(Mux(moved < 0, 0, Mux(beyond < 0, moved, self.out_max))),
+                self.code.eq(Mux(moved < 0, 0, Mux(over, self.out_max, moved))),
             ]
             m.d.sync += ones.eq(self.shift)
 

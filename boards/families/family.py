@@ -64,6 +64,8 @@ class Family(ABC):
     """By cell of the netlist: resources that it takes."""
     gated: ClassVar[bool] = False
     """The clock stands still until it has settled, instead of a reset."""
+    async_reset: ClassVar[bool] = False
+    """The reset is asynchronous: a synchronous one would go through the enables of flip-flops."""
     lock: ClassVar[str] = "o_LOCK"
     """Output of the PLL that says that it has settled."""
     clock_buffer: ClassVar[str | None] = None

@@ -25,6 +25,7 @@ class Ice40(RoutedFamily):
         "spram": {"ICESTORM_SPRAM": 1},
     }
     registers = "SB_DFF"
+    async_reset = True
     costs = {
         "SB_LUT4": {"lut": 1},
         "SB_RAM40_4K": {"bram": 1},

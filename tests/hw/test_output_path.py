@@ -153,7 +153,7 @@ def test_writer_packs_codes(width, channels, requantizers, rows, lanes):
     packed = pack_codes(codes[:, :channels], width=width, align=lanes)
     layer = {
         "out_pack": per_byte.bit_length() - 1, "last_pixel": pixels - 1, "last_tile": tiles - 1,
-        "tile_bytes": rows // per_byte, "out_base": base, "out_pixel_bytes": packed.shape[1],
+        "out_base": base, "out_pixel_bytes": packed.shape[1],
     }  # fmt: skip
     dut = CodeWriter(
         channels=requantizers, groups=rows // requantizers, lanes=lanes,
@@ -173,7 +173,7 @@ def test_writer_packs_codes(width, channels, requantizers, rows, lanes):
 
 def test_writer_spells_out_logits():
     logits = np.random.default_rng(0).integers(-(1 << 31), 1 << 31, 8)
-    layer = {"logits": 1, "last_tile": 1, "tile_bytes": 16, "out_base": 4, "out_pixel_bytes": 20}
+    layer = {"logits": 1, "last_tile": 1, "out_base": 4, "out_pixel_bytes": 20}
     dut = CodeWriter(channels=1, groups=4, lanes=4, depth=64, pixels=64)
     memory = write(dut, logits.tolist(), layer, logits=True)
     assert np.array_equal(memory[4:24].view("<i4"), logits[:5])
