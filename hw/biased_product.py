@@ -62,8 +62,10 @@ class BiasedProduct(wiring.Component):
         return m
 
 
-class HalfRateProduct(wiring.Component):
-    """As `BiasedProduct`, in one hard multiplier: every second cycle at most, and in fewer bits.
+class HalfRateProduct(BiasedProduct):
+    """The same in one hard multiplier: every second cycle at most, and in fewer bits.
+
+    `o` and `o_shift` come `latency` enabled cycles after `begin`, for one.
 
     Parameters
     ----------
@@ -71,28 +73,14 @@ class HalfRateProduct(wiring.Component):
 
     Members
     -------
-    enable : ``In(1)``
     begin : ``In(1)``
         The operands are there, and stay for another cycle; not two cycles in a row.
     acc, bias : ``In(signed(32))``
         Their sum is one of 31 bits.
-    multiplier : ``In(16)``
-    shift : ``In(6)``
-    o : ``Out(signed(49))``
-    o_shift : ``Out(6)``
-        `latency` enabled cycles after `begin`, for one.
+    enable, multiplier, shift, o, o_shift : as of `BiasedProduct`
     """
 
-    latency = 3
-
-    enable: In(1)
     begin: In(1)
-    acc: In(signed(32))
-    bias: In(signed(32))
-    multiplier: In(16)
-    shift: In(6)
-    o: Out(signed(49))
-    o_shift: Out(6)
 
     def __init__(self, *, fabric: Fabric | None = None):
         self.fabric = fabric or Fabric()
