@@ -118,13 +118,15 @@ class ChannelSerializer(wiring.Component):
         # Beats of a pixel; a beat of logits is spelled out channel by channel.
         group = Signal(range(groups))
         last_group = Signal(init=groups == 1)
-        channel = Signal(range(self.requantizers))
+        channel = Signal(range(max(self.requantizers, 2)))
         tile_base = Signal(range(self.depth))
         advance = self.advance
         channel_done = Signal()
         group_done = Signal()
         m.d.comb += [
-            channel_done.eq(~self.layer.logits | (channel == self.requantizers - 1)),
+            channel_done.eq(
+                ~self.layer.logits | (channel == self.requantizers - 1) | (self.requantizers == 1)
+            ),
             group_done.eq(channel_done & last_group),
             self.i.ready.eq(advance & group_done),
             self.read.enable.eq(advance & self.i.valid),

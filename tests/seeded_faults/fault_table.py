@@ -9,6 +9,9 @@ WINDOW = "tests/hw/test_window.py"
 SUMS = "tests/hw/test_partial_sums.py"
 CHECKSUM = "tests/hw/test_checksum.py"
 POOL = "tests/hw/test_max_pool.py"
+LOADER = "tests/hw/test_weight_loader.py"
+STORE = "tests/hw/test_store.py"
+OUTPUT_PATH = "tests/hw/test_output_path.py"
 SERIALIZER = "tests/hw/test_output_path.py::test_serializer_starts_at_the_parameters_of_its_layer"
 SEQUENCER = "tests/hw/test_sequencer.py"
 GOLDEN = "tests/sim/test_golden.py"
@@ -199,6 +202,11 @@ SUBSTITUTIONS = {
         ("hw/partial_sums.py", "known.eq(~on_its_way)", "known.eq(1)", SUMS),
         ("hw/tile.py", "(in_use ^ self.swap) << 2", "in_use << 2", BRICK),
         ("hw/checksum.py", "self.i.ready.eq(left == 0)", "self.i.ready.eq(1)", CHECKSUM),
+        ("hw/store.py", "m.d.sync += held.eq(read.data)", "m.d.comb += held.eq(read.data)", STORE),
+        ("hw/store.py", "m.d.sync += [held.eq(banks), held_turn.eq(turn)]",
+         "m.d.sync += held.eq(banks); m.d.comb += held_turn.eq(turn)", STORE),
+        ("hw/window.py", "m.d.sync += held.eq(read)", "m.d.comb += held.eq(read)", WINDOW),
+        ("hw/weight_loader.py", "m.d.sync += held.eq(read)", "m.d.comb += held.eq(read)", LOADER),
     ],
     "commands that do too much or too little": [
         ("hw/streamed_executor.py", "with m.If(body & ~over):", "with m.If(0):", AXI),
@@ -326,6 +334,12 @@ SUBSTITUTIONS = {
         ("sw/search/layer_costs.py", "min(count, least[path]", "max(count, least[path]", SEARCH),
         ("sw/search/traces.py", "2 / labels.numel()", "1 / labels.numel()", SENSITIVITY),
         ("sw/search/sensitivity.py", "tilt * bits", "0 * bits", SENSITIVITY),
+    ],
+    "a beat or a chunk too few or too many": [
+        ("hw/channel_serializer.py", "group == groups - 2", "group == groups - 1", OUTPUT_PATH),
+        ("hw/code_writer.py", "(rows >> pack) // bytes_at_once - 1",
+         "(rows >> pack) // bytes_at_once", OUTPUT_PATH),
+        ("hw/code_writer.py", "chunks.eq(rows - 1)", "chunks.eq(rows - 2)", OUTPUT_PATH),
     ],
     "wrong order of digits": [
         ("hw/tile.py", "active.word_select(digit, DIGIT)",

@@ -20,7 +20,7 @@ TABLES = TableConfig(
     segments=3, activation_depth=1024, weight_depth=4096, parameter_depth=1024, sum_depth=64,
     program_depth=2048,
 )  # fmt: skip
-ENDLESS = {BRICKS: (64, 28), TABLES: (17, 18)}
+ENDLESS = {BRICKS: (62, 8), TABLES: (17, 18)}
 """Word and bit that make a count of this network's program as good as endless."""
 
 
