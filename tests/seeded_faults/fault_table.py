@@ -206,7 +206,7 @@ SUBSTITUTIONS = {
         ("hw/store.py", "m.d.sync += [held.eq(banks), held_turn.eq(turn)]",
          "m.d.sync += held.eq(banks); m.d.comb += held_turn.eq(turn)", STORE),
         ("hw/window.py", "m.d.sync += held.eq(read)", "m.d.comb += held.eq(read)", WINDOW),
-        ("hw/weight_loader.py", "m.d.sync += held.eq(read)", "m.d.comb += held.eq(read)", LOADER),
+        ("hw/weight_loader.py", "Mux(read.blank, 0, word)", "word", LOADER),
     ],
     "commands that do too much or too little": [
         ("hw/streamed_executor.py", "with m.If(body & ~over):", "with m.If(0):", AXI),
