@@ -72,7 +72,13 @@ def sizes(family: str) -> list[AcceleratorConfig]:
             pipelined=family != "ice40",
         )
         chosen[config] = None
-    return [*chosen, *hard(family)]
+    return [*chosen, *complete(list(chosen)), *hard(family)]
+
+
+def complete(chosen: list[AcceleratorConfig]) -> list[AcceleratorConfig]:
+    """Some of those chosen, able to run all layers."""
+    small = [size for size in chosen if size.pipelined and size.rows * size.lanes <= 64]
+    return [replace(size, all_layers=True) for size in small[::2][:10]]
 
 
 def hard(family: str) -> list[DspConfig]:

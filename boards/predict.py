@@ -138,7 +138,7 @@ def multipliers(family: str, config: AcceleratorConfig) -> int:
     products = config.rows * config.lanes if isinstance(config, DspConfig) else 0
     if family == "ice40" and products and not config.pairs:
         products = min(products // 2, Ice40Fabric.hard_pairs)
-    return products + (2 - config.half_rate) * config.requantizers
+    return products + (2 - config.half_rate + config.all_layers) * config.requantizers
 
 
 def _blocks(family: str, memory: Memory) -> int:
@@ -194,6 +194,9 @@ def _sizes(config: AcceleratorConfig, features: Feature) -> np.ndarray:
         lanes * log2(lanes),
         requantizers,
         requantizers * log2(config.groups) if config.groups > 1 else 0.0,
+        config.all_layers,
+        rows * config.all_layers,
+        requantizers * config.all_layers,
         rows * min(1, config.output_depth - 1),
         log2(config.weight_depth) + log2(config.program_depth) + log2(config.parameter_depth),
         log2(config.activation_bytes) * lanes,

@@ -9,6 +9,10 @@ from downshift.hw.region import PARAMETER_BYTES, PROGRAM_BYTES, Region
 __all__ = ["AcceleratorConfig", "DspConfig"]
 
 
+MOST_ROWS = 128
+"""With `all_layers`: what `first_row` of a descriptor counts."""
+
+
 def _is_power_of_two(value: int) -> bool:
     return value > 0 and value & (value - 1) == 0
 
@@ -47,10 +51,13 @@ class AcceleratorConfig:
     half_rate: bool = False
     """Requantizers of one hard multiplier instead of two, which take a channel every second cycle
     and, with their biases, sums of 31 bits; not with `pipelined`."""
+    all_layers: bool = False
+    """Run residual sums, depthwise convolutions and means as well, not only chains of convolutions
+    and fully connected layers; only with `pipelined`."""
 
     def __post_init__(self):
         for name, value in asdict(self).items():
-            if name in ("tile_memory", "pipelined", "half_rate", "pairs"):
+            if name in ("tile_memory", "pipelined", "half_rate", "all_layers", "pairs"):
                 if not isinstance(value, bool):
                     raise TypeError(f"{name} must be True or False, not {value!r}")
                 continue
@@ -69,6 +76,10 @@ class AcceleratorConfig:
             )
         if self.half_rate and self.pipelined:
             raise ValueError("half_rate must be False with pipelined: it is for slow clocks")
+        if self.all_layers and not self.pipelined:
+            raise ValueError("all_layers must be False without pipelined")
+        if self.all_layers and self.rows > MOST_ROWS:
+            raise ValueError(f"rows must be at most {MOST_ROWS} with all_layers, not {self.rows!r}")
         for name, least, most in (
             ("weight_depth", 2, 1 << 20),
             ("activation_bytes", 4 * self.lanes, 1 << 22),
@@ -85,11 +96,12 @@ class AcceleratorConfig:
     def fingerprint(self) -> int:
         """CRC-32 of the canonical JSON form.
 
-        Without `half_rate` where it is False, as all were before there was a choice.
+        Without `half_rate` or `all_layers` where it is False: before there was a choice, all were.
         """
         described = asdict(self)
-        if not self.half_rate:
-            del described["half_rate"]
+        for name in ("half_rate", "all_layers"):
+            if not described[name]:
+                del described[name]
         return zlib.crc32(json.dumps(described, sort_keys=True).encode())
 
     @property

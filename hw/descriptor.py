@@ -34,11 +34,17 @@ class LayerDescriptor(data.Struct):
     out_pack: 2  # log2 of the output codes in a byte
     pad: 8  # byte that stands outside the map: the zero point in every place
     zero_point: 8  # of the output
-    reserved_0: 6
+    grouped: 1  # each row multiplies the codes of its own channel; the rest with `all_layers` only
+    repeat: 1  # all pixels of the input meet the same weights
+    keep: 1  # the sums are not complete yet: the next pass goes on with them
+    resume: 1  # sums begin where the pass before has left them
+    residual: 1  # dot products are codes of the map that is added
+    reserved_0: 1
     # Word 1
     out_max: 8  # largest output code
     last_pool: 16  # pixels of a pooling window
-    reserved_1: 8
+    residual_shift: 3  # of the sums that a residual is added to
+    first_row: 5  # row, in fours, that multiplies the first code of a group
     # Word 2: output pixels, after pooling
     last_column: 16
     last_row: 16
@@ -59,7 +65,7 @@ class LayerDescriptor(data.Struct):
     weight_base: 32  # word of the weight store
     # Word 8
     parameter_base: 16  # word of the parameter store
-    tile_bytes: 16  # that one tile adds to each output pixel; the writer counts them itself
+    column_bytes: 16  # from one kernel column to the next, if `grouped`: they are the chunks
     # Words 9…: input map
     in_base: 32
     row_start: signed(32)  # first row of the first window, times `row_bytes`

@@ -18,6 +18,7 @@ from downshift.hw.max_pool import MaxPool
 from downshift.hw.partial_sums import PartialSums
 from downshift.hw.region import PARAMETER_BYTES, PROGRAM_BYTES, Region
 from downshift.hw.requantize import Requantize
+from downshift.hw.residual_sum import ResidualSum
 from downshift.hw.section_reader import SectionPort, add_section_reader
 from downshift.hw.sequencer import Sequencer
 from downshift.hw.skid_buffer import SkidBuffer
@@ -36,6 +37,9 @@ class Engine(wiring.Component):
         weight store ─► loader ─► array ─► partial sums ─► queue ─► requantize ─► pool ─► writer
         activations  ─► window ─────┘                                                        │
               ▲────────────────────────────────────────────────────────────────────────────┘
+
+    With `all_layers`, codes of a residual come as dot products, too: the array multiplies them by
+    1. The residual sum, before the requantizers, gives them their weight.
 
     Parameters
     ----------
@@ -111,12 +115,14 @@ class Engine(wiring.Component):
             depth=c.weight_depth,
             activation_bytes=c.activation_bytes,
             pipelined=c.pipelined,
+            all_layers=c.all_layers,
         )
         m.submodules.window = window = Window(
             lanes=c.lanes,
             depth=c.activation_bytes,
             pixels=c.partial_sum_depth,
             pipelined=c.pipelined,
+            all_layers=c.all_layers,
         )
         m.submodules.array = array = make_array(c, fabric=self.fabric)
         m.submodules.sums = sums = PartialSums(
@@ -124,6 +130,7 @@ class Engine(wiring.Component):
             dot_width=dot_width(c.lanes),
             depth=c.partial_sum_depth,
             pipelined=c.pipelined,
+            all_layers=c.all_layers,
         )
         m.submodules.serializer = serializer = ChannelSerializer(
             rows=c.rows,
@@ -166,16 +173,31 @@ class Engine(wiring.Component):
             ]
         else:
             connect(m, sums.o, serializer.i)
-        connect(m, serializer.o, requantize.i)
+        layer, layer_done = sequencer.layer, writer.done
+        if c.all_layers:
+            m.submodules.residual = residual = ResidualSum(
+                channels=c.requantizers, fabric=self.fabric
+            )
+            connect(m, serializer.o, residual.i)
+            connect(m, residual.o, requantize.i)
+            m.d.comb += [
+                residual.residual.eq(layer.residual),
+                residual.shift.eq(layer.residual_shift),
+                sums.keep.eq(layer.keep),
+                sums.resume.eq(layer.resume),
+                sums.residual.eq(layer.residual),
+            ]
+            layer_done = writer.done | sums.kept
+        else:
+            connect(m, serializer.o, requantize.i)
         connect(m, requantize.o, pool.i)
         connect(m, serializer.o_logits, writer.i_logits)
 
         # Control.
-        layer = sequencer.layer
         m.d.comb += [
             sequencer.start.eq(self.start),
             sequencer.profile.eq(self.profile),
-            sequencer.layer_done.eq(writer.done),
+            sequencer.layer_done.eq(layer_done),
             self.busy.eq(sequencer.busy),
             self.done.eq(sequencer.done),
             self.missing.eq(sequencer.missing),

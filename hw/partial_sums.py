@@ -1,16 +1,18 @@
 """Partial sums: results of the tiles of the depth added up, pixel by pixel."""
 
 import numpy as np
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from downshift.hw.mac import dot_layout
 
-__all__ = ["PartialSums", "partial_sums", "sums_layout"]
+__all__ = ["RESIDUAL_PLACE", "PartialSums", "partial_sums", "sums_layout"]
 
 ACC_WIDTH = 32
+RESIDUAL_PLACE = 24
+"""Bit of a sum where the code of a residual begins; the sum itself has the bits below."""
 
 
 def partial_sums(dots):
@@ -55,9 +57,16 @@ class PartialSums(wiring.Component):
         Most vectors in a tile.
     pipelined : bool
         Give the memory's output, and the vector beside it, a register.
+    all_layers : bool
+        Know `keep`, `resume` and `residual`.
 
     Members
     -------
+    keep, resume, residual : ``In(1)``
+        Keep complete sums, too; begin with those that are kept; add dot products
+        ``1 << RESIDUAL_PLACE`` times. All are stable during a pass.
+    kept : ``Out(1)``
+        The last sum was kept in the cycle before, if all are.
     i : ``In(stream.Signature(dot_layout(rows, dot_width)))``
         The n-th vector of every tile belongs to the n-th pixel.
     o : ``Out(stream.Signature(sums_layout(rows)))``
@@ -67,17 +76,28 @@ class PartialSums(wiring.Component):
     i: stream.Interface
     o: stream.Interface
 
-    def __init__(self, *, rows: int, dot_width: int, depth: int, pipelined: bool = True):
+    def __init__(
+        self,
+        *,
+        rows: int,
+        dot_width: int,
+        depth: int,
+        pipelined: bool = True,
+        all_layers: bool = False,
+    ):
         self.rows = rows
         self.dot_width = dot_width
         self.depth = depth
         self.pipelined = pipelined
+        self.all_layers = all_layers
         self.latency = self.latency_of(pipelined=pipelined)
+        flags = {"keep": In(1), "resume": In(1), "residual": In(1), "kept": Out(1)}
         super().__init__(
             {
                 "i": In(stream.Signature(dot_layout(rows, dot_width))),
                 "o": Out(stream.Signature(sums_layout(rows))),
             }
+            | (flags if all_layers else {})
         )
 
     @staticmethod
@@ -96,8 +116,10 @@ class PartialSums(wiring.Component):
         known = Signal()
         advance = Signal()
         taken = Signal()
+        keep, resume = (self.keep, self.resume) if self.all_layers else (Const(0), Const(0))
+        first = self.i.p.tags.first & ~resume
         m.d.comb += [
-            self.i.ready.eq(advance & (self.i.p.tags.first | known)),
+            self.i.ready.eq(advance & (first | known)),
             taken.eq(self.i.valid & self.i.ready),
             next_pixel.eq(Mux(taken, Mux(self.i.p.tags.end, 0, pixel + 1), pixel)),
             read.addr.eq(next_pixel),
@@ -106,24 +128,24 @@ class PartialSums(wiring.Component):
         m.d.sync += pixel.eq(next_pixel)
 
         # The vector whose sum is made, and its pixel.
-        held = Signal(data.StructLayout({"dots": self.i.p.shape(), "pixel": pixel.shape()}))
+        addends = dot_layout(self.rows, ACC_WIDTH if self.all_layers else self.dot_width)
+        held = Signal(data.StructLayout({"dots": addends, "pixel": pixel.shape()}))
+        coming = [self.i.p.sums[k] for k in range(self.rows)]
+        if self.all_layers:
+            coming = [Mux(self.residual, dot[:8] << RESIDUAL_PLACE, dot) for dot in coming]
+        enter = [held.dots.tags.eq(self.i.p.tags), held.pixel.eq(pixel)]
+        enter += [held.dots.sums[k].eq(dot) for k, dot in enumerate(coming)]
         valid = Signal()
         so_far = Signal(sums)
         on_its_way = taken & (pixel == next_pixel)
         if self.pipelined:
             on_its_way |= valid & (held.pixel == next_pixel)
             with m.If(advance):
-                m.d.sync += [
-                    held.dots.eq(self.i.p),
-                    held.pixel.eq(pixel),
-                    valid.eq(taken),
-                    so_far.eq(read.data),
-                ]
+                m.d.sync += [*enter, valid.eq(taken), so_far.eq(read.data)]
         else:
             m.d.comb += [
-                held.dots.eq(self.i.p),
-                held.pixel.eq(pixel),
-                valid.eq(self.i.valid & (self.i.p.tags.first | known)),
+                *enter,
+                valid.eq(self.i.valid & (first | known)),
                 so_far.eq(read.data),
             ]
         m.d.sync += known.eq(~on_its_way)
@@ -132,15 +154,19 @@ class PartialSums(wiring.Component):
         total = Signal(sums)
         for k in range(self.rows):
             dot = held.dots.sums[k]
-            m.d.comb += total[k].eq(Mux(held.dots.tags.first, dot, so_far[k] + dot))
+            begins = held.dots.tags.first & ~resume
+            m.d.comb += total[k].eq(Mux(begins, dot, so_far[k] + dot))
         m.d.comb += [
             advance.eq(~self.o.valid | self.o.ready),
             write.addr.eq(held.pixel),
             write.data.eq(total),
-            write.en.eq(valid & ~held.dots.tags.last),
-            self.o.valid.eq(valid & held.dots.tags.last),
+            write.en.eq(valid & (keep | ~held.dots.tags.last)),
+            self.o.valid.eq(valid & held.dots.tags.last & ~keep),
             self.o.p.sums.eq(total),
             self.o.p.end.eq(held.dots.tags.end),
         ]
+        if self.all_layers:
+            tags = held.dots.tags
+            m.d.sync += self.kept.eq(valid & tags.last & tags.end & keep)
 
         return m

@@ -85,6 +85,8 @@ class WeightLoader(wiring.Component):
         Bytes of activation memory; no loop over a map is longer.
     pipelined : bool
         The store has a register, which takes a cycle more.
+    all_layers : bool
+        Know `grouped` and `repeat`.
 
     Members
     -------
@@ -102,13 +104,21 @@ class WeightLoader(wiring.Component):
     o: stream.Interface
 
     def __init__(
-        self, *, rows: int, lanes: int, depth: int, activation_bytes: int, pipelined: bool = True
+        self,
+        *,
+        rows: int,
+        lanes: int,
+        depth: int,
+        activation_bytes: int,
+        pipelined: bool = True,
+        all_layers: bool = False,
     ):
         self.rows = rows
         self.lanes = lanes
         self.depth = depth
         self.activation_bytes = activation_bytes
         self.pipelined = pipelined
+        self.all_layers = all_layers
         self.latency = self.latency_of(pipelined=pipelined)
         super().__init__(
             {
@@ -145,6 +155,9 @@ class WeightLoader(wiring.Component):
             self.read.address.eq(address),
             self.read.enable.eq(running & advance & weight_here),
         ]
+        if self.all_layers:  # a group's weights stay for all of its codes
+            with m.If(layer.grouped & (slot != 0)):
+                m.d.comb += self.read.enable.eq(0)
         with m.If(self.read.enable):
             m.d.sync += address.eq(address + 1)
 
@@ -157,6 +170,9 @@ class WeightLoader(wiring.Component):
             m.d.sync += [place.eq(place + 1), slot.eq(slot + 1)]
             with m.If(slot == layer.last_slot[: len(slot)]):
                 m.d.sync += [slot.eq(0), column.eq(column + 1)]
+                if self.all_layers:
+                    with m.If(layer.repeat):
+                        m.d.sync += address.eq(layer.weight_base)
             with m.If(place == last_place):
                 m.d.sync += [place.eq(0), chunk.eq(chunk + 1)]
                 with m.If(chunk == layer.last_chunk[:count_width]):
@@ -174,9 +190,15 @@ class WeightLoader(wiring.Component):
             ]
 
         # The word comes later, beside what is known of it.
-        read = Signal(data.StructLayout({"valid": 1, "blank": 1}))
+        read = Signal(data.StructLayout({"valid": 1, "blank": self.rows}))
         with m.If(advance):
-            m.d.sync += [read.valid.eq(running), read.blank.eq(~weight_here)]
+            m.d.sync += read.valid.eq(running)
+            m.d.sync += read.blank.eq((~weight_here).replicate(self.rows))
+            if self.all_layers:
+                row = slot + (layer.first_row << 2)
+                for index in range(self.rows):
+                    with m.If(layer.grouped & (row != index)):
+                        m.d.sync += read.blank[index].eq(1)
         if self.pipelined:
             held = Signal.like(read)
             with m.If(advance):
@@ -185,7 +207,7 @@ class WeightLoader(wiring.Component):
         m.d.comb += switch.i.valid.eq(read.valid)
         for index in range(self.rows):
             word = self.read.data[index].as_signed()
-            m.d.comb += switch.i.p[index].eq(Mux(read.blank, 0, word))
+            m.d.comb += switch.i.p[index].eq(Mux(read.blank[index], 0, word))
         m.d.comb += advance.eq(~switch.i.valid | switch.i.ready)
 
         return m

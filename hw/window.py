@@ -103,6 +103,8 @@ class Window(wiring.Component):
         Most pixels of a pass, before pooling.
     pipelined : bool
         Give the address, and what the memory reads, registers of their own.
+    all_layers : bool
+        Know `grouped`.
 
     Members
     -------
@@ -118,11 +120,20 @@ class Window(wiring.Component):
 
     o: stream.Interface
 
-    def __init__(self, *, lanes: int, depth: int, pixels: int, pipelined: bool = True):
+    def __init__(
+        self,
+        *,
+        lanes: int,
+        depth: int,
+        pixels: int,
+        pipelined: bool = True,
+        all_layers: bool = False,
+    ):
         self.lanes = lanes
         self.depth = depth
         self.pixels = pixels
         self.pipelined = pipelined
+        self.all_layers = all_layers
         self.latency = self.latency_of(pipelined=pipelined)
         super().__init__(
             {
@@ -149,7 +160,11 @@ class Window(wiring.Component):
         m.d.comb += [
             walk.layer.eq(layer),
             walk.start.eq(self.start),
-            walk.chunk_bytes.eq(self.lanes),
+            walk.chunk_bytes.eq(
+                Mux(layer.grouped, layer.column_bytes, self.lanes)
+                if self.all_layers
+                else self.lanes
+            ),
             walk.advance.eq(advance),
         ]
 

@@ -15,6 +15,7 @@ from downshift.hw.errors import DownshiftError
 from downshift.hw.partial_sums import PartialSums
 from downshift.hw.pass_queue import PassQueue
 from downshift.hw.requantize import Requantize
+from downshift.hw.residual_sum import ResidualSum
 from downshift.hw.sequencer import Sequencer, program_layers
 from downshift.hw.skid_buffer import SkidBuffer
 from downshift.hw.store import Store
@@ -136,6 +137,7 @@ def _pass_cycles(layer: dict[str, int], image: Image) -> Spent:
     else:
         beats, beat_cycles = config.groups, config.group_cycles
         output_latency += Requantize.registers + skid
+        output_latency += ResidualSum.latency * config.all_layers
     output = _Output(
         latency=steps - 1 + array.latency,
         pipelined=config.pipelined,
@@ -150,7 +152,7 @@ def _pass_cycles(layer: dict[str, int], image: Image) -> Spent:
     ended = stalled = 0
     for _ in range(layer["last_tile"] + 1):
         for depth_tile in range(depth_tiles):
-            complete = depth_tile + 1 == depth_tiles
+            complete = depth_tile + 1 == depth_tiles and not layer["keep"]
             for vector in range(vectors):
                 if not complete and not output.can_stall:
                     enter += (vectors - vector) * steps
@@ -163,7 +165,10 @@ def _pass_cycles(layer: dict[str, int], image: Image) -> Spent:
             there = max(there + load + array.load_gap, ended + 1)
             while (late := there - output.real(enter)) > 0:
                 enter += 1 if output.can_stall else late
-    done = output.drained() + output_latency
+    if layer["keep"]:
+        done = ended + array.latency + skid + PartialSums.latency_of(pipelined=config.pipelined) + 1
+    else:
+        done = output.drained() + output_latency
     busy = (layer["last_tile"] + 1) * depth_tiles * vectors * steps
     # Before there is a vector, the array waits for nothing else.
     begun = Window.latency_of(pipelined=config.pipelined) + skid

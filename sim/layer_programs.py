@@ -36,18 +36,26 @@ def layer_passes(image: Image, width: int) -> dict[str, list[list[int]]]:
     layer: Any = ConvLayer if table else LayerDescriptor
     program = np.frombuffer(image.program, "<u4").tolist()
     groups: list[list[list[int]]] = []
-    before = None
+    end = 0  # of the parameters of a layer, which has some of its own
     for words in program_layers(program, width, layer):
         fields = descriptor_fields(words, layer)
         if not (table and fields["pool"]):
-            # Each layer has parameters of its own, which all its passes share.
             base = fields["parameters"]["base"] if table else fields["parameter_base"]
-            if base != before:
+            if not groups or base >= end:
                 groups.append([])
-            before = base
+                target = image.maps[width][len(groups)]
+                end = base + _parameter_words(image, target.shape[2])
         groups[-1].append(words)
     names = [entry.name for entry in image.maps[width][1:]]
     return dict(zip(names, groups, strict=True))
+
+
+def _parameter_words(image: Image, channels: int) -> int:
+    """Words of the parameter store that a layer has at a width, at least one."""
+    config = image.config
+    if isinstance(config, TableConfig):
+        return 1  # all its passes begin with the same word
+    return -(-channels // config.rows) * config.groups
 
 
 def layer_image(image: Image, width: int, passes: list[list[int]]) -> Image:

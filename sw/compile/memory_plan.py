@@ -1,13 +1,14 @@
 """Where the maps of a network lie in activation memory, planned by liveness."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
 from downshift.hw.errors import DownshiftError
+from downshift.hw.mac import codes_per_byte
 from downshift.hw.packing import pack_codes, pixel_bytes, unpack_codes
-from downshift.sw.graph.integer_graph import LOGIT_WIDTH, IntegerGraph
+from downshift.sw.compile.free_places import lowest_places, map_lives
+from downshift.sw.graph.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph
 
 __all__ = ["Map", "plan_maps"]
 
@@ -73,11 +74,13 @@ class Map:
             raise ValueError(f"input pixels must be packed, not in {self.pixel_bytes} bytes")
 
 
-def plan_maps(graph: IntegerGraph, width: int, *, lanes: int, capacity: int) -> tuple[Map, ...]:
+def plan_maps(
+    graph: IntegerGraph, width: int, *, lanes: int, tile: int = 1, capacity: int
+) -> tuple[Map, ...]:
     """Give every map of a network a place.
 
     Maps get places of their own while all of them fit, so that each can be read after a frame; they
-    share memory, each with the next alone, only when they must.
+    share memory, each with those that live beside it alone, only when they must.
 
     Parameters
     ----------
@@ -86,6 +89,8 @@ def plan_maps(graph: IntegerGraph, width: int, *, lanes: int, capacity: int) -> 
         One of ``graph.widths``.
     lanes : int
         Pixels of all maps but the input start at multiples of this many bytes.
+    tile : int
+        Their channels are written so many at a time, a power of two: all have room.
     capacity : int
         Bytes of activation memory.
 
@@ -97,7 +102,7 @@ def plan_maps(graph: IntegerGraph, width: int, *, lanes: int, capacity: int) -> 
     Raises
     ------
     DownshiftError
-        If a layer's input and output do not fit together; says by how much.
+        If a layer's maps do not fit together with those that live on; says by how much.
     """
     maps = []
     for index, shape in enumerate(graph.shapes):
@@ -105,28 +110,20 @@ def plan_maps(graph: IntegerGraph, width: int, *, lanes: int, capacity: int) -> 
             name, bits, align = "input", graph.layers[0].settings[width].in_width, 1
         else:
             layer = graph.layers[index - 1]
-            name, bits, align = layer.name, layer.settings[width].out_width, lanes
+            name, bits = layer.name, layer.settings[width].out_width
+            align = max(lanes, tile * 4 if bits == LOGIT_WIDTH else tile // codes_per_byte(bits))
         if bits == LOGIT_WIDTH:
             size = -(-4 * shape[2] // align) * align
         else:
             size = pixel_bytes(shape[2], width=bits, align=align)
         maps.append(Map(name=name, shape=shape, width=bits, base=0, pixel_bytes=size))
 
-    room = [-(-entry.size // lanes) * lanes for entry in maps]
-    if sum(room) <= capacity:
-        bases = [sum(room[:index]) for index in range(len(room))]
+    room = {entry.name: -(-entry.size // lanes) * lanes for entry in maps}
+    if sum(room.values()) <= capacity:
+        ends = np.cumsum(list(room.values())).tolist()
+        bases = [0, *ends[:-1]]
     else:
-        # In a chain only neighbours live at once: they take opposite ends.
-        bases = [0 if index % 2 == 0 else capacity - size for index, size in enumerate(room)]
-        for layer, (entering, leaving) in zip(graph.layers, pairwise(room), strict=True):
-            used = entering + leaving
-            if used > capacity:
-                raise DownshiftError(
-                    f"Layer {layer.name} at width {width} needs {used:,} bytes of activation "
-                    f"memory for its input and output, the accelerator has {capacity:,}: "
-                    f"{used - capacity:,} too few; use an AcceleratorConfig with more "
-                    "activation_bytes"
-                )
+        bases = _shared_places(graph, width, room, capacity)
     return tuple(
         Map(
             name=entry.name,
@@ -137,3 +134,37 @@ def plan_maps(graph: IntegerGraph, width: int, *, lanes: int, capacity: int) -> 
         )
         for entry, base in zip(maps, bases, strict=True)
     )
+
+
+def _shared_places(
+    graph: IntegerGraph, width: int, room: dict[str, int], capacity: int
+) -> list[int]:
+    """Base of every map, those that do not live at once in each other's place."""
+    steps = [(layer.name, (graph.source_of(layer), layer.residual)) for layer in graph.layers]
+    lives = map_lives(INPUT, steps)
+    for step, layer in enumerate(graph.layers):
+        alive = [name for name, (first, last) in lives.items() if first <= step <= last]
+        used = sum(room[name] for name in alive)
+        if used > capacity:
+            others = "" if len(alive) == 2 else ", and maps that are taken later"
+            raise DownshiftError(
+                f"Layer {layer.name} at width {width} needs {used:,} bytes of activation "
+                f"memory for its input and output{others}, the accelerator has {capacity:,}: "
+                f"{used - capacity:,} too few; use an AcceleratorConfig with more "
+                "activation_bytes"
+            )
+    if all(last <= first + 1 for first, last in lives.values()):
+        # In a chain only neighbours live at once: they take opposite ends.
+        return [
+            0 if index % 2 == 0 else capacity - size for index, size in enumerate(room.values())
+        ]
+    bases = lowest_places(room, lives)
+    for name, base in bases.items():
+        if base + room[name] > capacity:
+            raise DownshiftError(
+                f"The maps at width {width} need {base + room[name]:,} bytes of activation memory "
+                f"as they lie, the accelerator has {capacity:,}: "
+                f"{base + room[name] - capacity:,} too few; use an AcceleratorConfig with more "
+                "activation_bytes"
+            )
+    return list(bases.values())

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from downshift.hw.errors import DownshiftError
+from downshift.sw.compile.free_places import lowest_places, map_lives
 from downshift.sw.compile.word_map import WordMap
 from downshift.sw.compile.word_plan import Plan
 from downshift.sw.graph.integer_graph import INPUT
@@ -37,15 +38,12 @@ def place_maps(plan: Plan, *, capacity: int, what: str) -> Plan:
             base = maps[name].end
         return replace(plan, maps=maps)
 
-    lives = _lives(plan)
+    lives = map_lives(INPUT, [(step.target, (step.source, step.residual)) for step in plan.steps])
+    bases = lowest_places({name: entry.size for name, entry in plan.maps.items()}, lives)
     for name, entry in plan.maps.items():
-        first, last = lives[name]
-        others = [
-            other for key, other in maps.items() if lives[key][0] <= last and first <= lives[key][1]
-        ]
-        base = _lowest(entry.size, others)
+        base = bases[name]
         if base + entry.size > capacity:
-            layer = plan.steps[max(first, 0)].layer
+            layer = plan.steps[max(lives[name][0], 0)].layer
             raise DownshiftError(
                 f"Layer {layer.name} of {what} needs {base + entry.size:,} bytes of activation "
                 f"memory with the maps that live beside it, the accelerator has {capacity:,}: "
@@ -54,25 +52,3 @@ def place_maps(plan: Plan, *, capacity: int, what: str) -> Plan:
             )
         maps[name] = replace(entry, base=base)
     return replace(plan, maps=maps)
-
-
-def _lives(plan: Plan) -> dict[str, tuple[int, int]]:
-    """Step that gives each map, and the last one that takes it."""
-    lives = {INPUT: (-1, -1)}
-    for index, step in enumerate(plan.steps):
-        lives[step.target] = (index, len(plan.steps))
-    for name in lives:
-        takers = [k for k, step in enumerate(plan.steps) if name in (step.source, step.residual)]
-        if takers:
-            lives[name] = (lives[name][0], takers[-1])
-    return lives
-
-
-def _lowest(size: int, others: list[WordMap]) -> int:
-    """Lowest address from which `size` bytes lie beside all other maps."""
-    base = 0
-    for other in sorted(others, key=lambda entry: entry.base):
-        if base + size <= other.base:
-            break
-        base = max(base, other.end)
-    return base

@@ -6,10 +6,11 @@ from downshift.hw.mac import exact_dtype, multiply_accumulate
 from downshift.hw.max_pool import max_pool
 from downshift.hw.precision_switch import precision_switch
 from downshift.hw.requantize import requantize
+from downshift.hw.residual_sum import add_residual
 from downshift.hw.window import im2col
 from downshift.sw.graph.layer import LOGIT_WIDTH, Layer, Setting
 
-__all__ = ["accumulate", "add_residual", "batches", "finish_layer", "run_layer"]
+__all__ = ["accumulate", "batches", "finish_layer", "run_layer"]
 
 BATCH_BYTES = 1 << 22
 """Unfolded windows, and sums, of one batch stay below this, for the sake of caches."""
@@ -152,42 +153,3 @@ def _accumulate_depthwise(rows: np.ndarray, windows: np.ndarray) -> np.ndarray:
     for product in products:
         acc += product
     return acc
-
-
-def add_residual(acc, residual, *, multiplier, shift: int) -> np.ndarray:
-    """Add the codes of another map to shifted sums, exactly.
-
-    Parameters
-    ----------
-    acc : int32 array, shape (..., channels)
-    residual : uint8 array, shape (..., channels)
-    multiplier : uint16 array, shape (channels,)
-    shift : int
-        0…6.
-
-    Returns
-    -------
-    int32 array, shape (..., channels)
-        ``(acc << shift) + residual * multiplier``.
-
-    Raises
-    ------
-    OverflowError
-        If a sum leaves int32.
-
-    Examples
-    --------
-    >>> add_residual(np.int32([-5, 7]), np.uint8([255, 2]), multiplier=np.uint16([3, 1]),
-    ...              shift=2).tolist()
-    [745, 30]
-    """
-    total = np.multiply(acc, float(1 << shift))  # float64 holds every sum exactly
-    total += np.asarray(residual) * np.asarray(multiplier, np.float64)
-    _check_int32(total, total)
-    return total.astype(np.int32)
-
-
-def _check_int32(low: np.ndarray, high: np.ndarray) -> None:
-    largest = max(-int(low.min(initial=0)), int(high.max(initial=0)))
-    if largest >= 1 << 31:
-        raise OverflowError(f"Sums may reach {largest}, beyond int32")

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from downshift.hw.residual_sum import add_residual
 from downshift.sw.graph.fixed_point import fixed_point
 from downshift.sw.graph.integer_graph import LOGIT_WIDTH, Layer, Setting
-from downshift.sw.graph.layer_golden import accumulate, add_residual
+from downshift.sw.graph.layer_golden import accumulate
 
 __all__ = ["seeded_setting"]
 

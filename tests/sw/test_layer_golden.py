@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from downshift.hw.precision_switch import precision_switch
+from downshift.hw.residual_sum import add_residual
 from downshift.hw.rounding import shift_half_even
 from downshift.sw.graph.integer_graph import Layer, Setting
-from downshift.sw.graph.layer_golden import accumulate, add_residual, run_layer
+from downshift.sw.graph.layer_golden import accumulate, run_layer
 
 
 def make_layer(weight, **changes):
