@@ -11,6 +11,7 @@ def test_equal_configurations_have_equal_fingerprints():
     assert AcceleratorConfig().fingerprint != AcceleratorConfig(rows=16).fingerprint
     slow = AcceleratorConfig(pipelined=False)
     assert slow.fingerprint != replace(slow, half_rate=True).fingerprint
+    assert AcceleratorConfig().fingerprint != AcceleratorConfig(all_layers=True).fingerprint
     assert DspConfig().fingerprint == DspConfig().fingerprint != AcceleratorConfig().fingerprint
 
 
@@ -23,6 +24,10 @@ def test_equal_configurations_have_equal_fingerprints():
         ({"half_rate": 1}, TypeError, "half_rate must be True or False, not 1"),
         ({"half_rate": True}, ValueError,
          "half_rate must be False with pipelined: it is for slow clocks"),
+        ({"all_layers": True, "pipelined": False}, ValueError,
+         "all_layers must be False without pipelined"),
+        ({"all_layers": True, "rows": 256}, ValueError,
+         "rows must be at most 128 with all_layers, not 256"),
         ({"rows": "8"}, TypeError, "rows must be an integer, not '8'"),
         ({"lanes": True}, TypeError, "lanes must be an integer, not True"),
         ({"requantizers": 8}, ValueError,

@@ -15,9 +15,11 @@ LANES, DEPTH, BASE = 4, 512, 9
 class WindowWithMemory(wiring.Component):
     """A window on a memory of bytes, read `LANES` at a time."""
 
-    def __init__(self, content, *, pipelined):
+    def __init__(self, content, *, pipelined, all_layers=False):
         self.content = content
-        self.window = Window(lanes=LANES, depth=DEPTH, pixels=256, pipelined=pipelined)
+        self.window = Window(
+            lanes=LANES, depth=DEPTH, pixels=256, pipelined=pipelined, all_layers=all_layers
+        )
         super().__init__(
             {
                 "layer": In(LayerDescriptor),
@@ -102,6 +104,34 @@ def test_equals_golden(geometry, pool, size, gaps, pipelined):
     if not gaps:
         assert cycles["o"][0] == dut.window.latency
         assert set(np.diff(cycles["o"])) <= {1}
+
+
+@pytest.mark.parametrize("gaps", [0.0, 0.4])
+@pytest.mark.parametrize("first", [0, 4])
+@pytest.mark.parametrize(
+    ("geometry", "pool"),
+    [(g, p) for g in GEOMETRIES for p in POOLS if g != "whole" or p == "none"],
+)
+def test_a_group_is_a_map_of_its_own(geometry, pool, first, gaps):
+    content = np.random.default_rng(first).integers(0, 256, DEPTH).astype(np.uint8)
+    pixels = content[BASE : BASE + 5 * 6 * 8].reshape(5, 6, 8)
+    shape = GEOMETRIES[geometry] | POOLS[pool] | {"pad": 77}
+    expected = window_vectors(pixels[..., first : first + LANES], **shape, lanes=LANES)
+    rows, chunks, vectors, _ = expected.shape
+    layer = descriptor(pixels.shape, **shape, tiles=1)
+    layer |= {"grouped": 1, "column_bytes": 8, "last_chunk": shape["kernel"][1] - 1}
+    layer["column_start"] += first
+    assert chunks == shape["kernel"][1]
+    dut = WindowWithMemory(content, pipelined=True, all_layers=True)
+    taken, cycles = run(
+        dut, {},
+        outputs={"o": 2 * rows * chunks * vectors},
+        settings={"layer": layer, "start": 1}, gaps=gaps,
+    )  # fmt: skip
+    got = np.array([list(o.lanes) for o in taken["o"]]).reshape(2, *expected.shape)
+    assert np.array_equal(got, np.stack([expected] * 2))
+    if not gaps:
+        assert set(np.diff(cycles["o"][: rows * chunks * vectors])) <= {1}
 
 
 def test_golden_by_hand():

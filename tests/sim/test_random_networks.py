@@ -3,7 +3,7 @@
 import pytest
 
 from downshift.hw.config import AcceleratorConfig, DspConfig
-from downshift.sim.random_networks import random_case
+from downshift.sim.random_networks import Feature, random_case
 from downshift.sim.verify import verify
 
 CONFIGS = {
@@ -27,8 +27,30 @@ CONFIGS = {
         rows=8, lanes=8, requantizers=2, weight_depth=4096, activation_bytes=4096,
         parameter_depth=1024, partial_sum_depth=32, program_depth=2048,
     ),
+    "all layers": AcceleratorConfig(
+        rows=8, lanes=4, weight_depth=4096, parameter_depth=1024, partial_sum_depth=32,
+        program_depth=4096, all_layers=True,
+    ),
+    "all layers, wide": AcceleratorConfig(
+        rows=4, lanes=8, requantizers=1, weight_depth=8192, parameter_depth=2048,
+        partial_sum_depth=64, program_depth=4096, output_depth=2, all_layers=True,
+    ),
+    "all layers, hard multipliers": DspConfig(
+        rows=16, lanes=4, requantizers=4, weight_depth=4096, parameter_depth=1024,
+        partial_sum_depth=16, program_depth=4096, all_layers=True,
+    ),
 }  # fmt: skip
 NETWORKS = 14
+FEATURES = [
+    [],
+    [Feature.DEPTHWISE],
+    [Feature.AVERAGE],
+    [Feature.IDENTITY],
+    [Feature.SKIP],
+    [Feature.WIDE, Feature.AVERAGE],
+    [Feature.IDENTITY, Feature.DEPTHWISE, Feature.SKIP],
+]
+"""Of networks for accelerators that run all layers."""
 
 
 @pytest.fixture(scope="module", params=CONFIGS, ids=list(CONFIGS))
@@ -37,6 +59,10 @@ def simulation(request, simulator):
 
 
 def test_rtl_equals_golden(simulation, check_frames, tmp_path):
-    cases = [random_case(seed, simulation.config) for seed in range(NETWORKS)]
+    config = simulation.config
+    cases = [
+        random_case(seed, config, features=FEATURES[seed % len(FEATURES) * config.all_layers])
+        for seed in range(NETWORKS)
+    ]
     for case, reports in zip(cases, verify(simulation, cases, tmp_path), strict=True):
         check_frames(case, reports)
