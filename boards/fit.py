@@ -17,7 +17,7 @@ from downshift.hw.config import AcceleratorConfig
 from downshift.hw.errors import DownshiftError
 from downshift.hw.region import Region
 from downshift.sim.cycles import cycles
-from downshift.sw.compile.compiler import compile_graph
+from downshift.sw.compile.compiler import compile_graph, suited
 from downshift.sw.compile.image import Image
 from downshift.sw.compile.memory_use import memory_use
 from downshift.sw.graph.integer_graph import IntegerGraph
@@ -99,7 +99,7 @@ def fit(
     """
     ended = time.monotonic() + SECONDS
     sizes = [
-        size for size in _sizes(board)
+        size for size in _sizes(board, graph)
         if _held(board, predict(board.family, size, features=board.features), memories=False)
     ]
     found: list[Candidate] = []
@@ -116,14 +116,15 @@ def fit(
     return Fit(chosen=found[0], others=tuple(found[1:]), looked_at=len(sizes))
 
 
-def _sizes(board: Board) -> list[AcceleratorConfig]:
+def _sizes(board: Board, graph: IntegerGraph) -> list[AcceleratorConfig]:
     """Return all sizes of the array, with the least memories, the largest first.
 
-    None is larger than what has been packed for the family.
+    None is larger than what has been packed for the family. Where a network needs them, all layers
+    are run by those that can.
     """
     variants = FAMILIES[board.family].variants
     largest = max(run["rows"] * run["lanes"] for run in read_runs()[board.family])
-    sizes = [
+    sizes = (
         style(
             rows=rows, lanes=lanes, requantizers=requantizers, partial_sum_depth=depth,
             activation_bytes=LEAST_BANK * lanes, **(LEAST | variant),
@@ -132,10 +133,14 @@ def _sizes(board: Board) -> list[AcceleratorConfig]:
             ROWS, LANES, REQUANTIZERS, SUM_DEPTHS, variants
         )
         if requantizers <= min(rows, lanes) and rows * lanes <= largest
-    ]
-    return sorted(
-        sizes, key=lambda size: (size.rows * size.lanes, size.requantizers), reverse=True
     )
+    return sorted(
+        (suited(size, graph) for size in sizes),
+        key=lambda size: (size.rows * size.lanes, size.requantizers),
+        reverse=True,
+    )
+
+
 def _candidates(
     board: Board, graph: IntegerGraph, sizes: Sequence[AcceleratorConfig], pool: Executor | None
 ) -> Iterator[Candidate]:
@@ -237,7 +242,7 @@ def _too_large(board: Board, graph: IntegerGraph) -> str:
 
 def _smallest(board: Board, graph: IntegerGraph) -> Candidate:
     """The accelerator that takes the least."""
-    return _candidate(board, graph, _sizes(board)[-1])
+    return _candidate(board, graph, _sizes(board, graph)[-1])
 
 
 def at_width(graph: IntegerGraph, width: int) -> IntegerGraph:

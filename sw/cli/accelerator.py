@@ -15,6 +15,8 @@ def accelerator_config(board: str | None, *, tables: bool, graph=None, path: Pat
     tables : bool
         The large accelerator instead of the board's own. It multiplies as exactly as `graph` asks.
     graph : IntegerGraph, optional
+        If it is not a chain, the board's own accelerator is one that runs all layers, where it can
+        be.
     path : Path, optional
         File that describes the accelerator.
 
@@ -31,6 +33,7 @@ def accelerator_config(board: str | None, *, tables: bool, graph=None, path: Pat
     from downshift.hw.config import AcceleratorConfig
     from downshift.hw.errors import DownshiftError
     from downshift.hw.table_config import TableConfig
+    from downshift.sw.compile.compiler import suited
     from downshift.sw.compile.config_file import read_config
 
     own = AcceleratorConfig() if board is None else find(board).config
@@ -39,7 +42,7 @@ def accelerator_config(board: str | None, *, tables: bool, graph=None, path: Pat
             raise DownshiftError(f"{path} is the accelerator to take; leave --tables out")
         return read_config(path)
     if not tables:
-        return own
+        return own if graph is None else suited(own, graph)
     return TableConfig() if graph is None else TableConfig(multiplier_width=graph.multiplier_width)
 
 

@@ -108,7 +108,7 @@ def _boards(graph):
     entries = []
     known = {}
     for board in BOARDS:
-        configs = [("", board.config)]
+        configs = [("", accelerator_config(board.name, tables=False, graph=graph))]
         if board.family == "ecp5":
             configs.append((" --tables", accelerator_config(board.name, tables=True, graph=graph)))
         for option, config in configs:

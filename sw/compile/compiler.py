@@ -1,5 +1,7 @@
 """The compiler: an integer graph into what one configuration of the accelerator loads."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from downshift.hw.biased_product import HALF_RATE_BITS
@@ -18,7 +20,7 @@ from downshift.sw.compile.table_compiler import compile_tables
 from downshift.sw.graph.integer_graph import INPUT, LOGIT_WIDTH, IntegerGraph, Layer
 from downshift.sw.graph.sum_bounds import sum_bounds
 
-__all__ = ["beyond_chain", "compile_graph"]
+__all__ = ["beyond_chain", "compile_graph", "suited"]
 
 
 def compile_graph(graph: IntegerGraph, config: AcceleratorConfig | TableConfig) -> Image:
@@ -123,6 +125,12 @@ def beyond_chain(graph: IntegerGraph) -> str | None:
             return f"Layer {layer.name} takes the map {source}, not {before}"
         before = layer.name
     return None
+
+
+def suited(config: AcceleratorConfig, graph: IntegerGraph) -> AcceleratorConfig:
+    """Return a configuration, or its like that runs all layers if a network needs it and can be."""
+    needed = config.pipelined and beyond_chain(graph) is not None
+    return replace(config, all_layers=True) if needed else config
 
 
 def _check_multipliers(graph: IntegerGraph, config: AcceleratorConfig | TableConfig) -> None:

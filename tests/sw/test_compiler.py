@@ -219,7 +219,10 @@ BEYOND = {
 @pytest.mark.parametrize("feature", BEYOND)
 def test_what_the_engine_cannot_do_is_said(feature):
     graph = random_network(np.random.default_rng(3), features=[feature])
-    rest = r"which this accelerator cannot do; use a TableConfig \(--tables\)"
+    rest = (
+        r"which this accelerator cannot do; use an AcceleratorConfig with all_layers, or a "
+        r"TableConfig \(--tables\)"
+    )
     with pytest.raises(DownshiftError, match=rf"^Layer layer\d {BEYOND[feature]}, {rest}$"):
         compile_graph(graph, CONFIG)
 
