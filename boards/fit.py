@@ -17,7 +17,7 @@ from downshift.hw.config import AcceleratorConfig
 from downshift.hw.errors import DownshiftError
 from downshift.hw.region import Region
 from downshift.sim.cycles import cycles
-from downshift.sw.compile.compiler import compile_graph, suited
+from downshift.sw.compile.compiler import beyond_chain, compile_graph, suited
 from downshift.sw.compile.image import Image
 from downshift.sw.compile.memory_use import memory_use
 from downshift.sw.graph.integer_graph import IntegerGraph
@@ -97,6 +97,12 @@ def fit(
     DownshiftError
         If no accelerator of these styles runs the network, or the board holds none that does.
     """
+    if not any(size.all_layers for size in _sizes(board, graph)):
+        if what := beyond_chain(graph):
+            raise DownshiftError(
+                f"{what}, which no accelerator for {board.name} can do; "
+                + (_larger(board, graph) or "no board would do")
+            )
     ended = time.monotonic() + SECONDS
     sizes = [
         size for size in _sizes(board, graph)
@@ -227,17 +233,23 @@ def _too_large(board: Board, graph: IntegerGraph) -> str:
         if _held(board, _smallest(board, at_width(graph, width)).needs):
             remedies.append(f"width {width} alone would do")
             break
-    for other in filter(can_fit, reversed(BOARDS)):
-        if other.resources.lut > board.resources.lut and _held(
-            other, _smallest(other, graph).needs
-        ):
-            remedies.append(f"{other.name} would do")
-            break
+    if larger := _larger(board, graph):
+        remedies.append(larger)
     return (
         f"{graph.name} needs {getattr(needs, name):,} {NOUNS[name][0]}, {board.name} has "
         f"{limits[name]:,} for it: {short[name]:,} too many; "
         + (", ".join(remedies) or "no board would do")
     )
+
+
+def _larger(board: Board, graph: IntegerGraph) -> str | None:
+    """Name a board that holds what `board` does not."""
+    for other in filter(can_fit, reversed(BOARDS)):
+        if other.resources.lut > board.resources.lut and _held(
+            other, _smallest(other, graph).needs
+        ):
+            return f"{other.name} would do"
+    return None
 
 
 def _smallest(board: Board, graph: IntegerGraph) -> Candidate:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from downshift.sw.cli.accelerator import accelerator_config
+from downshift.sw.cli.accelerator import built_config
 from downshift.sw.cli.bench_tables import show_bench
 from downshift.sw.cli.console import print_json, progress_bars
 from downshift.sw.cli.options import SeedsType, board_option, json_option, widths_option
@@ -30,7 +30,7 @@ TOLERANCE = 0.01
 )  # fmt: skip
 @click.option(
     "--tables", is_flag=True,
-    help="Take the accelerator of the table style at its full size, not the board's own.",
+    help="Take the accelerator of the table style at its full size, not one that `build` makes.",
 )  # fmt: skip
 @click.option("--no-simulate", is_flag=True, help="Only predict cycles.")
 @click.option("--no-route", is_flag=True, help="Leave out speed and cells of the hardware.")
@@ -39,11 +39,11 @@ def bench(network, board, widths, seeds, plot, tables, no_simulate, no_route, as
     """Measure NETWORK on a board: cycles, speed, cells, and what each layer waits for.
 
     NETWORK is resnet8, dscnn, mobilenetv1, autoencoder or resnet20 with weights that are drawn,
-    which need --tables, or an integer graph (.safetensors). A frame at every width runs on the
-    simulated accelerator, whose values are compared with golden; the hardware is placed and routed,
-    which takes minutes to an hour. What was simulated or routed before is not done again: it is
-    kept in ~/.cache/downshift. What cycles go to is the word of the cycle model; its totals are
-    held against simulation.
+    or an integer graph (.safetensors). The accelerator is the fastest that the board holds. A frame
+    at every width runs on it in simulation, where every value is compared with golden; the hardware
+    is placed and routed, which takes minutes to an hour. What was simulated or routed before is not
+    done again: it is kept in ~/.cache/downshift. What cycles go to is the word of the cycle model;
+    its totals are held against simulation.
 
     Exit status 1 if a value differs, or the cycles predicted are more than 1 % off.
     """
@@ -59,7 +59,8 @@ def bench(network, board, widths, seeds, plot, tables, no_simulate, no_route, as
     from downshift.boards.benchmark import benchmark, benchmark_graph
 
     graph = benchmark_graph(network, widths)
-    chosen = replace(chosen, config=accelerator_config(board, tables=tables, graph=graph))
+    config = built_config(board, tables=tables, graph=graph, path=None)
+    chosen = replace(chosen, config=config)
     with progress_bars() as bars:
         report = benchmark(
             graph,

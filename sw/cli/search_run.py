@@ -137,12 +137,12 @@ def _images(dataset: str, data: Path | None, checkpoint, model_path: Path, bars:
 def _cycles(board: str, *, tables: bool) -> Callable:
     """Cycles by layer of a graph at a width, on a board's accelerator."""
     from downshift.sim.frame_profile import frame_profile
-    from downshift.sw.compile.compiler import compile_graph
+    from downshift.sw.compile.compiler import compile_graph, suited
 
     config = accelerator_config(board, tables=tables)
 
     def cycles(graph, width):
-        image = compile_graph(graph, config)
+        image = compile_graph(graph, suited(config, graph))
         return {profile.name: profile.cycles for profile in frame_profile(graph, image, width)}
 
     return cycles

@@ -127,10 +127,13 @@ def beyond_chain(graph: IntegerGraph) -> str | None:
     return None
 
 
-def suited(config: AcceleratorConfig, graph: IntegerGraph) -> AcceleratorConfig:
+def suited(
+    config: AcceleratorConfig | TableConfig, graph: IntegerGraph
+) -> AcceleratorConfig | TableConfig:
     """Return a configuration, or its like that runs all layers if a network needs it and can be."""
-    needed = config.pipelined and beyond_chain(graph) is not None
-    return replace(config, all_layers=True) if needed else config
+    if isinstance(config, TableConfig) or not config.pipelined or beyond_chain(graph) is None:
+        return config
+    return replace(config, all_layers=True)
 
 
 def _check_multipliers(graph: IntegerGraph, config: AcceleratorConfig | TableConfig) -> None:

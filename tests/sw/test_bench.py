@@ -76,7 +76,11 @@ def test_a_plot(bench, tmp_path):
         (["none.safetensors"], 1, "none.safetensors"),
         (["mine.safetensors", "--board", "nope"], 1, "no board 'nope'"),
         (["mine.safetensors", "--widths", "2"], 1, "runs at widths 8, 7, 6, not 2"),
-        (["resnet8", "--board", "icebreaker"], 1, "resnet8 does not fit icebreaker at width 8: "),
+        (
+            ["resnet8", "--board", "icebreaker"],
+            1,
+            "adds the residual conv, which no accelerator for icebreaker can do; ulx3s-85f would do",
+        ),
         (["mine.safetensors", "--plot", "mine.safetensors/x.png"], 1, "Cannot write"),
         (["mine.safetensors", "--seeds", "1,x"], 2, "Seeds must be numbers separated by commas, "),
         (["mine.safetensors", "--seeds", "1,1"], 2, "Seeds must each be named once, not '1,1'"),
