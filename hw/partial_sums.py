@@ -117,9 +117,8 @@ class PartialSums(wiring.Component):
         advance = Signal()
         taken = Signal()
         keep, resume = (self.keep, self.resume) if self.all_layers else (Const(0), Const(0))
-        first = self.i.p.tags.first & ~resume
         m.d.comb += [
-            self.i.ready.eq(advance & (first | known)),
+            self.i.ready.eq(advance & (self.i.p.tags.first | known)),
             taken.eq(self.i.valid & self.i.ready),
             next_pixel.eq(Mux(taken, Mux(self.i.p.tags.end, 0, pixel + 1), pixel)),
             read.addr.eq(next_pixel),
@@ -145,7 +144,7 @@ class PartialSums(wiring.Component):
         else:
             m.d.comb += [
                 *enter,
-                valid.eq(self.i.valid & (first | known)),
+                valid.eq(self.i.valid & (self.i.p.tags.first | known)),
                 so_far.eq(read.data),
             ]
         m.d.sync += known.eq(~on_its_way)

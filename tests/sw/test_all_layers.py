@@ -65,7 +65,12 @@ def test_passes_are_those_of_their_layer(seed):
         for layer in graph.layers:
             target = next(entry for entry in image.maps[width] if entry.name == layer.name)
             for words in by_layer[layer.name]:
-                assert target.base <= descriptor_fields(words)["out_base"] < target.end
+                fields = descriptor_fields(words)
+                assert target.base <= fields["out_base"] < target.end
+                # All channels of a tile have room in their pixel.
+                place = (fields["out_base"] - target.base) % target.pixel_bytes
+                size = 4 * CONFIG.rows if fields["logits"] else CONFIG.rows >> fields["out_pack"]
+                assert place + size <= target.pixel_bytes
 
 
 def test_chains_have_the_same_passes():

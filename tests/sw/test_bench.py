@@ -79,7 +79,7 @@ def test_a_plot(bench, tmp_path):
         (
             ["resnet8", "--board", "icebreaker"],
             1,
-            "adds the residual conv, which no accelerator for icebreaker can do; ulx3s-85f would do",
+            "which no accelerator for icebreaker can do; ulx3s-85f would do",
         ),
         (["mine.safetensors", "--plot", "mine.safetensors/x.png"], 1, "Cannot write"),
         (["mine.safetensors", "--seeds", "1,x"], 2, "Seeds must be numbers separated by commas, "),
