@@ -97,15 +97,15 @@ def fit(
     DownshiftError
         If no accelerator of these styles runs the network, or the board holds none that does.
     """
-    if not any(size.all_layers for size in _sizes(board, graph)):
-        if what := beyond_chain(graph):
-            raise DownshiftError(
-                f"{what}, which no accelerator for {board.name} can do; "
-                + (_larger(board, graph) or "no board would do")
-            )
     ended = time.monotonic() + SECONDS
+    sizes = _sizes(board, graph)
+    if (what := beyond_chain(graph)) and not any(size.all_layers for size in sizes):
+        raise DownshiftError(
+            f"{what}, which no accelerator for {board.name} can do; "
+            + (_larger(board, graph) or "no board would do")
+        )
     sizes = [
-        size for size in _sizes(board, graph)
+        size for size in sizes
         if _held(board, predict(board.family, size, features=board.features), memories=False)
     ]
     found: list[Candidate] = []

@@ -186,7 +186,7 @@ def _reads(
     if layer.groups == 1:
         yield read | {"repeat": int(layer.average)}
     else:
-        yield from _grouped(read, places.source, setting.in_width, config, tile=tile)
+        yield from _grouped(read, places.source, config, tile=tile)
     if places.residual is not None:
         point = Layer(
             name=layer.name,
@@ -203,14 +203,14 @@ def _reads(
             "weight_base": places.residual_base,
             "residual": 1,
         }
-        yield from _grouped(read, added, added.width, config, tile=tile)
+        yield from _grouped(read, added, config, tile=tile)
 
 
 def _grouped(
-    read: dict[str, int], source: Map, bits: int, config: AcceleratorConfig, *, tile: int
+    read: dict[str, int], source: Map, config: AcceleratorConfig, *, tile: int
 ) -> Iterator[dict[str, int]]:
     """Read the channels of a tile alone, as many in a pass as a vector has codes."""
-    per_byte = codes_per_byte(bits)
+    per_byte = codes_per_byte(source.width)
     codes = config.lanes * per_byte
     for row in range(0, config.rows, codes):
         yield read | {
