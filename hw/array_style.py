@@ -37,7 +37,12 @@ def make_array(config: AcceleratorConfig, *, fabric: Fabric) -> BrickArray | Dsp
             pairs=config.pairs,
             fabric=fabric,
         )
-    return BrickArray(rows=config.rows, lanes=config.lanes, tile_memory=config.tile_memory)
+    return BrickArray(
+        rows=config.rows,
+        lanes=config.lanes,
+        tile_memory=config.tile_memory,
+        pipelined=config.pipelined,
+    )
 
 
 def array_timing(config: AcceleratorConfig, *, weight_code: int, pack: int) -> ArrayTiming:

@@ -129,6 +129,9 @@ class BrickArray(wiring.Component):
         Activation bytes consumed at once; a power of two.
     tile_memory : bool
         Hold the weights in a `MemoryTile` instead of a `RegisterTile`.
+    pipelined : bool
+        Stall whenever `o` is not ready, whether there is a result or not: a short path where
+        ready is a register. It must not wait for a result then.
 
     Members
     -------
@@ -139,13 +142,14 @@ class BrickArray(wiring.Component):
     i_acts: stream.Interface
     o: stream.Interface
 
-    def __init__(self, *, rows: int, lanes: int, tile_memory: bool = False):
+    def __init__(self, *, rows: int, lanes: int, tile_memory: bool = False, pipelined: bool = True):
         if not isinstance(rows, int) or rows < 1:
             raise ValueError(f"Rows must be a positive integer, not {rows!r}")
         if not isinstance(lanes, int) or lanes < 1 or lanes & (lanes - 1):
             raise ValueError(f"Lanes must be a power of two, not {lanes!r}")
         self.rows = rows
         self.lanes = lanes
+        self.pipelined = pipelined
         self.latency = self.latency_of(lanes=lanes)
         self._tile = tile_kind(in_memory=tile_memory)(rows=rows, lanes=lanes)
         super().__init__(dict(array_signature(rows=rows, lanes=lanes).members))
@@ -158,7 +162,8 @@ class BrickArray(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         enable = Signal()
-        m.d.comb += enable.eq(~self.o.valid | self.o.ready)
+        idle = 0 if self.pipelined else ~self.o.valid
+        m.d.comb += enable.eq(idle | self.o.ready)
 
         # A vector is offered until it has met every digit of the weights, highest first.
         vector = self.i_acts.p

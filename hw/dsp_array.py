@@ -34,7 +34,7 @@ class DspArray(wiring.Component):
     lanes : int
         Activation bytes consumed at once; a power of two up to 32.
     pipelined : bool
-        As of `SmallDots`.
+        As of `SmallDots` and `BrickArray`.
     pairs : bool
         Multiply two codes of at most 4 bits at once, where multipliers have 18 bits.
     fabric : Fabric
@@ -89,7 +89,8 @@ class DspArray(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         enable = Signal()
-        m.d.comb += enable.eq(~self.o.valid | self.o.ready)
+        idle = 0 if self.pipelined else ~self.o.valid
+        m.d.comb += enable.eq(idle | self.o.ready)
 
         # Steps go through the codes of a byte, one, two or all at once, highest first.
         vector = self.i_acts.p

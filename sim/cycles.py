@@ -207,7 +207,7 @@ class _Output:
         self.last_beat = self.service - beat_cycles
         self.array_stall = 0
         self.now = 0
-        self.left: deque[int] = deque(maxlen=2)  # when vectors left the skid buffer
+        self.left: int | None = None  # when the last vector left the skid buffer
         self.stalls: deque[tuple[int, int]] = deque()  # of the sums, those not over
         self.coming: deque[tuple[int, bool]] = deque()
         self.complete_coming = 0
@@ -217,7 +217,7 @@ class _Output:
     @property
     def can_stall(self) -> bool:
         """Whether a vector that enters now may meet a stall."""
-        buffered = bool(self.left) and self.left[-1] >= self.now
+        buffered = self.left is not None and self.left >= self.now
         return self.complete_coming > 0 or bool(self.stalls) or buffered
 
     def put(self, entered: int, *, complete: bool) -> None:
@@ -227,7 +227,8 @@ class _Output:
 
     def real(self, time: int) -> int:
         """Cycle at which the array gets to `time`, which must not fall from call to call."""
-        while self.coming and self.coming[0][0] <= time:
+        # A register tells the array of results that wait: the cycle of the first goes on.
+        while self.coming and self.coming[0][0] + self.pipelined <= time:
             offered, complete = self.coming.popleft()
             self.complete_coming -= complete
             buffered = offered + self.array_stall
@@ -235,16 +236,14 @@ class _Output:
                 if complete:
                     self.array_stall = self._write(buffered) - offered
                 continue
-            if len(self.left) == self.left.maxlen:
-                buffered = max(buffered, self.left[0] + 1)
-            self.array_stall = buffered - offered
             taken = buffered + SkidBuffer.latency
-            if self.left:
-                taken = max(taken, self.left[-1] + 1)
+            if self.left is not None:
+                self.array_stall += max(0, self.left - buffered)
+                taken = max(taken, self.left + 1)
             while self.stalls and self.stalls[0][0] <= taken:
                 _, end = self.stalls.popleft()
                 taken = max(taken, end)
-            self.left.append(taken)
+            self.left = taken
             if complete:
                 ready = taken + PartialSums.latency_of(pipelined=True)
                 ready += sum(end - start for start, end in self.stalls)
@@ -271,5 +270,5 @@ class _Output:
     def drained(self) -> int:
         """Cycle after the last beat was picked."""
         if self.coming:
-            self.real(self.coming[-1][0])
+            self.real(self.coming[-1][0] + self.pipelined)
         return self.begun + self.last_beat + 1

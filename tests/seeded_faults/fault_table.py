@@ -369,7 +369,7 @@ SUBSTITUTIONS = {
         ("hw/dsp_array.py", "8 + levels if", "7 + levels if", DSP_LARGEST),
         ("hw/dsp_array.py", "Mux(together, vector.lanes.as_value(), 0)", "vector.lanes.as_value()",
          DSP_PAIRS),
-        ("hw/dsp_array.py", "m.d.comb += enable.eq(~self.o.valid | self.o.ready)",
+        ("hw/dsp_array.py", "m.d.comb += enable.eq(idle | self.o.ready)",
          "m.d.comb += enable.eq(1)", "tests/hw/test_dsp_array.py::test_shapes_and_gaps"),
         ("hw/vector_steps.py", "self.full & (~held | finished)", "self.full & ~held",
          "tests/hw/test_dsp_array.py::test_latency_and_throughput"),
