@@ -25,7 +25,7 @@ class DspArray(wiring.Component):
     of `paired_product`. Four share it where weights and codes have 2 bits: those are multiplied in
     look-up tables. The next tile of weights is loaded behind the one in use, and taken over without
     a gap. A result stays offered until it is taken, and stalls the array meanwhile.
-    `weight_width` and `pack` must be stable while data flows.
+    `weight_width` and `pack` must be stable while data flows, and in the cycle before.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class DspArray(wiring.Component):
 
         # Steps go through the codes of a byte, one, two or all at once, highest first.
         vector = self.i_acts.p
-        top_bit, last_code = Signal(3), Signal(2)
+        top_bit, last_code, top_step = Signal(3), Signal(2), Signal(2)
         together, paired = Signal(), Signal()
         latencies = [
             self.latency_of(lanes=self.lanes, pipelined=self.pipelined, together=mode)
@@ -102,13 +102,19 @@ class DspArray(wiring.Component):
         ]
         m.submodules.tile = tile = CodeTile(rows=self.rows, lanes=self.lanes, pairs=self.pairs)
         m.submodules.steps = steps = VectorSteps(stages=latencies[1] - 1)
+        m.d.comb += top_bit.eq(self.weight_width - 1)  # of a `switch_code`: three bits are enough
+        small_weights, small_codes = top_bit < 2, self.pack == 2
+        last = Cat(self.pack != 0, self.pack[1])
+        pair = self.pairs & (top_bit < 4) & (self.pack != 0) & ~(small_weights & small_codes)
+        m.d.sync += [
+            together.eq(small_weights & small_codes),
+            paired.eq(pair),
+            last_code.eq(last),
+            top_step.eq(Mux(small_weights & small_codes, 0, Mux(pair, last[1], last))),
+        ]
         m.d.comb += [
-            top_bit.eq(self.weight_width - 1),  # of a `switch_code`: three bits are enough
-            together.eq((top_bit < 2) & (self.pack == 2)),
-            paired.eq(self.pairs & (top_bit < 4) & (self.pack != 0) & ~together),
-            last_code.eq(Cat(self.pack != 0, self.pack[1])),
             steps.enable.eq(enable),
-            steps.top_step.eq(Mux(together, 0, Mux(paired, last_code[1], last_code))),
+            steps.top_step.eq(top_step),
             steps.valid.eq(self.i_acts.valid),
             steps.tags.eq(vector.tags),
             steps.full.eq(tile.full),

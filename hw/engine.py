@@ -59,7 +59,7 @@ class Engine(wiring.Component):
     start, profile : ``In(1)``, ``In(4)``
         Run a frame.
     busy, done, missing : ``Out(1)``
-        As of `Sequencer`.
+        As of `Sequencer`, a cycle later.
     counters : ``Out(Counters)``
     """
 
@@ -198,14 +198,16 @@ class Engine(wiring.Component):
             sequencer.start.eq(self.start),
             sequencer.profile.eq(self.profile),
             sequencer.layer_done.eq(layer_done),
-            self.busy.eq(sequencer.busy),
-            self.done.eq(sequencer.done),
-            self.missing.eq(sequencer.missing),
             array.weight_width.eq(layer.weight_width),
             array.pack.eq(layer.in_pack),
             requantize.zero_point.eq(layer.zero_point),
             requantize.out_max.eq(layer.out_max),
             pool.last_pool.eq(layer.last_pool),
+        ]
+        m.d.sync += [
+            self.busy.eq(sequencer.busy),
+            self.done.eq(sequencer.done),
+            self.missing.eq(sequencer.missing),
         ]
         for block in (loader, window, serializer, writer):
             m.d.comb += [block.layer.eq(layer), block.start.eq(sequencer.start_layer)]
@@ -262,7 +264,7 @@ class Engine(wiring.Component):
         count_events(
             m,
             self.counters,
-            busy=self.busy,
+            busy=sequencer.busy,
             start=self.start,
             events={
                 "cycles": 1,

@@ -105,8 +105,9 @@ class ActivationStore(wiring.Component):
     """Hold activations in `lanes` banks of bytes, so that any `lanes` neighbours can be read.
 
     Byte address ``a`` lies in bank ``a % lanes``. A read of bytes ``a … a + lanes - 1`` takes one
-    cycle at any ``a``, or two if `pipelined`; the bytes stay until the next read. A read in the
-    cycle of a write to the same place gives either content.
+    cycle at any ``a``; if `pipelined`, it takes the cycle in which it is asked for and two more,
+    all with `advance`. The bytes stay until the next read. A read in the cycle of a write to the
+    same place gives either content.
 
     Parameters
     ----------
@@ -115,7 +116,7 @@ class ActivationStore(wiring.Component):
     depth : int
         Bytes in all.
     pipelined : bool
-        Give what the banks read a register.
+        Give the addresses of the banks, and what they read, registers of their own.
 
     Members
     -------
@@ -128,7 +129,7 @@ class ActivationStore(wiring.Component):
     read : ``In(read_port(depth, ArrayLayout(8, lanes)))``
         `lanes` bytes from an address on; addresses wrap at the end.
     advance : ``In(1)``
-        What was read goes into the register.
+        What was asked for, and what was read, goes into its register.
     """
 
     def __init__(self, *, lanes: int, depth: int, pipelined: bool = True):
@@ -145,13 +146,35 @@ class ActivationStore(wiring.Component):
             }
         )
 
+    @staticmethod
+    def latency_of(*, pipelined: bool) -> int:
+        """Cycles of a read."""
+        return 1 + 2 * pipelined
+
     def elaborate(self, platform):
         m = Module()
         split = exact_log2(self.lanes)
-        first = self.read.address[:split]
-        word = self.read.address[split:]
 
         # Banks below the first byte hold the continuation, one word further on.
+        word = self.read.address[split:]
+        words = len(word)
+        asked = Signal(
+            data.StructLayout({"enable": 1, "first": split, "word": words, "next": words})
+        )
+        asking = [
+            asked.enable.eq(self.read.enable),
+            asked.first.eq(self.read.address[:split]),
+            asked.word.eq(word),
+            asked.next.eq(word + 1),
+        ]
+        if self.pipelined:
+            with m.If(self.advance):
+                m.d.sync += asking
+            enable = asked.enable & self.advance
+        else:
+            m.d.comb += asking
+            enable = asked.enable
+
         banks = Signal(data.ArrayLayout(8, self.lanes))
         for index in range(self.lanes):
             memory = Memory(shape=8, depth=self.depth // self.lanes, init=[])
@@ -161,13 +184,13 @@ class ActivationStore(wiring.Component):
                 write.addr.eq(self.write_address),
                 write.data.eq(self.write_data[index]),
                 write.en.eq(self.write_enable[index]),
-                read.addr.eq(word + (first > index)),
-                read.en.eq(self.read.enable),
+                read.addr.eq(Mux(asked.first > index, asked.next, asked.word)),
+                read.en.eq(enable),
                 banks[index].eq(read.data),
             ]
         turn = Signal(split)
-        with m.If(self.read.enable):
-            m.d.sync += turn.eq(first)
+        with m.If(enable):
+            m.d.sync += turn.eq(asked.first)
         if self.pipelined:
             held, held_turn = Signal.like(banks), Signal.like(turn)
             with m.If(self.advance):

@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from downshift.hw.descriptor import LayerDescriptor
 from downshift.hw.mac import VectorTags, vector_layout
-from downshift.hw.store import read_port
+from downshift.hw.store import ActivationStore, read_port
 from downshift.hw.walk import Walk
 
 __all__ = ["Window", "im2col", "window_vectors"]
@@ -114,7 +114,7 @@ class Window(wiring.Component):
     read : ``Out(read_port(depth, ...))``
         Port of the activation memory.
     advance : ``Out(1)``
-        What was asked for goes on: if `pipelined`, the memory takes two of these cycles.
+        What was asked for goes on, as in an `ActivationStore`.
     o : ``Out(stream.Signature(vector_layout(lanes)))``
     """
 
@@ -148,7 +148,7 @@ class Window(wiring.Component):
     @staticmethod
     def latency_of(*, pipelined: bool) -> int:
         """Cycles from `start` to the first vector."""
-        return 4 + 2 * pipelined
+        return 3 + pipelined + ActivationStore.latency_of(pipelined=pipelined)
 
     def elaborate(self, platform):
         m = Module()
@@ -203,8 +203,8 @@ class Window(wiring.Component):
                 ended = room[-1] | ~(full | (room[:split] > lane))
                 m.d.sync += read.inside[lane].eq(asked.row_inside & begun & ~ended)
 
-        if self.pipelined:
-            held = Signal.like(read)
+        for cycle in range(1, ActivationStore.latency_of(pipelined=self.pipelined)):
+            held = Signal.like(read, name=f"held_{cycle}")
             with m.If(advance):
                 m.d.sync += held.eq(read)
             read = held

@@ -38,18 +38,22 @@ def read_late(m, memory, read):
     ]
 
 
-def read_store(m, words, reader, *, pipelined):
-    """Let `reader`, a block with ports `read` and `advance`, read `words` as from a `Store`."""
+def read_store(m, words, reader, *, latency):
+    """Let `reader`, a block with ports `read` and `advance`, read `words` as from a store.
+
+    A read takes `latency` cycles, all but the first of them with `advance`.
+    """
     shape = Value.cast(reader.read.data).shape()
     m.submodules.memory = memory = Memory(shape=shape, depth=len(words), init=words)
     port = memory.read_port()
     m.d.comb += [port.en.eq(reader.read.enable), port.addr.eq(reader.read.address)]
-    word = Value.cast(reader.read.data)
-    if pipelined:
+    word = port.data
+    for cycle in range(1, latency):
+        held = Signal.like(word, name=f"held_{cycle}")
         with m.If(reader.advance):
-            m.d.sync += word.eq(port.data)
-    else:
-        m.d.comb += word.eq(port.data)
+            m.d.sync += held.eq(word)
+        word = held
+    m.d.comb += Value.cast(reader.read.data).eq(word)
 
 
 class Rom(wiring.Component):
@@ -84,6 +88,7 @@ def run(
     settings=None,
     gaps=0.0,
     steady=(),
+    settle=0,
     seed=0,
     limit=100_000,
     vcd=None,
@@ -105,6 +110,8 @@ def run(
         `ready` unless it is constant.
     steady : collection of str
         Streams whose side of this bench does not pause.
+    settle : int
+        Cycles from the settings to the first payload, at least.
     seed : int
         Of the gaps.
     limit : int
@@ -139,6 +146,8 @@ def run(
 
     async def feed(ctx, name, values):
         port = getattr(dut, name)
+        for _ in range(settle):
+            await ctx.tick()
         for value in values:
             while paused(name):
                 await ctx.tick()

@@ -44,6 +44,7 @@ def run_array(dut, weights, acts, *, weight_width, act_width, gaps=0.0, seed=0):
         outputs={"o": tiles * vectors},
         settings={"weight_width": weight_width, "pack": codes_per_byte(act_width).bit_length() - 1},
         gaps=gaps,
+        settle=1,
         seed=seed,
     )  # fmt: skip
     return taken["o"], cycles

@@ -12,6 +12,7 @@ from downshift.hw.channel_serializer import ChannelSerializer, channel_beats
 from downshift.hw.code_writer import CodeWriter
 from downshift.hw.descriptor import LayerDescriptor
 from downshift.hw.packing import pack_codes
+from downshift.hw.store import Store
 from downshift.sim.block_bench import read_store, run
 
 
@@ -36,7 +37,7 @@ class SerializerWithStore(wiring.Component):
         m.submodules.serializer = serializer = self.serializer
         n = serializer.requantizers
         words = [sum((w * n + k) << 64 * k for k in range(n)) for w in range(64)]
-        read_store(m, words, serializer, pipelined=serializer.pipelined)
+        read_store(m, words, serializer, latency=Store.latency_of(pipelined=serializer.pipelined))
         m.d.comb += serializer.layer.eq(self.layer)
         wiring.connect(m, wiring.flipped(self.i), serializer.i)
         wiring.connect(m, serializer.o, wiring.flipped(self.o))

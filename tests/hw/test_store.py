@@ -58,12 +58,16 @@ def test_activations_are_read_at_any_byte(lanes, pipelined):
         for address in range(64):
             ctx.set(dut.read.enable, 1)
             ctx.set(dut.read.address, address)
+            ctx.set(dut.advance, 1)
             await ctx.tick()
             ctx.set(dut.read.enable, 0)
-            if pipelined:
+            for _ in range(dut.latency_of(pipelined=pipelined) - 1):
+                ctx.set(dut.advance, 0)
+                for _ in range(address % 3):
+                    await ctx.tick()
                 ctx.set(dut.advance, 1)
                 await ctx.tick()
-                ctx.set(dut.advance, 0)
+            ctx.set(dut.advance, 0)
             for _ in range(2):  # the bytes stay
                 await ctx.tick()
                 assert list(ctx.get(dut.read.data)) == (content * 2)[address : address + lanes]

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from downshift.hw.descriptor import LayerDescriptor
 from downshift.hw.mac import codes_per_byte
 from downshift.hw.precision_switch import precision_switch
+from downshift.hw.store import Store
 from downshift.hw.weight_loader import WeightLoader, store_words, tile_words
 from downshift.sim.block_bench import read_store, run
 
@@ -37,7 +38,12 @@ class LoaderWithStore(wiring.Component):
         places = 1 << 8 * np.arange(self.words.shape[1], dtype=object)
         content = (self.words.astype(np.uint8).astype(object) * places).sum(1)
         words = [0] * BASE + content.tolist()
-        read_store(m, words + [0] * (DEPTH - len(words)), loader, pipelined=loader.pipelined)
+        read_store(
+            m,
+            words + [0] * (DEPTH - len(words)),
+            loader,
+            latency=Store.latency_of(pipelined=loader.pipelined),
+        )
         m.d.comb += [loader.layer.eq(self.layer), loader.start.eq(self.start)]
         wiring.connect(m, loader.o, wiring.flipped(self.o))
         return m

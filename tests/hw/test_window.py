@@ -6,6 +6,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from downshift.hw.descriptor import LayerDescriptor
+from downshift.hw.store import ActivationStore
 from downshift.hw.window import Window, im2col, window_vectors
 from downshift.sim.block_bench import read_store, run
 
@@ -33,7 +34,8 @@ class WindowWithMemory(wiring.Component):
         m.submodules.window = window = self.window
         rows = np.stack([np.roll(self.content, -k) for k in range(LANES)], axis=1).astype(int)
         words = (rows << 8 * np.arange(LANES)).sum(1)
-        read_store(m, words.tolist(), window, pipelined=window.pipelined)
+        latency = ActivationStore.latency_of(pipelined=window.pipelined)
+        read_store(m, words.tolist(), window, latency=latency)
         m.d.comb += [window.layer.eq(self.layer), window.start.eq(self.start)]
         wiring.connect(m, window.o, wiring.flipped(self.o))
         return m
