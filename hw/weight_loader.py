@@ -1,7 +1,7 @@
 """The weight loader: tiles of running weights for the array, through the precision switch."""
 
 import numpy as np
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
@@ -84,7 +84,7 @@ class WeightLoader(wiring.Component):
     activation_bytes : int
         Bytes of activation memory; no loop over a map is longer.
     pipelined : bool
-        The store has a register, which takes a cycle more.
+        Give what is asked of the store a register; what the store reads has one, too.
     all_layers : bool
         Know `grouped` and `repeat`.
 
@@ -133,7 +133,7 @@ class WeightLoader(wiring.Component):
     @staticmethod
     def latency_of(*, pipelined: bool) -> int:
         """Cycles from `start` to the first word."""
-        return 2 + pipelined + PrecisionSwitch.latency
+        return 2 + 2 * pipelined + PrecisionSwitch.latency
 
     def elaborate(self, platform):
         m = Module()
@@ -141,6 +141,10 @@ class WeightLoader(wiring.Component):
         m.submodules.switch = switch = PrecisionSwitch(lanes=self.rows)
         m.d.comb += switch.width.eq(layer.weight_width)
         wiring.connect(m, switch.o, wiring.flipped(self.o))
+
+        place_word = data.StructLayout({"valid": 1, "blank": self.rows})
+        asked = Signal(data.StructLayout({"word": place_word, "enable": 1, "again": 1}))
+        begin = Signal()
 
         # A place holds a weight unless it fills up a pixel or the last chunk of a kernel row.
         running = Signal()
@@ -150,16 +154,9 @@ class WeightLoader(wiring.Component):
         column = Signal(range(256 + 4 * self.lanes))
         weight_here = Signal()
         address = Signal(range(self.depth))
-        m.d.comb += [
-            weight_here.eq((slot < layer.channels[: len(slot)]) & (column < layer.kernel_columns)),
-            self.read.address.eq(address),
-            self.read.enable.eq(running & advance & weight_here),
-        ]
-        if self.all_layers:  # a group's weights stay for all of its codes
-            with m.If(layer.grouped & (slot != 0)):
-                m.d.comb += self.read.enable.eq(0)
-        with m.If(self.read.enable):
-            m.d.sync += address.eq(address + 1)
+        m.d.comb += weight_here.eq(
+            (slot < layer.channels[: len(slot)]) & (column < layer.kernel_columns)
+        )
 
         # Places of a kernel row, in chunks.
         place = Signal(range(4 * self.lanes))
@@ -170,9 +167,6 @@ class WeightLoader(wiring.Component):
             m.d.sync += [place.eq(place + 1), slot.eq(slot + 1)]
             with m.If(slot == layer.last_slot[: len(slot)]):
                 m.d.sync += [slot.eq(0), column.eq(column + 1)]
-                if self.all_layers:
-                    with m.If(layer.repeat):
-                        m.d.sync += address.eq(layer.weight_base)
             with m.If(place == last_place):
                 m.d.sync += [place.eq(0), chunk.eq(chunk + 1)]
                 with m.If(chunk == layer.last_chunk[:count_width]):
@@ -182,23 +176,46 @@ class WeightLoader(wiring.Component):
                         m.d.sync += [kernel_row.eq(0), tile.eq(tile + 1)]
                         with m.If(tile == layer.last_tile[:count_width]):
                             m.d.sync += running.eq(0)
-        with m.If(self.start & ~running):
+        m.d.comb += begin.eq(self.start & ~running & ~asked.word.valid)
+        with m.If(begin):
             m.d.sync += [
                 running.eq(1),
-                address.eq(layer.weight_base),
                 *(counter.eq(0) for counter in (slot, column, place, chunk, kernel_row, tile)),
             ]
 
+        # What a place asks for; a group's weights stay for all of its codes.
+        grouped = layer.grouped if self.all_layers else Const(0, 1)
+        row = slot + (layer.first_row << 2)
+        asking = [
+            asked.word.valid.eq(running),
+            asked.enable.eq(running & weight_here & ~(grouped & (slot != 0))),
+            *(
+                asked.word.blank[index].eq(~weight_here | (grouped & (row != index)))
+                for index in range(self.rows)
+            ),
+        ]
+        if self.all_layers:
+            again = running & layer.repeat & (slot == layer.last_slot[: len(slot)])
+            asking.append(asked.again.eq(again))
+        if self.pipelined:
+            with m.If(advance):
+                m.d.sync += asking
+        else:
+            m.d.comb += asking
+
+        m.d.comb += [
+            self.read.address.eq(address),
+            self.read.enable.eq(asked.enable & advance),
+        ]
+        with m.If(begin | (asked.again & advance)):
+            m.d.sync += address.eq(layer.weight_base)
+        with m.Elif(self.read.enable):
+            m.d.sync += address.eq(address + 1)
+
         # The word comes later, beside what is known of it.
-        read = Signal(data.StructLayout({"valid": 1, "blank": self.rows}))
+        read = Signal(place_word)
         with m.If(advance):
-            m.d.sync += read.valid.eq(running)
-            m.d.sync += read.blank.eq((~weight_here).replicate(self.rows))
-            if self.all_layers:
-                row = slot + (layer.first_row << 2)
-                for index in range(self.rows):
-                    with m.If(layer.grouped & (row != index)):
-                        m.d.sync += read.blank[index].eq(1)
+            m.d.sync += read.eq(asked.word)
         if self.pipelined:
             held = Signal.like(read)
             with m.If(advance):
