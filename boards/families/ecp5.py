@@ -3,7 +3,7 @@
 from downshift.boards.board import Board
 from downshift.boards.families.family import TOP, RoutedFamily, Step, is_table, unreachable
 from downshift.boards.pins import board_pins
-from downshift.hw.config import AcceleratorConfig
+from downshift.hw.config import AcceleratorConfig, DspConfig
 
 __all__ = ["ECP5_LUTS", "Ecp5"]
 
@@ -39,8 +39,9 @@ class Ecp5(RoutedFamily):
     gated = True
 
     # Its flip-flops are cheap, its nets many.
-    variants = (
-        (AcceleratorConfig, {"tile_memory": False, "pipelined": True, "output_depth": 16}),
+    variants = tuple(
+        (style, {"tile_memory": False, "pipelined": True, "output_depth": 16})
+        for style in (AcceleratorConfig, DspConfig)
     )
     most_luts = 0.85
 
