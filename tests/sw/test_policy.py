@@ -241,13 +241,15 @@ def test_the_command_keeps_to_a_budget(run, tmp_path, short_training):
     status, out, _ = run(*arguments, "--json")
     means = {name: each["mean_cycles"] for name, each in json.loads(out)["policies"].items()}
     allowed = (means["always 8"] + means["always 2"]) / 2
-    arguments += ("--budget", allowed, "--window", 4)
+    arguments += ("--budget", allowed, "--window", 5)
     status, out, _ = run(*arguments, "--json")
     assert status == 0
-    budget = json.loads(out)["policies"]["budget"]
+    report = json.loads(out)
+    assert report["images"]["test"] % 5 == 0, "frames beyond the last whole window may take more"
+    budget = report["policies"]["budget"]
     assert means["always 2"] < budget["mean_cycles"] <= allowed
     found = read_policy(tmp_path / "policy.json")
-    assert (found.mean, found.window) == (allowed, 4)
+    assert (found.mean, found.window) == (allowed, 5)
     status, out, _ = run(*arguments)
     assert status == 0 and "budget" in out and "Cascade" not in out
 
